@@ -1,16 +1,16 @@
 """Compiled hot loops over bytes: written for numba, kept as machine code, loaded without numba.
 
-Importing numba costs 0.2-0.7 s and 90-190 MB in every process, which an engineer in front of an incident would pay each
-time. So a kernel is compiled once (`make setup`, `python -m parkwarden.kernels`), its object code kept in the
-user's cache, and later loaded by llvmlite alone: about 50 ms and 50 MB. Without a cache (first use after an upgrade) `load`
-compiles, which takes seconds, and keeps the result.
+Importing numba costs 0.2-0.7 s and 90-190 MB in every process, which an engineer in front of an incident would pay
+each time. So a kernel is compiled once (`make setup`, `python -m parkwarden.kernels`), its object code kept in the
+user's cache, and later loaded by llvmlite alone: about 50 ms and 50 MB. Without a cache (first use after an upgrade)
+`load` compiles, which takes seconds, and keeps the result.
 
-A kernel module `kernels/NAME.py` holds `KERNELS: dict[str, tuple[function, str]]`: a function in numba's subset and its
-signature, a comma-separated list of `u8* i32* i64* u64* f64* i64` (pointers are C-contiguous arrays; the result is always
-int64). Kernels allocate nothing and raise nothing: they fill arrays given to them and return a number. They run without the GIL,
-so two threads can run two of them. See docs/decisions/0002-kernels.md.
+A kernel module `kernels/NAME.py` holds `KERNELS: dict[str, tuple[function, str]]`: a function in numba's subset and
+its signature, a comma-separated list of `u8* i32* i64* u64* f64* i64` (pointers are C-contiguous arrays; the result
+is always int64). Kernels allocate nothing and raise nothing: they fill arrays given to them and return a number. They
+run without the GIL, so two threads can run two of them. See docs/decisions/0002-kernels.md.
 
-Limits: kernels trust the lengths they are given, so `Kernel.__call__` checks type, layout and writability of every array.
+Limits: kernels trust the lengths they are given, so `Kernel.__call__` checks type and layout of every array.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 from numba import carray
 
 
-def count_byte(data, size, byte):  # type: ignore[no-untyped-def]
+def count_byte(data, size, byte):
     """How often `byte` occurs in data[:size]."""
     view = carray(data, (size,))
     n = 0
