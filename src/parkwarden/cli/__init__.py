@@ -1,0 +1,70 @@
+"""The commands, one module each. This module only mounts them: `--help` must answer at once, so nothing heavy is
+imported here, and each command imports what it needs inside its function.
+
+Errors of `parkwarden.model.ParkwardenError` are printed as code, message, context and next step, and end the process
+with their exit code (docs/cli.md lists all).
+"""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from parkwarden.cli import diagnose, explain, export, lab, stacks, trace
+from parkwarden.model.errors import ParkwardenError
+from parkwarden.model.finding import Exit
+
+app = typer.Typer(
+    name="parkwarden",
+    help="Find goroutine leaks in Go services: which line, why, how fast. Reads pprof profiles, goroutine dumps, "
+    "execution traces, crash logs, expvar and Prometheus pages - or looks at a live service by itself.",
+    epilog="Start with: parkwarden diagnose FILE|DIR|URL ...   Exit codes: 0 nothing wrong, 1 a leak or a crash cause "
+    "found, 2 usage, 3 input unreadable, 4 target unreachable.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(show: bool) -> None:
+    if show:
+        from parkwarden import __version__
+
+        typer.echo(f"parkwarden {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
+) -> None:
+    pass
+
+
+app.command("diagnose")(diagnose.command)
+app.command("stacks")(stacks.command)
+app.command("trace")(trace.command)
+app.command("export")(export.command)
+app.command("explain")(explain.command)
+app.add_typer(lab.app, name="lab")
+
+
+def main() -> None:
+    """The console script: runs a command and turns errors into exit codes."""
+    try:
+        app()
+    except ParkwardenError as error:
+        from parkwarden.cli.errors import show
+
+        show(error)
+        sys.exit(int(error.exit_code))
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(int(Exit.INTERRUPTED))
+    except BrokenPipeError:
+        # `parkwarden ... | head` closes our output: that is no error, but Python would complain at exit
+        sys.stderr.close()
+        sys.exit(int(Exit.OK))
