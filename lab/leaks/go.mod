@@ -1,0 +1,3 @@
+module example.com/shop/leaks
+
+go 1.27
