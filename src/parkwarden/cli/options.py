@@ -61,7 +61,9 @@ def deliver(text: str | bytes, output: Path | None, force: bool) -> None:
         output.write_bytes(text.encode("utf-8", "backslashreplace") if isinstance(text, str) else text)
     except OSError as error:
         raise UsageError(
-            "output-unwritable", f"cannot write {output}: {error.strerror}", hint="choose a folder that you can write to"
+            "output-unwritable",
+            f"cannot write {output}: {error.strerror}",
+            hint="choose a folder that you can write to",
         ) from error
 
 

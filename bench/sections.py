@@ -1,0 +1,148 @@
+"""What is measured, one function per promise; each returns rows for the table and the JSON."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from bench.measure import BIN, GO, OUT, ROOT, build_peer, median_run, run, timed_lines
+
+MIB = 1 << 20
+
+
+@dataclass(frozen=True)
+class Row:
+    """One comparison: our seconds, theirs, the ratio that counts (theirs / ours: above 1 = we are faster)."""
+
+    work: str
+    peer: str
+    ours_s: float
+    peer_s: float
+    wanted: float | None
+    note: str = ""
+
+    @property
+    def ratio(self) -> float:
+        return self.peer_s / self.ours_s
+
+    def as_dict(self) -> dict[str, object]:
+        met = None if self.wanted is None else self.ratio >= self.wanted
+        return {**asdict(self), "ratio": round(self.ratio, 2), "met": met}
+
+
+def _generate(script: str, out: Path, *args: str) -> Path:
+    if not out.exists():
+        out.parent.mkdir(parents=True, exist_ok=True)
+        print(f"bench: generating {out.name} ...", file=sys.stderr)
+        subprocess.run([sys.executable, str(ROOT / "bench" / script), str(out), *args], check=True, cwd=ROOT)
+    return out
+
+
+_CLUSTER = """
+import resource, sys, time
+data = open(sys.argv[1], "rb").read()
+import parkwarden
+times = []
+for _ in range(int(sys.argv[2])):
+    began = time.perf_counter()
+    clusters = parkwarden.cluster(data)
+    times.append(time.perf_counter() - began)
+print(f"{sorted(times)[len(times) // 2]:.6f} {sum(c.count for c in clusters)} {len(clusters)} {times[0]:.6f}")
+"""
+
+
+def dump(runs: int, quick: bool) -> list[Row]:
+    """Bytes of a big text dump to clusters, in process, beside the two public parsers."""
+    file = _generate("gen_dump.py", OUT / "dump-100k.txt", "--goroutines", "100003")
+    size = file.stat().st_size
+    ours = median_run([sys.executable, "-c", _CLUSTER, str(file), "5"], runs)
+    seconds, (goroutines, clusters, first) = timed_lines(ours.stdout)
+    once = run([sys.executable, "-c", _CLUSTER, str(file), "1"])
+    note = (
+        f"{size / MIB:.1f} MiB; ours: {goroutines} goroutines in {clusters} clusters, first call {float(first):.3f} s, "
+        f"peak memory {once.peak / size:.2f} x file"
+    )
+    parsed = timed_lines(run([str(build_peer("gostackparse")), str(file), "5"]).stdout)
+    rows = [
+        Row("text dump to clusters", "gostackparse 0.7.0 (parses only)", seconds, parsed[0], 2.5, note),
+    ]
+    rows[0] = Row(*[getattr(rows[0], f) for f in ("work", "peer", "ours_s", "peer_s", "wanted")],
+                  note=f"{note}; gostackparse found {parsed[1][0]}")  # fmt: skip
+    if not quick:
+        panic_s, (found, buckets) = timed_lines(run([str(build_peer("panicparse")), str(file), "1"]).stdout)
+        rows.append(
+            Row(
+                "text dump to clusters",
+                "panicparse 2.5.0",
+                seconds,
+                panic_s,
+                100.0,
+                f"found {found} in {buckets} buckets",
+            )
+        )
+    return rows
+
+
+def trace(runs: int, quick: bool) -> list[Row]:
+    """The whole `parkwarden trace --format json` beside `go tool trace` on the same file."""
+    file = _generate("gen_trace.py", OUT / "trace-75mb.out", "--mb", "76")
+    size = file.stat().st_size
+    ours = median_run(
+        [str(BIN / "parkwarden"), "trace", str(file), "--format", "json"], runs, stdout_to=OUT / "trace.json"
+    )
+    summary = json.loads((OUT / "trace.json").read_text())
+    note = f"{size / MIB:.1f} MiB, {summary['events']:,} events; peak memory {ours.peak / size:.2f} x file"
+    footprint = run([str(GO), "tool", "trace", "-d=footprint", str(file)], stdout_to=OUT / "footprint.txt")
+    rows = [
+        Row("execution trace, whole process", "go tool trace -d=footprint", ours.seconds, footprint.seconds, None, note)
+    ]
+    if not quick:
+        sched = run([str(GO), "tool", "trace", "-pprof=sched", str(file)], stdout_to=OUT / "sched.pb.gz")
+        rows.append(
+            Row(
+                "execution trace, whole process",
+                "go tool trace -pprof=sched",
+                ours.seconds,
+                sched.seconds,
+                15.0,
+                f"{note}; theirs {sched.peak / size:.1f} x file",
+            )  # fmt: skip
+        )
+    return rows
+
+
+def profiles(runs: int, quick: bool) -> list[Row]:
+    """Merging 100 profiles to one, whole process, beside `go tool pprof -proto`."""
+    folder = _generate("gen_profiles.py", OUT / "profiles")
+    rows = []
+    for kind in ("goroutine", "heap"):
+        files = sorted(str(f) for f in folder.glob(f"{kind}*"))[:100]
+        out = OUT / f"merged-{kind}.pb.gz"
+        ours = median_run([str(BIN / "parkwarden"), "export", *files, "--to", "pprof", "-o", str(out), "--force"], runs)
+        peer = median_run(
+            [str(GO), "tool", "pprof", "-proto", "-output", str(OUT / f"peer-{kind}.pb.gz"), *files], runs
+        )
+        total = sum(Path(f).stat().st_size for f in files)
+        rows.append(
+            Row(
+                f"merge {len(files)} {kind} profiles",
+                "go tool pprof -proto",
+                ours.seconds,
+                peer.seconds,
+                1.0,
+                f"{total / 1024:.0f} KiB in all",
+            )  # fmt: skip
+        )
+    return rows
+
+
+def startup(runs: int, quick: bool) -> list[Row]:
+    """`parkwarden --help`: promised within 0.25 s."""
+    ours = median_run([str(BIN / "parkwarden"), "--help"], max(runs, 5))
+    return [Row("parkwarden --help", "the promise of 0.25 s", ours.seconds, 0.25, 1.0)]
+
+
+SECTIONS = {"dump": dump, "trace": trace, "profiles": profiles, "startup": startup}

@@ -1,0 +1,93 @@
+"""All finding codes in one place: `parkwarden explain`, docs/findings.md and a test read them from here.
+
+PW1xx goroutine leaks (one code per atlas pattern), PW2xx causes of death, PW3xx memory and threads, PW4xx load.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from parkwarden.judge import crash
+from parkwarden.stacks.patterns import PATTERNS
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """A finding code: stable `code`, kebab-case `name` (the finding's `pattern`), a title and an explanation."""
+
+    code: str
+    name: str
+    title: str
+    text: str
+
+
+_CRASHES = {
+    "stack-overflow": "a goroutine's stack passed its limit, nearly always by endless recursion",
+    "out-of-memory": "the runtime could not get memory from the operating system",
+    "concurrent-map": "a map was used by two goroutines at once, one of them writing",
+    "deadlock": "all goroutines were asleep, none could ever wake",
+    "thread-limit": "the process passed its limit of operating-system threads",
+    "nil-dereference": "a nil pointer was used",
+    "panic": "a panic nobody recovered",
+    "fatal-error": "the runtime stopped itself",
+    "signal": "a signal ended the process; somebody asked for it",
+    "oom-kill": "the kernel killed the process for memory",
+}
+
+_OTHERS = (
+    Code(
+        "PW100",
+        "goroutine-leak",
+        "goroutines that never leave one place, of no pattern the atlas knows",
+        "The numbers accuse (proof by Go's leak profile, or growth with survivors), the shape is new. Look at the blocked line and at who "
+        "should have served or ended the wait.",
+    ),
+    Code(
+        "PW190",
+        "library-multiplied",
+        "goroutines of a well-known library in many times their usual number",
+        "The library starts a fixed number of goroutines per process, client or connection. Many of them mean that many clients or "
+        "connections were built and not closed: build one and share it, or close each.",
+    ),
+    Code(
+        "PW301",
+        "heap-retained",
+        "one line of your code holds most of the heap",
+        "Heap profiles know who allocated what is still in use. A single line holding most of a heap that is not small is where memory goes: "
+        "find what keeps it reachable. One profile shows a share (suspect); growth between two proves more.",
+    ),
+    Code(
+        "PW302",
+        "many-threads",
+        "far more operating-system threads than processors",
+        "Every goroutine in a blocking system call (or C call) holds a thread, and threads are never given back. Go ends the process at "
+        "10,000 of them. Find the crowd in syscall state and bound it.",
+    ),
+    Code(
+        "PW401",
+        "runnable-crowd",
+        "many goroutines could run but find no processor: load, not a leak",
+        "Runnable goroutines wait for a processor. When the load goes, they go. More processors, less work, or a limit on "
+        "concurrency help; there is nothing to release.",
+    ),
+    Code(
+        "PW402",
+        "syscall-crowd",
+        "many goroutines in system calls at one place",
+        "A long system call looks like a leak and often is a slow disk, a slow peer without deadline, or a lock in the kernel. A suspicion, "
+        "until a second look shows that they stay.",
+    ),
+)
+
+
+def _all() -> dict[str, Code]:
+    codes = list(_OTHERS)
+    codes += [Code(crash.CODE_BY_CAUSE[c], c, title, crash.ADVICE[c]) for c, title in _CRASHES.items()]
+    codes += [
+        Code(p.code, p.id, p.title, "\n\n".join(part for part in (p.meaning, p.why, p.cure) if part))
+        for p in PATTERNS.values()
+    ]
+    return {c.code: c for c in sorted(codes, key=lambda c: c.code)}
+
+
+CODES = _all()
