@@ -109,7 +109,7 @@ def trace(runs: int, quick: bool) -> list[Row]:
                 sched.seconds,
                 15.0,
                 f"{note}; theirs {sched.peak / size:.1f} x file",
-            )  # fmt: skip
+            )
         )
     return rows
 
@@ -134,7 +134,7 @@ def profiles(runs: int, quick: bool) -> list[Row]:
                 peer.seconds,
                 1.0,
                 f"{total / 1024:.0f} KiB in all",
-            )  # fmt: skip
+            )
         )
     return rows
 

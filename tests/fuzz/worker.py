@@ -7,6 +7,7 @@ under way is in STATE_FILE, so that a death can be told from its case.
 
 from __future__ import annotations
 
+import contextlib
 import faulthandler
 import importlib
 import resource
@@ -37,10 +38,8 @@ def read_all(readers: list[Any], data: bytes, number: int) -> None:
         for problem in artefact.problems:
             if problem.code == "reader-failed":
                 raise AssertionError(problem.text)
-    try:
+    with contextlib.suppress(ParkwardenError):
         artefacts.append(readers[number % len(readers)].read(data, "fuzz"))
-    except ParkwardenError:
-        pass
     snapshots = [a.snapshot for a in artefacts if a.snapshot is not None]
     if snapshots:
         found = clusters(snapshots)
