@@ -25,7 +25,7 @@ from parkwarden.model.finding import (
     SourceExcerpt,
     Verdict,
 )
-from parkwarden.model.site import Cluster, Site
+from parkwarden.model.site import Change, Cluster, Site
 from parkwarden.model.snapshot import Mark, Snapshot, Source, make_snapshot
 from parkwarden.model.stack import ELIDED_UNKNOWN, Frame, Stack
 
@@ -35,6 +35,7 @@ __all__ = [
     "Artefact",
     "BuildInfo",
     "Case",
+    "Change",
     "Cluster",
     "Crash",
     "Creation",

@@ -61,3 +61,28 @@ class Cluster:
     since: float | None = None
     """Unix seconds of the first snapshot from which on the count never fell back, None where there is one snapshot."""
     growth_per_min: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """What became of one cluster between the first and the last of several snapshots in time.
+
+    `stayed`, `came` and `left` compare goroutine ids at this cluster in the first and the last snapshot that name ids
+    (None where fewer than two do); they are counts of all, the `*_goids` samples of them, oldest first.
+    """
+
+    cluster: Cluster
+    counts: tuple[int, ...]
+    delta: int
+    """Last count less the first."""
+    growth_per_min: float | None
+    """Median of the slopes between the snapshots (Theil-Sen), None where their times are not told."""
+    since: float | None
+    stayed: int | None = None
+    came: int | None = None
+    left: int | None = None
+    stayed_goids: tuple[int, ...] = ()
+    came_goids: tuple[int, ...] = ()
+    left_goids: tuple[int, ...] = ()
+    births_per_min: float | None = None
+    """Goroutines of this cluster born between looks and still there at the next one, by the order of ids."""
