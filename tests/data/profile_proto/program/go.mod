@@ -1,0 +1,3 @@
+module example.com/goldens
+
+go 1.21
