@@ -15,14 +15,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from math import log2
 
 import numpy as np
 
-from parkwarden.model import ELIDED_UNKNOWN, Cluster, Frame, Mark, Site, Snapshot, Stack
+from parkwarden.model import Cluster, Frame, Mark, Site, Snapshot, Stack
 from parkwarden.model.snapshot import Ints
 from parkwarden.stacks.modules import is_runtime_function, short_module_of
 from parkwarden.stacks.names import clean_frame
-from parkwarden.stacks.normalise import blocking_point, site_of, visible_frames, wait_reason
+from parkwarden.stacks.normalise import blocking_point, place, wait_reason
 from parkwarden.stacks.series import growth_per_min, since
 
 MIN_SIMILARITY = 0.85
@@ -72,8 +73,11 @@ class Grouping:
     """Shape (clusters, snapshots)."""
     named: list[Site]
     """The member each cluster is named after, with its most frequent wait reason and creator."""
-    pairs: list[list[tuple[int, int, int]]]
-    """Per snapshot (stack, state, goroutines) that occur."""
+    rows: list[list[tuple[int, str, int]]]
+    """Per snapshot (stack, wait reason, goroutines) that occur."""
+    depths: list[dict[int, int]]
+    """Per snapshot the depth of each stack in use, recursion not folded."""
+    entropy: list[float]
 
 
 def clusters(snapshots: Sequence[Snapshot], leaks: Sequence[Snapshot] = ()) -> list[Cluster]:
@@ -94,14 +98,16 @@ def group(snapshots: Sequence[Snapshot], leaks: Sequence[Snapshot] = ()) -> Grou
     index: dict[str, int] = {}
     deep: set[int] = set()
     of_stack: list[Ints] = []
-    pairs = [_pairs_of(snapshot) for snapshot in everything]
-    for snapshot, rows in zip(everything, pairs, strict=True):
+    every_row = [_rows_of(snapshot) for snapshot in everything]
+    depths: list[dict[int, int]] = []
+    for snapshot, rows in zip(everything, every_row, strict=True):
+        depth: dict[int, int] = {}
         at = np.full(len(snapshot.stacks), -1, dtype=np.int64)
         for i in dict.fromkeys([row[0] for row in rows]):
             stack = snapshot.stacks[i]
             if is_system(stack):
                 continue
-            site = site_of(stack)
+            site, depth[i] = place(stack)
             known = index.setdefault(site.id, len(sites))
             if known == len(sites):
                 sites.append(site)
@@ -109,27 +115,42 @@ def group(snapshots: Sequence[Snapshot], leaks: Sequence[Snapshot] = ()) -> Grou
                 deep.add(known)
             at[i] = known
         of_stack.append(at)
-    told = _reasons_and_creators(everything, of_stack, pairs, sites)
+        depths.append(depth)
+    told = _reasons_and_creators(everything, of_stack, every_row, sites)
     totals = [sum(reasons.values()) for reasons, _ in told]
-    groups = _merge([_with_told(site, *told[i]) for i, site in enumerate(sites)], totals, deep)
+    sites = [_with_told(site, *told[i]) for i, site in enumerate(sites)]
+    groups = _merge(sites, totals, deep)
     of_site = np.full(len(sites) + 1, -1, dtype=np.int64)  # the last cell answers for -1
     named: list[Site] = []
     for number, members in enumerate(groups):
         of_site[members] = number
+        if len(members) == 1:
+            named.append(sites[members[0]])
+            continue
         name = min((i for i in members if totals[i] >= ID_SHARE * totals[members[0]]), key=lambda i: sites[i].id)
-        reasons, creators = Counter[str](), Counter[Frame | None]()
+        reasons, creators = Counter[str](), Counter[Frame]()
         for i in members:
             reasons.update(told[i][0])
             creators.update(told[i][1])
         named.append(_with_told(sites[name], reasons, creators))
     of_stack = [of_site[at] for at in of_stack]
     counts = np.zeros((len(groups), len(everything)), dtype=np.int64)
-    for i, (at, rows) in enumerate(zip(of_stack, pairs, strict=True)):
+    for i, (at, rows) in enumerate(zip(of_stack, every_row, strict=True)):
         where = at.tolist()
-        for of, _state, number in rows:
+        for of, _reason, number in rows:
             if where[of] >= 0:
                 counts[where[of], i] += number
-    return Grouping(everything, len(snapshots), of_stack, [[sites[i] for i in g] for g in groups], counts, named, pairs)
+    return Grouping(
+        snapshots=everything,
+        looks=len(snapshots),
+        of_stack=of_stack,
+        members=[[sites[i] for i in members] for members in groups],
+        counts=counts,
+        named=named,
+        rows=every_row,
+        depths=depths,
+        entropy=[_entropy([(sites[i].frames, totals[i]) for i in members]) for members in groups],
+    )
 
 
 def is_system(stack: Stack) -> bool:
@@ -144,11 +165,15 @@ def is_system(stack: Stack) -> bool:
     )
 
 
-def _pairs_of(snapshot: Snapshot) -> list[tuple[int, int, int]]:
+def _rows_of(snapshot: Snapshot) -> list[tuple[int, str, int]]:
     stack, state, number = count_pairs(
         snapshot.stack, snapshot.state, len(snapshot.stacks), len(snapshot.states), snapshot.count
     )
-    return list(zip(stack.tolist(), state.tolist(), number.tolist(), strict=True))
+    stacks, states = snapshot.stacks, snapshot.states
+    return [
+        (i, wait_reason(states[j], stacks[i].frames), n)
+        for i, j, n in zip(stack.tolist(), state.tolist(), number.tolist(), strict=True)
+    ]
 
 
 def count_pairs(first: Ints, second: Ints, firsts: int, seconds: int, weights: Ints) -> tuple[Ints, Ints, Ints]:
@@ -168,32 +193,33 @@ def count_pairs(first: Ints, second: Ints, firsts: int, seconds: int, weights: I
     return found // seconds, found % seconds, sums
 
 
-_Told = tuple[Counter[str], "Counter[Frame | None]"]
+_Told = tuple[Counter[str], Counter[Frame]]
 
 
 def _reasons_and_creators(
-    snapshots: list[Snapshot], of_stack: list[Ints], pairs: list[list[tuple[int, int, int]]], sites: list[Site]
+    snapshots: list[Snapshot], of_stack: list[Ints], every_row: list[list[tuple[int, str, int]]], sites: list[Site]
 ) -> list[_Told]:
     """Per site: wait reasons and creating frames with the goroutines (over all snapshots) that tell them."""
     told: list[_Told] = [(Counter(), Counter()) for _ in sites]
-    for snapshot, at, rows in zip(snapshots, of_stack, pairs, strict=True):
+    for snapshot, at, rows in zip(snapshots, of_stack, every_row, strict=True):
         where = at.tolist()
-        for stack, state, number in rows:
+        for stack, reason, number in rows:
             site = where[stack]
             if site < 0:
                 continue
             reasons, creators = told[site]
-            raw = snapshot.stacks[stack]
-            reasons[wait_reason(snapshot.states[state], raw.frames)] += number
-            creators[clean_frame(raw.created_by) if raw.created_by else None] += number
+            reasons[reason] += number
+            by = snapshot.stacks[stack].created_by
+            if by is not None:
+                creators[clean_frame(by)] += number
     return told
 
 
-def _with_told(site: Site, reasons: Counter[str], creators: Counter[Frame | None]) -> Site:
+def _with_told(site: Site, reasons: Counter[str], creators: Counter[Frame]) -> Site:
     """The site with the most frequent reason and creator that are told at all; ties by name, never by row order."""
     known = [(-number, reason) for reason, number in reasons.items() if reason and reason not in _VAGUE]
     reason = min(known)[1] if known else min(((-n, r) for r, n in reasons.items() if r), default=(0, ""))[1]
-    by = min(((-number, frame) for frame, number in creators.items() if frame is not None), default=(0, None))[1]
+    by = min(((-number, frame) for frame, number in creators.items()), default=(0, None))[1]
     if reason == site.wait_reason and by == site.created_by:
         return site
     return replace(site, wait_reason=reason, created_by=by)
@@ -275,58 +301,59 @@ def of_grouping(grouping: Grouping) -> list[Cluster]:
             leaked=int(leaked[i]),
             since=since(rows[i], times) if grouping.looks > 1 else None,
             growth_per_min=float(growth[i]) if growth is not None else None,
+            module_entropy=grouping.entropy[i],
         )
         for i, site in enumerate(grouping.named)
     ]
     told = looks or grouping.snapshots
     for i, snapshot in enumerate(told):
-        _tell_stacks(out, snapshot, grouping.of_stack[i], grouping.pairs[i])
+        _tell_stacks(out, grouping.of_stack[i], grouping.rows[i], grouping.depths[i])
         _tell_rows(out, snapshot, grouping.of_stack[i])
     _tell_stayed(out, looks, grouping.of_stack)
     out.sort(key=lambda cluster: (-cluster.count, -max(cluster.counts, default=0), cluster.site.id))
     return out
 
 
-def _tell_stacks(out: list[Cluster], snapshot: Snapshot, at: Ints, rows: list[tuple[int, int, int]]) -> None:
-    """States, blocking points, depth and entropy: what follows from distinct stacks. Later snapshots overwrite."""
-    where = at.tolist()
-    states: dict[int, Counter[str]] = {}
-    depths: dict[int, int] = {}
-    modules: dict[int, Counter[str]] = {}
-    for stack, state, number in rows:
+def _tell_stacks(out: list[Cluster], of_stack: Ints, rows: list[tuple[int, str, int]], depths: dict[int, int]) -> None:
+    """States, blocking points and depth: what follows from distinct stacks. Later snapshots overwrite."""
+    where = of_stack.tolist()
+    states: dict[int, dict[str, int]] = {}
+    depth: dict[int, int] = {}
+    for stack, reason, number in rows:
         cluster = where[stack]
         if cluster < 0:
             continue
-        raw = snapshot.stacks[stack]
-        states.setdefault(cluster, Counter())[wait_reason(snapshot.states[state], raw.frames)] += number
-        frames = visible_frames(raw)
-        left_out = raw.elided if raw.elided != ELIDED_UNKNOWN else 0
-        depths[cluster] = depths.get(cluster, 0) + number * (len(frames) + left_out)
-        seen = modules.setdefault(cluster, Counter())
-        for frame in frames:
-            seen[short_module_of(frame.function)] += number
+        seen = states.setdefault(cluster, {})
+        seen[reason] = seen.get(reason, 0) + number
+        depth[cluster] = depth.get(cluster, 0) + number * depths[stack]
     for cluster, reasons in states.items():
         to = out[cluster]
-        number = sum(reasons.values())
-        if reasons.keys() != {""} or not to.states:
-            to.states = Counter(dict(sorted(reasons.items(), key=lambda item: (-item[1], item[0]))))
-            points = Counter[str]()
-            for reason, n in to.states.items():
-                if reason:
-                    points[blocking_point(reason)] += n
-            to.blocking_points = points
-        to.mean_depth = depths[cluster] / number
-        to.module_entropy = _entropy(modules[cluster])
+        to.mean_depth = depth[cluster] / sum(reasons.values())
+        if to.states and reasons.keys() == {""}:
+            continue  # an earlier look told more
+        to.states = Counter(dict(sorted(reasons.items(), key=lambda item: (-item[1], item[0]))))
+        points = Counter[str]()
+        for reason, number in to.states.items():
+            if reason:
+                points[blocking_point(reason)] += number
+        to.blocking_points = points
 
 
-def _entropy(modules: Counter[str]) -> float:
-    """Shannon entropy in bits; the standard library, which is on every stack, counts only where it is alone."""
-    numbers = [n for module, n in modules.items() if module not in ("std", "")]
+def _entropy(chains: list[tuple[tuple[Frame, ...], int]]) -> float:
+    """Shannon entropy in bits over the modules of chains' frames, each weighted by its goroutines.
+
+    The standard library, which is on every stack, is left out.
+    """
+    modules: dict[str, int] = {}
+    for frames, number in chains:
+        for frame in frames:
+            module = short_module_of(frame.function)
+            modules[module] = modules.get(module, 0) + number
+    numbers = [n for module, n in modules.items() if n and module not in ("std", "")]
     if len(numbers) < 2:
         return 0.0
-    shares = np.array(sorted(numbers), dtype=np.float64)
-    shares /= shares.sum()
-    return float(-(shares * np.log2(shares)).sum())
+    total = sum(numbers)
+    return -sum(n / total * log2(n / total) for n in sorted(numbers))
 
 
 def _tell_rows(out: list[Cluster], snapshot: Snapshot, of_stack: Ints) -> None:

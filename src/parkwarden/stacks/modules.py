@@ -44,22 +44,32 @@ def package_of(function: str) -> str:
 
     Escapes are undone (`gopkg.in/yaml%2ev3` -> `gopkg.in/yaml.v3`) and what lies before a `/vendor/` is dropped.
     """
-    # A receiver or type argument may hold slashes of its own: look no further than the first bracket.
-    head = function
-    for bracket in "([{":
-        at = head.find(bracket)
-        if at >= 0:
-            head = head[:at]
-    dot = head.find(".", head.rfind("/") + 1)
+    dot = _package_end(function)
     if dot < 0:
         return ""
-    package = head[:dot]
+    package = function[:dot]
     if package.startswith("type:") or package == "type":  # equality and hash functions the compiler makes
         return ""
     if "%" in package:
         package = unquote(package, errors="replace")
     vendored = package.rfind("/vendor/")
     return package[vendored + len("/vendor/") :] if vendored >= 0 else package
+
+
+def local_name(function: str) -> str:
+    """A function's name within its package: `github.com/a/b.(*T).m.func1` -> `(*T).m.func1`."""
+    return function[_package_end(function) + 1 :]
+
+
+def _package_end(function: str) -> int:
+    """Where the dot after the import path is, -1 if there is none."""
+    # A receiver or type argument may hold slashes of its own: look no further than the first bracket.
+    head = function
+    for bracket in "([{":
+        at = head.find(bracket)
+        if at >= 0:
+            head = head[:at]
+    return head.find(".", head.rfind("/") + 1)
 
 
 @lru_cache(maxsize=NAME_CACHE)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from urllib.parse import unquote
 
 from parkwarden.model import Frame
 from parkwarden.stacks.modules import is_stdlib, package_of
@@ -23,11 +22,9 @@ _UPPER = re.compile(r"!([a-z])")
 
 @lru_cache(maxsize=FRAME_CACHE)
 def clean_function(function: str) -> str:
-    """Go's name without what differs between artefacts: type arguments as `[...]`, escapes undone, no vendor prefix."""
+    """Go's name without what differs between artefacts: type arguments as `[...]`, no vendor prefix."""
     if "[" in function:
         function = _fold_type_arguments(function)
-    if "%" in function:
-        function = unquote(function, errors="replace")
     vendored = function.find("/vendor/")
     return function[vendored + len("/vendor/") :] if vendored > 0 else function
 

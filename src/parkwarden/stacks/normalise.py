@@ -16,6 +16,7 @@ Cost: some 10 us for a new stack, frames are cached.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 from hashlib import blake2b
 
@@ -24,7 +25,7 @@ from parkwarden.stacks.modules import is_runtime_function, package_of
 from parkwarden.stacks.names import FRAME_CACHE, clean_frame, is_wrapper
 
 SITE_CACHE = 16_384
-"""Distinct (stack, state) pairs remembered: a few megabytes, and far more than one service has at a time."""
+"""Distinct stacks remembered: a few megabytes, and far more than one service has at a time."""
 
 MAX_ROUND = 24
 """Longest recursion round (in functions) that is folded; the work per stack grows with it."""
@@ -289,17 +290,26 @@ def _key(frame: Frame) -> str:
     return f"{frame.function}\t{frame.file.rpartition('/')[2]}\t{frame.line}"
 
 
-@lru_cache(maxsize=SITE_CACHE)
 def site_of(stack: Stack, state: str = "") -> Site:
     """The site of a goroutine from its raw stack and the state its producer told ("" = not told). Pure and cached."""
-    frames = fold(visible_frames(stack))
+    site, _depth = place(stack)
+    reason = wait_reason(state, stack.frames) if state else site.wait_reason
+    return site if reason == site.wait_reason else replace(site, wait_reason=reason)
+
+
+@lru_cache(maxsize=SITE_CACHE)
+def place(stack: Stack) -> tuple[Site, int]:
+    """The site of a stack with the wait its frames tell, and its depth in frames before recursion was folded."""
+    visible = visible_frames(stack)
+    frames = fold(visible)
     blocked = blocked_frame(frames)
-    return Site(
+    site = Site(
         id=site_id(frames),
-        wait_reason=wait_reason(state, stack.frames),
+        wait_reason=reason_of_frames(stack.frames),
         function=blocked.function,
         file=blocked.file,
         line=blocked.line,
         frames=frames,
         created_by=clean_frame(stack.created_by) if stack.created_by else None,
     )
+    return site, len(visible) + max(stack.elided, 0)
