@@ -32,6 +32,7 @@ class Mark(IntFlag):
     BUBBLE = 4  # synctest bubble
     DURABLE = 8  # (durable)
     DAMAGED = 16  # some of this record was lost; what is there is right
+    ARG0_UNSURE = 32  # the dump printed `arg0` with `?` (Go 1.18): it may be stale
 
 
 @dataclass(slots=True, kw_only=True)
