@@ -1,0 +1,3 @@
+module example.com/media/transcoder
+
+go 1.23

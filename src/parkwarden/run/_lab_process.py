@@ -1,0 +1,204 @@
+"""Processes of a lab: started in a group of their own, watched, and always ended with all their children."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import threading
+import time
+import types
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from parkwarden.model.errors import ParkwardenError, UnreachableError, UsageError
+from parkwarden.run._lab_build import go_environment
+
+READY_S = 20.0
+"""A lab answers within a second; more means that it will not."""
+STOP_S = 3.0
+"""After SIGTERM, before SIGKILL."""
+PORT_TRIES = 3
+"""Another program may take the free port between our look and the service's start."""
+FETCH_TIMEOUT_S = 30.0
+MAX_FETCH_BYTES = 64 << 20
+"""Labs write at most a few MB per file."""
+LOG_TAIL_BYTES = 2000
+POLL_S = 0.05
+
+_direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+@dataclass(slots=True, kw_only=True)
+class LabProcess:
+    """A lab's program at work. `url` is its base URL on the loopback ("" for a load generator)."""
+
+    name: str
+    url: str
+    process: subprocess.Popen[bytes]
+    log: Path
+    """Its standard output and error."""
+    started: float
+    """time.monotonic() of the start."""
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    @property
+    def alive(self) -> bool:
+        return self.process.poll() is None
+
+    def rss(self) -> int | None:
+        """Resident bytes, None once it is gone."""
+        if not self.alive:
+            return None
+        return resident_bytes(self.pid)
+
+    def said(self) -> str:
+        """The end of its output, for error messages."""
+        with contextlib.suppress(OSError):
+            return self.log.read_bytes()[-LOG_TAIL_BYTES:].decode("utf-8", "replace").strip()
+        return ""
+
+    def get(self, path: str, timeout_s: float = FETCH_TIMEOUT_S) -> bytes:
+        """One GET from the service; UnreachableError if it does not answer in full."""
+        return fetch(self.url + path, timeout_s)
+
+    def kill(self) -> None:
+        """SIGKILL to the whole group, as the kernel's OOM killer does to a container."""
+        _signal_group(self.process, signal.SIGKILL)
+        self.process.wait()
+
+    def stop(self) -> None:
+        """End the whole group: politely, then not. Idempotent."""
+        if self.alive:
+            _signal_group(self.process, signal.SIGTERM)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(timeout=STOP_S)
+        # children may outlive their parent: the group is killed in any case
+        self.kill()
+
+
+def _signal_group(process: subprocess.Popen[bytes], what: int) -> None:
+    # The group's id is the leader's pid. While the leader is not reaped or the group has members, the id is not reused.
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, what)
+
+
+def resident_bytes(pid: int) -> int | None:
+    """Resident set size of a process, None if it cannot be told."""
+    try:
+        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, IndexError):
+        pass
+    try:  # no /proc: macOS, BSD
+        told = subprocess.run(
+            ["ps", "-o", "rss=", "-p", str(pid)], capture_output=True, text=True, timeout=5, check=False
+        )
+        return int(told.stdout) * 1024
+    except (OSError, ValueError, subprocess.SubprocessError):
+        return None
+
+
+def free_port() -> int:
+    """A TCP port on the loopback that was free a moment ago."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as s:
+        s.bind(("127.0.0.1", 0))
+        return int(s.getsockname()[1])
+
+
+def fetch(url: str, timeout_s: float = FETCH_TIMEOUT_S) -> bytes:
+    """GET from the loopback, never through a proxy, bounded in time and bytes."""
+    try:
+        with _direct.open(url, timeout=timeout_s) as answer:
+            body: bytes = answer.read(MAX_FETCH_BYTES + 1)
+    except (OSError, urllib.error.URLError, ValueError) as error:
+        raise UnreachableError("lab-no-answer", f"{url} did not answer", context=str(error)) from error
+    except Exception as error:  # http.client.HTTPException: the service died in the middle of its answer
+        raise UnreachableError("lab-no-answer", f"{url} broke off", context=repr(error)) from error
+    if len(body) > MAX_FETCH_BYTES:
+        raise ParkwardenError("lab-answer-too-long", f"{url} answered more than {MAX_FETCH_BYTES >> 20} MiB")
+    return body
+
+
+def spawn(name: str, command: Sequence[str], log: Path, url: str = "") -> LabProcess:
+    """Start a program in a group of its own, output appended to `log`."""
+    if not hasattr(os, "killpg"):
+        raise UsageError("lab-unsupported", "the lab needs a system with process groups (Linux, macOS)")
+    with log.open("ab") as out:
+        process = subprocess.Popen(
+            list(command),
+            env=_service_environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+            start_new_session=True,
+        )
+    return LabProcess(name=name, url=url, process=process, log=log, started=time.monotonic())
+
+
+def _service_environment() -> dict[str, str]:
+    env = go_environment()
+    return {key: value for key, value in env.items() if not key.lower().endswith("_proxy")}
+
+
+def start_service(name: str, program: Path, log: Path, args: Sequence[str] = ()) -> LabProcess:
+    """Start a lab's service on a free loopback port and wait until it answers.
+
+    Raises ParkwardenError with the end of its log if it dies or stays silent; nothing is left running then.
+    """
+    for attempt in range(PORT_TRIES):
+        address = f"127.0.0.1:{free_port()}"
+        service = spawn(name, [str(program), "-addr", address, *args], log, f"http://{address}")
+        try:
+            if _becomes_ready(service):
+                return service
+            lost_port = "address already in use" in service.said()
+            died = not service.alive
+        except BaseException:
+            service.stop()
+            raise
+        service.stop()
+        if not (lost_port and attempt + 1 < PORT_TRIES):
+            break
+    raise ParkwardenError(
+        "lab-not-ready",
+        f"{name} {'ended at once' if died else f'did not answer in {READY_S:.0f} s'}",
+        context=service.said(),
+    )
+
+
+def _becomes_ready(service: LabProcess) -> bool:
+    until = service.started + READY_S
+    while time.monotonic() < until and service.alive:
+        with contextlib.suppress(UnreachableError):
+            service.get("/debug/pprof/cmdline", 2.0)
+            # the port may have been taken by somebody else's Go program: ours must still be there
+            return service.alive
+        time.sleep(POLL_S)
+    return False
+
+
+@contextlib.contextmanager
+def terminated_like_interrupted() -> Iterator[None]:
+    """SIGTERM and SIGHUP raise KeyboardInterrupt inside, so that `finally` ends the lab's processes."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(_signum: int, _frame: types.FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

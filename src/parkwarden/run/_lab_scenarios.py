@@ -1,0 +1,241 @@
+"""What happens in each lab: start, load, save what an operator would have saved, and how it ends."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from parkwarden.model.errors import ParkwardenError, UnreachableError
+from parkwarden.run._lab_catalog import Lab, Tell
+from parkwarden.run._lab_process import POLL_S, LabProcess, spawn, start_service
+
+LOAD_GRACE_S = 10.0
+"""A crash under way may take this much longer than its load: dying of a deep stack is work."""
+
+
+@dataclass(slots=True, kw_only=True)
+class LabRun:
+    """One run of one lab: its processes, the folder its files are collected in, and what is worth telling."""
+
+    lab: Lab
+    program: Path
+    stage: Path
+    """Files land here and move to the user's folder only when all are there."""
+    logs: Path
+    seconds: float
+    tell: Tell
+    patterns: tuple[str, ...] = ()
+    innocent: bool = False
+    service: LabProcess | None = None
+    notes: list[str] = field(default_factory=list)
+    began: float = field(default_factory=time.monotonic)
+
+    def step(self, what: str, done: float) -> None:
+        self.tell(f"{self.lab.name}: {what}", done)
+
+    def start(self, log: Path | None = None) -> LabProcess:
+        """Start the service (again). It is ended by `close()`, whatever happens."""
+        if self.service is not None:
+            self.service.stop()
+        self.service = start_service(self.lab.name, self.program, log or self.logs / "service.log")
+        return self.service
+
+    @contextlib.contextmanager
+    def load(self, service: LabProcess, *args: str) -> Iterator[LabProcess]:
+        """The lab's own load generator, a second process of the same program, ended with the block."""
+        command = [str(self.program), "-load", service.url, "-for", f"{self.seconds:.1f}s", *args]
+        generator = spawn(f"{self.lab.name} load", command, self.logs / "load.log")
+        try:
+            yield generator
+        finally:
+            generator.stop()
+
+    def save(self, service: LabProcess, name: str, path: str) -> int:
+        """GET one thing from the service into a file of the result; bytes written."""
+        body = service.get(path)
+        (self.stage / name).write_bytes(body)
+        return len(body)
+
+    def rise_to(self, service: LabProcess, limit: int, until: float, what: str, done: tuple[float, float]) -> bool:
+        """Watch the service's memory until it reaches `limit` bytes; False if it did not by `until` (monotonic) or died."""
+        first, last = done
+        while time.monotonic() < until:
+            rss = service.rss()
+            if rss is None:
+                return False
+            if rss >= limit:
+                return True
+            self.step(f"{what}: {rss >> 20} of {limit >> 20} MiB", first + (last - first) * rss / limit)
+            time.sleep(POLL_S)
+        return False
+
+    def die_at_limit(self, service: LabProcess, until: float, done: tuple[float, float]) -> None:
+        """Let memory grow to the lab's limit, and kill the service there, as the kernel kills a container."""
+        limit = (self.lab.memory_limit_mib or 0) << 20
+        if self.rise_to(service, limit, until, "memory grows", done):
+            service.kill()
+            self.notes.append(
+                f"killed at its memory limit of {limit >> 20} MiB, {time.monotonic() - service.started:.1f} s after its start"
+            )
+        else:
+            self.notes.append(f"did not reach its memory limit of {limit >> 20} MiB on this machine; stopped")
+            service.stop()
+
+    def close(self) -> None:
+        if self.service is not None:
+            self.service.stop()
+
+
+TRACE_S = 1.5
+CPU_S = 2.0
+BURST_RATE = 8000
+"""Messages per second: 16,000 goroutines a second, and the memory limit some two and a half seconds away."""
+LEAD_S = 0.3
+"""The trace begins this long before the burst, so that it shows the difference."""
+
+
+def timing_wheel(run: LabRun) -> None:
+    """C: the six files of one night. Everything but the heap from the dying process, the heap from the next one."""
+    run.step("starting the consumer", 0.05)
+    consumer = run.start()
+    with ThreadPoolExecutor(max_workers=2) as pool, _killed_on_error(consumer):
+        run.step("recording trace and CPU profile", 0.15)
+        cpu = pool.submit(run.save, consumer, "cpu.pprof", f"/debug/pprof/profile?seconds={CPU_S:.0f}")
+        trace = pool.submit(run.save, consumer, "trace.out", f"/debug/pprof/trace?seconds={TRACE_S}")
+        time.sleep(LEAD_S)
+        with run.load(consumer, "-rate", str(BURST_RATE)) as load:
+            until = load.started + run.seconds
+            _wait_all(run, [trace, cpu], consumer, "messages come in", (0.2, 0.6))
+            for name in ("threadcreate", "mutex", "block"):
+                run.step(f"saving {name}.pprof", 0.65)
+                run.save(consumer, f"{name}.pprof", f"/debug/pprof/{name}")
+            run.die_at_limit(consumer, until, (0.65, 0.9))
+    run.step("restarted; saving the heap profile, too late", 0.9)
+    consumer = run.start()
+    run.save(consumer, "mem.pprof", "/debug/pprof/heap")
+    run.notes.append(
+        f"restarted; mem.pprof taken {time.monotonic() - consumer.started:.1f} s after the new process began"
+    )
+
+
+def _wait_all(
+    run: LabRun, futures: list[Future[int]], service: LabProcess, what: str, done: tuple[float, float]
+) -> None:
+    first, last = done
+    began = time.monotonic()
+    while not all(f.done() for f in futures):
+        rss = service.rss() or 0
+        run.step(f"{what}: {rss >> 20} MiB", min(last, first + (last - first) * (time.monotonic() - began) / CPU_S))
+        time.sleep(POLL_S)
+    for f in futures:
+        f.result()
+
+
+@contextlib.contextmanager
+def _killed_on_error(service: LabProcess) -> Iterator[None]:
+    """On an error or Ctrl-C the service goes first: fetches that threads wait for then break off at once."""
+    try:
+        yield
+    except BaseException:
+        service.kill()
+        raise
+
+
+CLIENTS = 72
+EVIDENCE_AT = 0.75
+"""Evidence is saved at this share of the memory limit, as an alert on memory would have it."""
+SHORT_TRACE_S = 0.5
+
+
+def transcoder(run: LabRun) -> None:
+    """B1: buffers fill behind slow clients; evidence at three quarters of the memory limit, then on to the end."""
+    run.step("starting the transcoder", 0.05)
+    service = run.start()
+    limit = (run.lab.memory_limit_mib or 0) << 20
+    with run.load(service, "-clients", str(CLIENTS)) as load:
+        until = load.started + run.seconds
+        run.rise_to(service, int(limit * EVIDENCE_AT), load.started + run.seconds * 0.7, "buffers fill", (0.1, 0.6))
+        for name, path in (
+            ("heap.pprof", "/debug/pprof/heap"),
+            ("goroutine.pprof", "/debug/pprof/goroutine"),
+            ("goroutine.txt", "/debug/pprof/goroutine?debug=2"),
+            ("trace.out", f"/debug/pprof/trace?seconds={SHORT_TRACE_S}"),
+        ):
+            run.step(f"saving {name}", 0.65)
+            run.save(service, name, path)
+        state = json.loads(service.get("/debug/vars"))
+        run.notes.append(f"{state['sessions']} sessions kept, {state['codecs']} codec processes at work")
+        run.die_at_limit(service, until, (0.7, 1.0))
+
+
+QUEUE_SHARE = 0.75
+"""The goroutine profile is taken when the reporter's queue is this full."""
+
+
+def reporter_recursion(run: LabRun) -> None:
+    """D: the queue fills, the full queue is logged through itself, the process dies; its stderr is the crash log."""
+    run.step("starting the checkout and a back end that never answers", 0.05)
+    service = run.start(run.stage / "crash.log")
+    with run.load(service) as load:
+        until = load.started + run.seconds
+        while True:
+            state = json.loads(service.get("/debug/vars"))
+            queued, room = int(state["agent_queue"]), int(state["agent_queue_max"])
+            run.step(f"the agent's queue fills: {queued} of {room}", 0.1 + 0.6 * queued / room)
+            if queued >= room * QUEUE_SHARE or time.monotonic() > until:
+                break
+            time.sleep(POLL_S)
+        run.save(service, "goroutine.pprof", "/debug/pprof/goroutine")
+        run.notes.append(f"goroutine.pprof taken with {queued} of {room} events queued")
+        while service.alive and time.monotonic() < until + LOAD_GRACE_S:
+            run.step("waiting for the stack to overflow", 0.85)
+            time.sleep(POLL_S)
+        if service.alive:
+            raise ParkwardenError("lab-survived", "the checkout did not die in time", hint="try --seconds 60")
+    code = service.process.returncode
+    run.notes.append(f"died by itself {time.monotonic() - service.started:.1f} s after its start, exit code {code}")
+
+
+LEAKS_A_ROUND = 40
+COSTLY = {"spinning-loop": 2, "child-process-pipe": 10}
+"""Callers a round where each costs a core or a process."""
+ROUND_PAUSE_S = 1.5
+"""Innocent goroutines have ended by then, or stand still."""
+CENSUS_S = 0.1
+
+
+def leaks(run: LabRun) -> None:
+    """A7: two rounds of requests, a dump after each, then the cheaper looks. Costly patterns come last."""
+    kind = "innocent" if run.innocent else "leak"
+    patterns = sorted(run.patterns or run.lab.patterns, key=lambda name: name in COSTLY)
+    run.step("starting the shop", 0.05)
+    service = run.start()
+    for number in (1, 2):
+        first = 0.1 + 0.35 * (number - 1)
+        for i, pattern in enumerate(patterns):
+            run.step(f"round {number}: {kind} {pattern}", first + 0.25 * i / len(patterns))
+            service.get(f"/{kind}/{pattern}?n={COSTLY.get(pattern, LEAKS_A_ROUND)}")
+        run.step("letting it settle", first + 0.28)
+        time.sleep(ROUND_PAUSE_S)
+        run.step("saving a full dump", first + 0.32)
+        run.save(service, f"goroutine-{number}.txt", "/debug/pprof/goroutine?debug=2")
+    run.step("saving profiles and a short trace", 0.85)
+    run.save(service, "goroutine.pprof", "/debug/pprof/goroutine")
+    run.save(service, "trace.out", f"/debug/pprof/trace?seconds={CENSUS_S}")
+    try:
+        run.save(service, "goroutineleak.pprof", "/debug/pprof/goroutineleak")
+    except UnreachableError:
+        run.notes.append("no goroutineleak.pprof: it needs Go 1.27 (or 1.26 with GOEXPERIMENT=goroutineleakprofile)")
+
+
+SCENARIOS: dict[str, Callable[[LabRun], None]] = {
+    "leaks": leaks,
+    "reporter-recursion": reporter_recursion,
+    "timing-wheel": timing_wheel,
+    "transcoder": transcoder,
+}
