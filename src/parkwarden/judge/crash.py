@@ -7,8 +7,8 @@ runtime/malloc.go (out of memory), runtime/proc.go (deadlock, thread limit), int
 
 from __future__ import annotations
 
-from parkwarden.model import Artefact, Case, Crash, Evidence, Finding, Frame, Site, Verdict
-from parkwarden.stacks.culprit import first_user_frame
+from parkwarden.model import Artefact, Case, Crash, Evidence, Finding, Frame, Site, Stack, Verdict
+from parkwarden.stacks.culprit import culprit as culprit_of
 from parkwarden.stacks.normalise import site_of
 
 MAX_FINDINGS = 20
@@ -69,7 +69,7 @@ def judge(case: Case) -> list[Finding]:
 
 def _culprit(crash: Crash, case: Case) -> Frame | None:
     frames = crash.cycle or (crash.stack.frames if crash.stack else ())
-    return first_user_frame(frames, case.user_modules)
+    return culprit_of(Stack(frames), case.user_modules)
 
 
 def _finding(artefact: Artefact, crash: Crash, culprit: Frame | None) -> Finding:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from parkwarden.model import Artefact, Case, Evidence, Finding, Frame, Kind, Site, Stack, Verdict
-from parkwarden.stacks.culprit import first_user_frame
+from parkwarden.stacks.culprit import culprit
 from parkwarden.stacks.normalise import site_of
 
 MIN_HEAP_BYTES = 32 << 20
@@ -130,7 +130,7 @@ def _holders(artefact: Artefact, modules: tuple[str, ...]) -> tuple[int, list[_H
     groups: dict[tuple[str, int], list[int]] = {}
     frames: dict[tuple[str, int], Frame] = {}
     for index, stack in enumerate(profile.stacks):
-        frame = first_user_frame(stack.frames, modules)
+        frame = culprit(stack, modules)
         if frame is not None and per_stack[index] > 0:
             groups.setdefault((frame.function, frame.line), []).append(index)
             frames[(frame.function, frame.line)] = frame
