@@ -1,0 +1,253 @@
+"""From "what kind of wait is this" to "is it a leak": the numbers that tell a leak from its innocent twin.
+
+Every pattern has a twin with the same stack. What tells them apart is, in this order: the runtime's own proof; waits that
+cannot end by their nature; and time. A leak is born again and again and never leaves; a standing crew is never born, a
+burst has no survivors, a crowd behind a lock moves, a pool that fills stops growing. One look alone knows none of this, so
+it may suspect and never convict. Runnable crowds are load, system calls are a suspicion at most (map A8).
+
+Blind spots, said plainly: a leak that stopped growing before the first look and that the runtime cannot prove (I/O,
+tickers, sleeps) looks like a standing crew; a slow leak at a line where healthy traffic comes and goes hides in it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+from parkwarden.model import Cluster, Verdict
+from parkwarden.stacks.libraries import Library, Role, identify
+from parkwarden.stacks.patterns.base import PatternContext, View
+from parkwarden.stacks.patterns.calls import is_busy, spins_by_nature
+
+MIN_COUNT = 50
+"""Goroutines at one site before numbers accuse. Default 50: A5. Lower finds leaks earlier and blames worker pools and
+connection pools, whose sizes start at 10-50; raise it for services that hold hundreds of workers at one line."""
+
+MIN_PROVEN = 3
+"""Goroutines the leak profile must name. Default 3: it makes no mistakes, but one or two goroutines parked for good on
+purpose (a `select {}` beside main) are proven too and cost nothing. 1 reports those, more delays sure findings."""
+
+MIN_FOREVER = 3
+"""Goroutines on a nil channel or in `select {}`, which cannot ever be woken. Default 3, for the same reason."""
+
+MIN_STAYED = 20
+"""Goroutines that must have been seen at two looks. Default 20: if none of 20 left, at most 15 % would leave in that
+time (95 %, the rule of three). Lower convicts on luck, higher waits longer."""
+
+MAX_CHURN = 0.05
+"""Share of those seen earlier that may have left. Default 0.05: a leaking line may let some through before it breaks
+(slots, retries). Higher blames crowds that move, 0 lets a single one that got away acquit the rest."""
+
+LEAK_SPAN_S = 30.0
+"""Seconds between the first and last look from which growth without a single leaving is called a leak. Default 30: the
+commonest time-outs of clients, proxies and long polls are up to 30 s, and who outlives them does not wait for one.
+Shorter convicts ramps of load, longer is surer and later. Below it the verdict is `suspect`."""
+
+SURE_SPAN_S = 120.0
+"""Seconds at which that confidence stops growing: beyond it time-outs are rare."""
+
+MOMENT_S = 0.5
+"""Looks nearer than this in time are one moment (a census and a dump taken together): nobody could have left between."""
+
+MIN_WAIT_MIN = 1
+"""Minutes that a single text dump must show. Default 1: the least that Go prints. Higher for services with long polls."""
+
+LONE_COUNT = 1_000
+"""Goroutines at one site in a single look that tells no time at all (a profile). Default 1,000: pools, shards and
+connection limits are usually set in the hundreds; LeakProf takes 10,000 and finds small services' leaks late. Lower
+blames crowds that a second look would acquit."""
+
+MIN_GROWTH_PER_MIN = 3.0
+"""Goroutines a minute for growth told by counts alone. Default 3: A6's yellow begins there. Lower drowns in noise."""
+
+SPIN_MIN = 3
+"""Busy goroutines at one line. Default 3: each burns a core; one or two may be a batch job."""
+
+SPIN_SPAN_S = 10.0
+"""Seconds they must stay busy when nothing at the leaf says they poll. Default 10: longer than an API's time-out."""
+
+BORN_TOGETHER_SLACK = 64
+"""Ids a crew started in one go may be spread over beyond twice its size: each P takes ids in batches of 16
+(runtime/runtime2.go: `_GoidCacheBatch`)."""
+
+IDLE_REASONS = frozenset(["chan receive", "select", "sync.Cond.Wait", "sleep"])
+"""Waits in which a healthy, idle crew stands. Nobody idles in a send, a lock or a WaitGroup."""
+
+_START_UP = ("main.main", "main.init", "runtime.main")
+
+
+@dataclass(frozen=True, slots=True)
+class Accusation:
+    """Whether a cluster is a leak; `ok` = looked at and acquitted, `unknown` = the looks do not tell."""
+
+    verdict: Verdict
+    confidence: float
+    reasons: tuple[str, ...]
+    library: Library | None = None
+    """Whose goroutine it is, if a well-known library's."""
+
+
+def accuse(cluster: Cluster, context: PatternContext) -> Accusation:
+    """Judge one cluster. The first rule that knows an answer gives it; see the module's docstring for their order."""
+    view = View(cluster, context)
+    library = identify(cluster.site)
+    for rule in (_gone, _proven, _forever, _busy, _few, _usual, _by_ids, _by_counts, _by_one_look):
+        found = rule(view, library)
+        if found is not None:
+            verdict, confidence, reasons = found
+            if verdict is Verdict.LEAK and view.reason == "syscall" and not cluster.leaked:
+                verdict, confidence = Verdict.SUSPECT, min(confidence, 0.6)
+                reasons = (*reasons, "in a system call: a suspicion only")
+            return Accusation(verdict, confidence, reasons, library)
+    return Accusation(Verdict.UNKNOWN, 0.2, ("the looks do not tell",), library)
+
+
+_Answer = tuple[Verdict, float, tuple[str, ...]]
+
+
+def _gone(view: View, _library: Library | None) -> _Answer | None:
+    if view.cluster.count or view.cluster.leaked:
+        return None
+    return Verdict.OK, 0.9, ("none are left at the last look",)
+
+
+def _proven(view: View, _library: Library | None) -> _Answer | None:
+    leaked = view.cluster.leaked
+    if not leaked:
+        return None
+    proof = f"Go's leak profile proves {leaked:,} of them: nothing that still runs can reach what they wait for"
+    if leaked >= MIN_PROVEN:
+        return Verdict.LEAK, 0.99, (proof,)
+    if view.context.born:
+        return Verdict.SUSPECT, 0.6, (proof, "and more were born between the looks")
+    if view.reason == "select (no cases)":
+        return Verdict.OK, 0.7, ("a goroutine or two parked in select {} on purpose",)
+    return Verdict.UNKNOWN, 0.5, (proof, f"fewer than {MIN_PROVEN} and no growth: no harm yet")
+
+
+def _forever(view: View, _library: Library | None) -> _Answer | None:
+    if not (view.reason == "select (no cases)" or view.reason.endswith("(nil chan)")):
+        return None
+    count = view.cluster.count
+    if count >= MIN_FOREVER:
+        return Verdict.LEAK, 0.96, (f"{count:,} goroutines in `{view.reason}`, which nothing can ever end",)
+    return Verdict.OK, 0.6, (f"{count} parked for good: an idiom where it is done once",)
+
+
+def _busy(view: View, _library: Library | None) -> _Answer | None:
+    if not is_busy(view):
+        return None
+    context, nature = view.context, spins_by_nature(view)
+    span = context.span_s or 0.0
+    stay = (context.stayed or 0) >= SPIN_MIN and _churn(context) <= MAX_CHURN
+    if stay and nature and span >= LEAK_SPAN_S:
+        return Verdict.LEAK, 0.85, (nature, f"the same goroutines are busy at every look over {span:.0f} s")
+    if stay and (nature or (context.born and span >= SPIN_SPAN_S)):
+        told = (nature,) if nature else (f"more were born meanwhile ({context.born:,})",)
+        return Verdict.SUSPECT, 0.65, (*told, "the same goroutines are busy at every look, and none finished")
+    return Verdict.OK, 0.6, ("runnable or running: load, not a leak, unless the same ones never finish",)
+
+
+def _few(view: View, _library: Library | None) -> _Answer | None:
+    count = view.cluster.count
+    if count >= MIN_COUNT:
+        return None
+    if view.context.born and not view.context.left and _grows_still(view.context):
+        return Verdict.UNKNOWN, 0.4, (f"{count} and growing, but below {MIN_COUNT}: look again later",)
+    return Verdict.OK, 0.7, (f"{count} at this site, below {MIN_COUNT}",)
+
+
+def _usual(view: View, library: Library | None) -> _Answer | None:
+    """A library's goroutines in their usual number, and the look itself."""
+    if library is None or view.cluster.count >= library.role.multiplied:
+        return None
+    if library.role is Role.CONNECTION and view.has("net/http.(*persistConn).readLoop") and view.reason == "select":
+        return None  # not idle: a response body is open
+    return Verdict.OK, 0.8, (f"{library.name}: {library.expected}; {library.role.multiplied:,} would be many",)
+
+
+def _churn(context: PatternContext) -> float:
+    seen = (context.stayed or 0) + (context.left or 0)
+    return (context.left or 0) / seen if seen else 0.0
+
+
+def _grows_still(context: PatternContext) -> bool:
+    return bool(context.born) and context.born_last != 0
+
+
+def _by_ids(view: View, library: Library | None) -> _Answer | None:
+    context = view.context
+    if context.stayed is None or context.stayed + (context.left or 0) == 0:
+        return None
+    churn, stayed, left, born = _churn(context), context.stayed, context.left or 0, context.born or 0
+    over = f" over {context.span_s:.0f} s" if context.span_s else ""
+    if churn > MAX_CHURN:
+        return Verdict.OK, 0.8, (f"they come and go: {left:,} of {stayed + left:,} seen earlier have left{over}",)
+    if not born:
+        return _standing(view, f"the same {stayed:,} goroutines at every look{over}, none born")
+    if stayed < MIN_STAYED:
+        return Verdict.UNKNOWN, 0.4, (f"only {stayed} were there before: look again",)
+    if not _grows_still(context):
+        return (
+            Verdict.UNKNOWN,
+            0.4,
+            (f"{born:,} were born, but none since the look before the last: a pool that filled?",),
+        )
+    told = (f"{born:,} born and {left:,} of {stayed + left:,} left{over}",)
+    span = context.span_s if context.span_s is not None else 60.0 * _longest_min(view)
+    if span >= LEAK_SPAN_S:
+        sure = min(1.0, (span - LEAK_SPAN_S) / (SURE_SPAN_S - LEAK_SPAN_S))
+        return Verdict.LEAK, 0.8 + 0.12 * sure, told
+    reasons = (*told, f"longer than {LEAK_SPAN_S:.0f} s between looks would make it sure")
+    return Verdict.SUSPECT, 0.7 if library is None else 0.6, reasons
+
+
+def _standing(view: View, told: str) -> _Answer:
+    """Nobody left and nobody was born: a crew, unless no crew stands like this."""
+    if view.reason in IDLE_REASONS:
+        return Verdict.OK, 0.6, (told, "a standing crew")
+    span, minutes = view.context.span_s or 0.0, _longest_min(view)
+    if span >= LEAK_SPAN_S or minutes >= MIN_WAIT_MIN:
+        long = f"waiting {minutes} min or more" if minutes else f"for {span:.0f} s"
+        return Verdict.SUSPECT, 0.6, (told, f"{long} in `{view.reason}`, where no idle crew stands")
+    return Verdict.UNKNOWN, 0.4, (told, "look again later")
+
+
+def _by_counts(view: View, _library: Library | None) -> _Answer | None:
+    """Several looks, no ids to compare: counts that rise at every look."""
+    counts, context = view.cluster.counts, view.context
+    if len(counts) < 2 or counts[-1] <= counts[0]:
+        return None
+    rises = all(after >= before for before, after in pairwise(counts))
+    per_min = view.cluster.growth_per_min
+    if not rises or (per_min is not None and per_min < MIN_GROWTH_PER_MIN):
+        return None
+    if len(counts) > 2 and counts[-1] == counts[-2] and context.span_s:
+        return Verdict.UNKNOWN, 0.4, ("grew, and has stopped growing: a pool that filled?",)
+    return Verdict.SUSPECT, 0.55, (f"{counts[0]:,} -> {counts[-1]:,} goroutines, falling at no look",)
+
+
+def _longest_min(view: View) -> int:
+    return view.cluster.wait_min[1] if view.cluster.wait_min else 0
+
+
+def _by_one_look(view: View, _library: Library | None) -> _Answer | None:
+    count, longest = view.cluster.count, _longest_min(view)
+    if longest >= MIN_WAIT_MIN:
+        told = f"{count:,} goroutines at one line, waiting up to {longest} min or more"
+        if view.reason not in IDLE_REASONS:
+            return Verdict.SUSPECT, 0.65, (told, f"in `{view.reason}`, where no idle crew stands")
+        if view.creator in _START_UP or _born_together(view):
+            return Verdict.UNKNOWN, 0.4, (told, "all started in one go: a crew, or one burst; look again")
+        return Verdict.SUSPECT, 0.55, (told, "started at different times")
+    if count >= LONE_COUNT:
+        return Verdict.SUSPECT, 0.5, (f"{count:,} goroutines at one line in the only look there is",)
+    return Verdict.UNKNOWN, 0.3, (f"{count:,} at one line, in looks that tell no time: look again",)
+
+
+def _born_together(view: View) -> bool:
+    """Whether ids and waits say they were all started in one go."""
+    spread, minutes = view.context.id_spread, view.cluster.wait_min
+    if minutes is not None and minutes[1] - minutes[0] > 1:
+        return False
+    return spread is not None and spread <= 2 * view.cluster.count + BORN_TOGETHER_SLACK

@@ -1,0 +1,171 @@
+"""What a case knows about each of its clusters beside the cluster itself: from all looks and traces, in columns."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+
+import numpy as np
+
+from parkwarden.model import Case, Cluster, Creation, Stack
+from parkwarden.model.snapshot import Ints
+from parkwarden.stacks.cluster import Grouping, ids_at
+from parkwarden.stacks.culprit import creations_of
+from parkwarden.stacks.modules import is_runtime_function
+from parkwarden.stacks.names import clean_frame
+from parkwarden.stacks.normalise import site_of
+from parkwarden.stacks.patterns.accusing import MOMENT_S
+from parkwarden.stacks.patterns.base import PatternContext
+
+MAX_MOMENTS = 64
+"""Moments whose ids are compared, the latest ones: a recording of hours holds more, and memory goes with them."""
+
+_PARKED = frozenset(["runtime.gopark", "runtime.goparkunlock"])
+
+
+def contexts(case: Case, grouping: Grouping) -> dict[str, PatternContext]:
+    """A PatternContext per cluster, by the id of its site. `grouping` is the one `case.clusters` came from."""
+    looks = grouping.snapshots[: grouping.looks]
+    times = tuple(look.at for look in case.looks)
+    at = [times[i] if i < len(times) else snapshot.taken_at for i, snapshot in enumerate(looks)]
+    index = {site.id: i for i, site in enumerate(grouping.named)}
+    moves = _Moves(grouping, at)
+    operations, creators = _told_by_stacks(grouping)
+    creations = [c for artefact in case.artefacts if artefact.trace for c in artefact.trace.creations]
+    wakeups = _wakeups(case, {m.id: i for i, members in enumerate(grouping.members) for m in members})
+    # A leak profile, or a dump with (leaked) marks, is the only thing that makes "not proven" mean something.
+    proof = len(grouping.snapshots) > grouping.looks
+    out: dict[str, PatternContext] = {}
+    for cluster in case.clusters:
+        i = index.get(cluster.site.id)
+        if i is None:
+            continue
+        out[cluster.site.id] = replace(
+            moves.of(i),
+            looks=len(looks),
+            sources=tuple(snapshot.source for snapshot in looks),
+            times=tuple(at),
+            total=looks[-1].total if looks else 0,
+            leak_profile=proof,
+            operations=operations[i],
+            creators=creators[i],
+            creations=_creations(cluster, creations),
+            wakeups=wakeups[i] if wakeups is not None else None,
+        )
+    return out
+
+
+class _Moves:
+    """Who stayed, left and was born, per cluster, over the moments that name goroutine ids."""
+
+    def __init__(self, grouping: Grouping, at: list[float | None]) -> None:
+        naming = [i for i in range(grouping.looks) if grouping.snapshots[i].goid.any()][-MAX_MOMENTS:]
+        moments: list[list[int]] = []
+        for i in naming:
+            previous = moments[-1][-1] if moments else None
+            here, before = at[i], at[previous] if previous is not None else None
+            if here is not None and before is not None and here - before < MOMENT_S:
+                moments[-1].append(i)
+            else:
+                moments.append([i])
+        self.moments: list[dict[int, Ints]] = [_union(grouping, moment) for moment in moments]
+        whens = [at[moment[-1]] for moment in moments]
+        told = [when for when in whens if when is not None]
+        self.span_s = told[-1] - told[0] if len(told) == len(whens) and len(told) > 1 else None
+        self.before_last = self._before_last(whens)
+
+    def _before_last(self, whens: list[float | None]) -> int | None:
+        """The moment that growth is measured from at the end: a quarter of the whole span back, not the first."""
+        if len(whens) < 3:
+            return None
+        last, span = whens[-1], self.span_s
+        if last is None or span is None:
+            return len(whens) - 2
+        earlier = [i for i in range(1, len(whens) - 1) if last - (whens[i] or 0.0) >= span / 4]
+        return earlier[-1] if earlier else None
+
+    def of(self, cluster: int) -> PatternContext:
+        """A context with only what ids tell."""
+        empty = np.zeros(0, dtype=np.int64)
+        ids = [moment.get(cluster, empty) for moment in self.moments]
+        last = ids[-1] if ids else empty
+        spread = int(last[-1] - last[0]) + 1 if last.size else None
+        if len(ids) < 2:
+            return PatternContext(id_spread=spread)
+        earlier = np.unique(np.concatenate(ids[:-1]))
+        stayed = int(np.intersect1d(earlier, last, assume_unique=True).size)
+        born = int(np.setdiff1d(last, ids[0], assume_unique=True).size)
+        born_last = None
+        if self.before_last is not None:
+            born_last = int(np.setdiff1d(last, np.unique(np.concatenate(ids[: self.before_last + 1]))).size)
+        return PatternContext(
+            stayed=stayed,
+            left=int(earlier.size) - stayed,
+            born=born,
+            born_last=born_last,
+            span_s=self.span_s,
+            id_spread=spread,
+        )
+
+
+def _union(grouping: Grouping, looks: list[int]) -> dict[int, Ints]:
+    """Cluster -> goroutine ids (rising) there in the last of some looks at one moment that names them."""
+    ids, cluster = ids_at(grouping.snapshots[looks[-1]], grouping.of_stack[looks[-1]])
+    for i in looks[:-1]:
+        more, at = ids_at(grouping.snapshots[i], grouping.of_stack[i])
+        fresh = np.isin(more, ids, invert=True)
+        ids, cluster = np.concatenate([ids, more[fresh]]), np.concatenate([cluster, at[fresh]])
+    order = np.lexsort((ids, cluster))
+    ids, cluster = ids[order], cluster[order]
+    edges = np.flatnonzero(np.diff(cluster)) + 1
+    return {int(cluster[at[0]]): ids[at] for at in np.split(np.arange(ids.size), edges) if at.size}
+
+
+def operation_of(stack: Stack) -> str:
+    """The runtime's function a raw stack stands in, next to the first ordinary frame: `chanrecv2`, `selectnbrecv`, ….
+
+    "" where the artefact hides the runtime's frames (text dumps) or there is none. A non-blocking channel operation
+    that is not parked is told as `selectnbrecv`/`selectnbsend` whatever its innermost function.
+    """
+    last = ""
+    for frame in stack.frames:
+        if not is_runtime_function(frame.function):
+            break
+        last = frame.function
+    return last.rpartition(".")[2] if last and last not in _PARKED else ""
+
+
+def _told_by_stacks(grouping: Grouping) -> tuple[list[Counter[str]], list[Counter[str]]]:
+    """Per cluster the runtime's operations and the creating functions, by goroutines, over all snapshots."""
+    operations: list[Counter[str]] = [Counter() for _ in grouping.named]
+    creators: list[Counter[str]] = [Counter() for _ in grouping.named]
+    for snapshot, of_stack, rows in zip(grouping.snapshots, grouping.of_stack, grouping.rows, strict=True):
+        for stack, _reason, number in rows:
+            cluster = int(of_stack[stack])
+            if cluster < 0:
+                continue
+            operation = operation_of(snapshot.stacks[stack])
+            if operation:
+                operations[cluster][operation] += number
+            by = snapshot.stacks[stack].created_by
+            if by is not None:
+                creators[cluster][clean_frame(by).function] += number
+    return operations, creators
+
+
+def _creations(cluster: Cluster, creations: list[Creation]) -> tuple[Creation, ...]:
+    return tuple(creations_of(cluster.site, creations)) if creations else ()
+
+
+def _wakeups(case: Case, of_site: dict[str, int]) -> Counter[int] | None:
+    """Waits that ended while a trace ran, per cluster; None without a trace that tells waits."""
+    traces = [artefact.trace for artefact in case.artefacts if artefact.trace is not None]
+    if not traces:
+        return None
+    out = Counter[int]()
+    for trace in traces:
+        for wait in trace.waits:
+            cluster = of_site.get(site_of(wait.stack).id)
+            if cluster is not None:
+                out[cluster] += wait.count - wait.open
+    return out
