@@ -9,6 +9,7 @@ import (
 	_ "expvar" // /debug/vars
 	"flag"
 	"log"
+	"net"
 	"net/http"
 	_ "net/http/pprof" // /debug/pprof
 	"os"
@@ -20,6 +21,8 @@ import (
 	"example.com/media/transcoder/internal/loadgen"
 	"example.com/media/transcoder/internal/stream"
 )
+
+const sendBuffer = 128 << 10
 
 func main() {
 	addr := flag.String("addr", "127.0.0.1:8080", "listen on `host:port`")
@@ -50,7 +53,7 @@ func main() {
 	http.Handle("GET /stream/{film}", transcoder)
 
 	// No WriteTimeout: films are long. That is one half of the fault.
-	server := &http.Server{Addr: *addr, ReadHeaderTimeout: 5 * time.Second}
+	server := &http.Server{Addr: *addr, ReadHeaderTimeout: 5 * time.Second, ConnContext: fairShare}
 	go func() {
 		<-ctx.Done()
 		transcoder.Close()
@@ -60,4 +63,14 @@ func main() {
 	if err := server.ListenAndServe(); err != http.ErrServerClosed {
 		log.Fatal(err)
 	}
+}
+
+// fairShare bounds what the kernel queues for one client; without it a slow client is felt only megabytes later.
+func fairShare(ctx context.Context, conn net.Conn) context.Context {
+	if tcp, ok := conn.(*net.TCPConn); ok {
+		if err := tcp.SetWriteBuffer(sendBuffer); err != nil {
+			log.Printf("transcoder: %v", err)
+		}
+	}
+	return ctx
 }

@@ -11,6 +11,7 @@ import typer
 from parkwarden.cli.options import TextOrJson
 
 if TYPE_CHECKING:
+    from parkwarden.cli.progress import Tell
     from parkwarden.run.lab import LabProcess, LabResult
 
 app = typer.Typer(
@@ -74,6 +75,10 @@ def run_command(
     from parkwarden.cli.progress import progress
     from parkwarden.run.lab import run_lab
 
+    def hold(service: LabProcess, result: LabResult) -> None:
+        _print_result(result)
+        _wait_for_end(service, tell)
+
     with progress() as tell:
         result = run_lab(
             name,
@@ -83,9 +88,10 @@ def run_command(
             pattern=pattern,
             innocent=innocent,
             tell=tell,
-            hold=_hold if keep_running else None,
+            hold=hold if keep_running else None,
         )
-    _print_result(result)
+    if not keep_running:
+        _print_result(result)
 
 
 def _print_result(result: LabResult) -> None:
@@ -96,15 +102,15 @@ def _print_result(result: LabResult) -> None:
     for name, size in result.files:
         typer.echo(f"  {result.folder / name}{' ' * (width - len(name))}  {size:>10,} bytes")
     typer.echo(f"next: parkwarden diagnose {result.folder}")
+    sys.stdout.flush()
 
 
-def _hold(service: LabProcess) -> None:
+def _wait_for_end(service: LabProcess, tell: Tell) -> None:
     """Say where the service is and wait for Ctrl-C, or for the service's own end."""
-    import subprocess
-
+    tell(f"{service.name} is up at {service.url}; Ctrl-C ends it", 1.0)
     print(f"the service is up at {service.url} (pid {service.pid}); Ctrl-C ends it", file=sys.stderr, flush=True)
     try:
         service.process.wait()
-    except (KeyboardInterrupt, subprocess.SubprocessError):
+    except KeyboardInterrupt:
         return
     print("the service has ended by itself", file=sys.stderr)

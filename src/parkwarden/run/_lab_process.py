@@ -86,7 +86,7 @@ class LabProcess:
 
 
 def _signal_group(process: subprocess.Popen[bytes], what: int) -> None:
-    # The group's id is the leader's pid. While the leader is not reaped or the group has members, the id is not reused.
+    # the group's id is the leader's pid; the kernel does not reuse it while the group has members
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, what)
 
@@ -196,7 +196,9 @@ def terminated_like_interrupted() -> Iterator[None]:
     def interrupt(_signum: int, _frame: types.FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
+    # what the caller ignores on purpose (nohup) stays ignored
+    wanted = [number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, interrupt) for number in wanted}
     try:
         yield
     finally:

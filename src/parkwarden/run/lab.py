@@ -56,13 +56,13 @@ def run_lab(
     pattern: str | None = None,
     innocent: bool = False,
     tell: Tell = _silent,
-    hold: Callable[[LabProcess], None] | None = None,
+    hold: Callable[[LabProcess, LabResult], None] | None = None,
 ) -> LabResult:
     """Run one lab from build to clean-up; its files end up in `out`.
 
     `out` must be empty or missing unless `force`, which replaces files of the same names and leaves others alone.
-    `hold(service)` is called with the service still up (started again if it died) once the files are in `out`; the
-    service ends when it returns.
+    `hold(service, result)` is called with the service still up (started again if it died) once the files are in `out`;
+    the service ends when it returns.
     Raises UsageError (unknown lab, folder not empty, no Go), UnreachableError (modules), ParkwardenError (build, death).
     """
     lab = find_lab(name)
@@ -87,14 +87,19 @@ def run_lab(
         )
         try:
             SCENARIOS[lab.name](run)
-            files = _deliver(lab, stage, out)
-            took = time.monotonic() - began
+            result = LabResult(
+                lab=lab,
+                folder=out,
+                files=_deliver(lab, stage, out),
+                notes=tuple(run.notes),
+                seconds=time.monotonic() - began,
+            )
             if hold is not None:
                 service = run.service if run.service is not None and run.service.alive else run.start()
-                hold(service)
+                hold(service, result)
         finally:
             run.close()
-    return LabResult(lab=lab, folder=out, files=files, notes=tuple(run.notes), seconds=took)
+    return result
 
 
 @contextlib.contextmanager
