@@ -52,6 +52,7 @@ DONE, GROW_G, GROW_W, GROW_C, GROW_P, GROW_M = 0, 1, 2, 3, 4, 5
 MAX_PARKED = 256
 MAX_GOROUTINES = 1 << 21
 MAX_SITES = 1 << 17
+MAX_PARENTS = 1 << 19
 MAX_STRINGS = 1 << 20
 MAX_STACKS = 1 << 19
 MAX_FRAMES_KEPT = 1 << 24
@@ -236,7 +237,8 @@ def _drop_outliers(result: Scan, g: Generation) -> None:
     if not events.any():
         return
     times = g.batches[:, 4].astype(np.float64)
-    far = events & (np.abs(times - np.median(times[events])) > MAX_BATCH_SKEW_S * g.hz)
+    middle = np.sort(times[events])[(int(events.sum()) - 1) // 2]  # one of them, so that one stays
+    far = events & (np.abs(times - middle) > MAX_BATCH_SKEW_S * g.hz)
     if far.any():
         offset = int(g.batches[far][0, 1])
         lost = int(g.batches[far, 2].sum())
@@ -295,7 +297,7 @@ class _Tables:
             (S_GLIMIT, S_GMASK, MAX_GOROUTINES, NEVER),
             (S_WLIMIT, S_WMASK, MAX_SITES, self.waits.shape[0] // W),
             (S_CLIMIT, S_CMASK, MAX_SITES, self.creations.shape[0] // N),
-            (S_PLIMIT, S_PMASK, MAX_GOROUTINES, NEVER),
+            (S_PLIMIT, S_PMASK, MAX_PARENTS, NEVER),
             (S_MLIMIT, S_MMASK, NEVER, NEVER),
         ):
             # one event adds at most two rows to any of them
@@ -429,11 +431,11 @@ def _read_events(result: Scan, tables: _Tables, g: Generation, nargs: Ints, park
     cursors[:, 3] = np.append(starts[1:], order.shape[0])
     heap = np.zeros(ids.shape[0] + 1, dtype=np.int64)
     scale = np.array([1e9 / g.hz, result.begin_ns], dtype=np.float64)
-    flat, cursors = g.batches.reshape(-1), cursors.reshape(-1)
+    flat, places = g.batches.reshape(-1), cursors.reshape(-1)
     fresh = ids.shape[0]
     while True:
         why = tables.kernels["run"](
-            result.data, flat, order, cursors, heap, parked, result.state, scale, nargs, result.counts, tables["ids"],
+            result.data, flat, order, places, heap, parked, result.state, scale, nargs, result.counts, tables["ids"],
             tables["stack_ids"], tables["goroutines"], tables["wait_index"], tables.waits, tables["creation_index"],
             tables.creations, tables["parents"], tables["threads"], result.bins, fresh,
         )  # fmt: skip

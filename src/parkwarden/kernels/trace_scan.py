@@ -57,6 +57,8 @@ DONE, GROW_G, GROW_W, GROW_C, GROW_P, GROW_M = 0, 1, 2, 3, 4, 5
 MAX_PARKED = 256  # threads held back at once for a goroutine's earlier event; more is not clock skew but damage
 MAX_GOROUTINES = 1 << 21  # alive at once: 256 MB of rows; a Go process with so many holds 4 GB of stacks
 MAX_SITES = 1 << 17  # distinct (stack, reason) and (creating stack, start); real traces have hundreds
+MAX_PARENTS = 1 << 19  # (creation, parent) pairs told apart; from then on `parents` is a lower bound
+MAX_THREADS = 1 << 20  # the runtime itself stops at 10,000 unless told otherwise
 MAX_STRINGS = 1 << 20  # distinct strings, frames: a large Go binary has some 100,000 functions
 MAX_STACKS = 1 << 19  # distinct stacks
 MAX_FRAMES_KEPT = 1 << 24  # frames of all distinct stacks together: 64 MB
@@ -506,7 +508,7 @@ def _stack_id(sidtab, st, key):
 
 @njit
 def _wait(wtab, waits, st, stack, reason):
-    """Index of the sum for (stack, reason); 0, the sum of all others, where there is no more room."""
+    """Index of the sum for (stack, reason), -1 where there is no more room."""
     key = (stack + 1) << 32 | (reason + 8)
     i = find(wtab, st[S_WMASK], 2, key, st[S_SEED])
     if i >= 0:
@@ -514,7 +516,7 @@ def _wait(wtab, waits, st, stack, reason):
     n = st[S_WN]
     if n >= MAX_SITES:
         st[E_FULL] += 1
-        return np.int64(0)
+        return np.int64(-1)
     i = -1 - i
     wtab[2 * i] = key
     wtab[2 * i + 1] = n + 1
@@ -631,7 +633,7 @@ def _made(ctab, creations, ptab, st, stack, start, parent, now):
         creations[at + N_PARENT] = parent
         pair = np.int64(mixed(parent, n + 1))
         i = find(ptab, st[S_PMASK], 2, pair, st[S_SEED])
-        if i < 0 and st[S_PN] < MAX_GOROUTINES:
+        if i < 0 and st[S_PN] < MAX_PARENTS:
             i = -1 - i
             ptab[2 * i] = pair
             ptab[2 * i + 1] = 1
@@ -824,6 +826,9 @@ def _status(gtab, wtab, waits, mtab, st, slot, m, goid, mid, status, stack, now)
     elif status == SYSCALL and mid != -1:
         other = slot
         if mid != m:
+            if st[S_MN] >= MAX_THREADS and find(mtab, st[S_MMASK], 3, mid, st[S_SEED]) < 0:
+                st[E_FULL] += 1
+                return
             other = _thread(mtab, st, mid)
         mtab[3 * other + 2] = goid
 
@@ -943,8 +948,7 @@ def run(
                 now = last
                 if t > np.float64(last):
                     now = np.int64(min(t, 4e18))
-                held = np.int64(-1)  # the goroutine this event must wait for
-                # goroutine ids past MAX_ID occur in no Go program; an event naming one has no effect but is counted
+                early = False  # it must wait for another event of goroutine a0
                 if typ == 16:  # GoStart g seq
                     g = find(gtab, st[S_GMASK], G, a0, seed)
                     if _in_turn(gtab, g, RUNNABLE, st, a1):
@@ -954,7 +958,7 @@ def run(
                         mtab[3 * slot + 2] = a0
                         woken = a0
                     else:
-                        held = a0
+                        early = True
                 elif typ == 20:  # GoBlock reason stack
                     woken = _leave_cpu(
                         gtab, wtab, waits, mtab, st, slot, WAITING, _stack_id(sidtab, st, a1),
@@ -969,7 +973,7 @@ def run(
                         _enter_status(gtab, st, g, RUNNABLE, now, w)
                         woken = a0
                     else:
-                        held = a0
+                        early = True
                 elif typ == 22:  # GoSyscallBegin p_seq stack
                     woken = _leave_cpu(
                         gtab, wtab, waits, mtab, st, slot, SYSCALL, _stack_id(sidtab, st, a1), R_SYSCALL, now
@@ -1028,7 +1032,7 @@ def run(
                                 _forget(gtab, st, mine, creations)
                         mtab[3 * slot + 2] = a0
                     else:
-                        held = a0
+                        early = True
                 elif typ == 15:  # GoCreateSyscall new_g
                     if a0 < 0 or a0 >= MAX_ID:
                         st[E_ID] += 1
@@ -1039,11 +1043,11 @@ def run(
                             _enter_status(gtab, st, g, SYSCALL, now, _wait(wtab, waits, st, -1, R_SYSCALL))
                         mtab[3 * slot + 2] = a0
                         woken = a0
-                if held >= MAX_ID or (held < 0 and (typ == 16 or typ == 21) and a0 < 0):
-                    st[E_ID] += 1
-                elif held >= 0:
+                if early and (a0 < 0 or a0 >= MAX_ID):
+                    st[E_ID] += 1  # no Go program has such a goroutine: waiting for it would be in vain
+                elif early:
                     if st[S_FORCE] == 0 and st[S_PARKED] < MAX_PARKED:
-                        cursors[at + C_GOID] = held
+                        cursors[at + C_GOID] = a0
                         parked[st[S_PARKED]] = c
                         st[S_PARKED] += 1
                         _pop(heap, st, cursors)
@@ -1051,15 +1055,15 @@ def run(
                     st[S_FORCE] = 0
                     st[E_FORCED] += 1
                     status = RUNNABLE if typ == 21 else RUNNING
-                    g = _admit(gtab, st, held, status, now)
+                    g = _admit(gtab, st, a0, status, now)
                     if g >= 0:
                         _close(gtab, g, waits, now)
                         gtab[g * G + G_META] = status | stamp << 8
                         gtab[g * G + G_SEQ] = a1
                         gtab[g * G + G_SINCE] = now
                         if status == RUNNING:
-                            mtab[3 * slot + 2] = held
-                    woken = held
+                            mtab[3 * slot + 2] = a0
+                    woken = a0
                 last = now
                 st[S_EVENTS] += 1
                 counts[typ] += 1

@@ -1,0 +1,299 @@
+"""Execution traces (runtime/trace, /debug/pprof/trace), Go 1.22-1.27.
+
+Input: the bytes of one trace, or a memoryview of them (a mapped file), with nothing around them. Out: an `Artefact`
+with `trace` (creations and waits summed up by stack) and `snapshot`, the census: one row per goroutine alive when the
+trace ended. Source of the format: Go's internal/trace (`batch.go`, `generation.go`, `order.go`,
+`tracev2/events.go`), which is also what the rules about states and order are from.
+
+What the rows of the census say
+- State: `runnable`, `running`, `syscall`; for what waits the reason `GoBlock` gave (`chan receive`, `network`,
+  `sync`), `waiting` where the goroutine did nothing during the trace (`GoStatusStack` tells no reason).
+- Stack: where it was last seen. For a running or runnable goroutine that is where it stopped last, which it may have
+  left; for one never yet run the function it starts in. No frames where the trace never told (all old goroutines of
+  Go 1.22, which writes `GoStatus` without stacks; golang/go#65634 since): counted in the problem `unknown-site`.
+- `created_by` and `parent` where the `go` statement ran during the trace.
+
+Waits: reasons as `GoBlock` has them, `syscall`, `scheduler` (runnable until running, at the stack of the event that
+made it runnable, which for an unblocking is the waker's: what `go tool trace -pprof=sched` shows), `coroutine`
+(iter.Pull), `waiting` (not told). What waited already at its first mention counts from the trace's begin.
+
+Errors: `FormatError` (`not-a-trace`; `trace-v1` for traces of Go 1.21 and older). All else is a `Problem`.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+
+from parkwarden.formats import _trace_scan as scans
+from parkwarden.formats._trace_scan import Scan, scan
+from parkwarden.model.artefact import Artefact, Creation, Kind, Problem, Trace, Wait
+from parkwarden.model.errors import FormatError
+from parkwarden.model.snapshot import Snapshot, Source, make_snapshot
+from parkwarden.model.stack import Frame, Stack
+
+MAX_PROBLEMS = 100
+"""Problems listed; a damaged file has thousands of the same kind, which help nobody."""
+MAX_SUMS = 10_000
+"""Waits and creations listed (those with the most time, the most goroutines); real traces have some hundreds."""
+NEWEST = 26
+"""The newest header known; Go 1.27 writes it too."""
+
+_HEADER = re.compile(rb"go 1\.(\d{1,4}) trace\0")
+_STATUS = {1: "runnable", 2: "running", 3: "syscall"}
+_REASONS = {-1: "waiting", -2: "syscall", -3: "scheduler", -4: "waiting", -5: "coroutine"}
+
+
+def sniff(head: bytes) -> bool:
+    """Whether these first bytes are those of an execution trace, of any version."""
+    return _HEADER.match(bytes(head[: scans.HEADER_SIZE])) is not None
+
+
+def read(data: bytes | bytearray | memoryview, name: str = "") -> Artefact:
+    """A trace as an artefact. `data` is only read; kernels see its memory directly."""
+    version = _version(bytes(data[: scans.HEADER_SIZE]))
+    found = scan(data, version)
+    words = _Words(found)
+    state = found.state
+    duration = float(state[scans.S_LAST]) / 1e9
+    began = found.began_at
+    problems = _problems(found, version)
+    census, unknown = _census(found, words, None if began is None else began + duration)
+    if unknown:
+        problems.insert(0, _unknown_site(unknown, census.total, version))
+    creations = _creations(found, words, problems)
+    waits = _waits(found, words, problems)
+    trace = Trace(
+        version=f"1.{version}",
+        duration_s=duration,
+        started_at=began,
+        events=int(state[scans.S_EVENTS]),
+        generations=found.generations,
+        created=int(state[scans.S_CREATED]),
+        ended=int(state[scans.S_ENDED]),
+        creations=creations,
+        waits=waits,
+        census=census,
+        created_per_s=found.bins,
+    )
+    return Artefact(
+        name=name,
+        kind=Kind.TRACE,
+        size=int(found.data.shape[0]),
+        records=trace.events,
+        problems=_capped(problems),
+        snapshot=census,
+        trace=trace,
+        taken_at=census.taken_at,
+        lost=int(state[scans.E_BATCH] + state[scans.E_TABLE] + state[scans.E_ID])
+        + sum(code in ("damaged-batches", "truncated") for code, _, _ in found.notes),
+    )
+
+
+def _version(head: bytes) -> int:
+    match = _HEADER.match(head)
+    if match is None or len(head) < scans.HEADER_SIZE:
+        raise FormatError("not-a-trace", "this is not a Go execution trace", context=f"it begins with {head!r}")
+    version = int(match[1])
+    if version < 22:
+        raise FormatError(
+            "trace-v1",
+            f"the trace is in the old format of Go 1.21 and before (its header says 1.{version})",
+            context="that format names neither the states nor the stacks of goroutines that stand still",
+            hint="record it with a service built by Go 1.22 or newer (1.23 or newer for the stacks of all goroutines)",
+        )
+    return version
+
+
+class _Words:
+    """Text of what the tables refer to, made when first asked for: most of a binary's strings are not."""
+
+    def __init__(self, found: Scan) -> None:
+        self.found = found
+        self._strings: dict[int, str] = {}
+        self._frames: dict[int, Frame] = {}
+        self._stacks: dict[tuple[int, int], Stack] = {}
+
+    def string(self, index: int) -> str:
+        """Text of a string by index plus one; 0 is empty."""
+        if index <= 0:
+            return ""
+        text = self._strings.get(index)
+        if text is None:
+            offset, length = (int(v) for v in self.found.strings[index - 1])
+            text = self.found.data[offset : offset + length].tobytes().decode("utf-8", "replace")
+            self._strings[index] = text
+        return text
+
+    def frame(self, index: int) -> Frame:
+        frame = self._frames.get(index)
+        if frame is None:
+            function, file, line = (int(v) for v in self.found.frames[index])
+            # a line past 2**31 is damage, and would not fit where lines are kept later
+            frame = Frame(self.string(function), self.string(file), line if 0 <= line < 1 << 31 else 0)
+            self._frames[index] = frame
+        return frame
+
+    def frames(self, stack: int) -> tuple[Frame, ...]:
+        """Leaf first; none for -1."""
+        if stack < 0:
+            return ()
+        offset, count = (int(v) for v in self.found.stacks[stack])
+        return tuple(self.frame(int(i)) for i in self.found.pool[offset : offset + count])
+
+    def stack(self, stack: int, made: int = -1) -> Stack:
+        """A stack, with the `go` statement of creation `made` where that is known."""
+        created_by = int(self.found.creations[made, 9]) if made >= 0 else -1
+        known = self._stacks.get((stack, created_by))
+        if known is None:
+            chain = self.frames(created_by)[:1]
+            known = Stack(frames=self.frames(stack), created_by=chain[0] if chain else None)
+            self._stacks[stack, created_by] = known
+        return known
+
+    def reason(self, reason: int) -> str:
+        """Text of a wait's reason: a string's index, or one of ours below zero."""
+        return _REASONS[reason] if reason < 0 else self.string(reason + 1) or "waiting"
+
+
+def _census(found: Scan, words: _Words, taken_at: float | None) -> tuple[Snapshot, int]:
+    """All goroutines alive at the end, by rising id, and how many of them have no stack."""
+    rows = found.goroutines[np.argsort(found.goroutines[:, 0], kind="stable")]
+    status = rows[:, 1] & 255
+    reasons = np.full(rows.shape[0], -4, dtype=np.int64)
+    told = rows[:, 5] >= 0
+    reasons[told] = found.waits[rows[told, 5], 4]
+    state_key = np.where(status == 4, reasons, -100 - status)
+    keys, state = np.unique(state_key, return_inverse=True)
+    states = [_STATUS.get(-100 - int(k), "") if k <= -100 else words.reason(int(k)) for k in keys]
+
+    pairs, stack = np.unique((rows[:, 4] + 1) << 32 | (rows[:, 6] + 1), return_inverse=True)
+    stacks: list[Stack] = []
+    place: dict[Stack, int] = {}
+    renamed = np.zeros(len(pairs), dtype=np.int64)
+    for i, pair in enumerate(pairs.tolist()):
+        one = words.stack((pair >> 32) - 1, (pair & 0xFFFFFFFF) - 1)
+        renamed[i] = place.setdefault(one, len(stacks))
+        if renamed[i] == len(stacks):
+            stacks.append(one)
+
+    minutes = (found.state[scans.S_LAST] - rows[:, 3]) // 60_000_000_000
+    snapshot = make_snapshot(
+        Source.CENSUS,
+        stacks,
+        renamed[stack.reshape(-1)],
+        states=states,
+        state=state.reshape(-1),
+        goid=rows[:, 0],
+        parent=rows[:, 7],
+        wait_min=np.where((status == 4) & (minutes > 0), minutes, -1),
+        taken_at=taken_at,
+    )
+    bare = np.array([not s.frames for s in stacks], dtype=bool)
+    return snapshot, int(bare[snapshot.stack].sum()) if stacks else 0
+
+
+def _creations(found: Scan, words: _Words, problems: list[Problem]) -> list[Creation]:
+    rows = found.creations
+    rows = _largest(rows, rows[:, 0], "creations", problems)
+    bin_s = float(found.state[scans.S_BINNS]) / 1e9
+    return [
+        Creation(
+            stack=words.stack(r[9]),
+            start=(words.frames(r[10]) or (Frame(""),))[0],
+            count=r[0],
+            first_s=r[1] / 1e9,
+            last_s=r[2] / 1e9,
+            peak_per_s=r[5] / bin_s,
+            alive=max(r[6], 0),
+            parents=r[7],
+        )
+        for r in rows.tolist()
+    ]
+
+
+def _waits(found: Scan, words: _Words, problems: list[Problem]) -> list[Wait]:
+    """All sums, those still going on added up to the end."""
+    rows = np.concatenate([found.waits, np.zeros((found.waits.shape[0], 1), dtype=np.int64)], axis=1)
+    going = found.goroutines[found.goroutines[:, 5] >= 0]
+    if going.shape[0]:
+        took = np.maximum(found.state[scans.S_LAST] - going[:, 3], 0)
+        np.add.at(rows[:, 0], going[:, 5], 1)
+        np.add.at(rows[:, 5], going[:, 5], 1)
+        np.maximum.at(rows[:, 2], going[:, 5], took)
+        total = rows[:, 1].astype(np.float64)
+        np.add.at(total, going[:, 5], took.astype(np.float64))
+        rows[:, 1] = np.minimum(total, 4e18).astype(np.int64)
+    rows = _largest(rows[rows[:, 0] > 0], rows[rows[:, 0] > 0][:, 1], "waits", problems)
+    return [
+        Wait(
+            stack=words.stack(r[3]),
+            reason=words.reason(r[4]),
+            count=r[0],
+            total_s=r[1] / 1e9,
+            max_s=r[2] / 1e9,
+            open=r[5],
+        )
+        for r in rows.tolist()
+    ]
+
+
+def _largest(rows: Any, by: Any, what: str, problems: list[Problem]) -> Any:
+    """Rows by falling size; those past MAX_SUMS are left out, and that is said."""
+    order = np.argsort(-by, kind="stable")
+    if order.shape[0] > MAX_SUMS:
+        left = order.shape[0] - MAX_SUMS
+        problems.append(Problem(f"more-{what}", "", f"{left} smaller {what} of {order.shape[0]} are not listed"))
+    return rows[order[:MAX_SUMS]]
+
+
+def _unknown_site(unknown: int, total: int, version: int) -> Problem:
+    why = (
+        "Go 1.22 writes the state of goroutines that stand still without their stack; record with Go 1.23 or newer"
+        if version == 22
+        else "the trace never told it: they ran from its begin to its end, or were woken and did not run yet"
+    )
+    return Problem("unknown-site", "", f"{unknown} of {total} goroutines have no stack: {why}")
+
+
+_COUNTED = (
+    (scans.E_BATCH, scans.E_BATCH_POS, "damaged-events", "{n} event batches could not be read to their end"),
+    (scans.E_TABLE, scans.E_TABLE_POS, "damaged-tables", "{n} string or stack tables could not be read to their end"),
+    (scans.E_DUP, 0, "duplicate-id", "{n} entries of string or stack tables repeat an id; the first counts"),
+    (scans.E_STACKID, 0, "unknown-stack", "{n} events name a stack that is in no table"),
+    (scans.E_STRINGID, 0, "unknown-string", "{n} events or frames name a string that is in no table"),
+    (scans.E_FORCED, 0, "disorder", "{n} events came before those they must follow; taken as they stand"),
+    (scans.E_LATE, 0, "late-goroutine", "{n} goroutines are first mentioned after the first generation without birth"),
+    (scans.E_STATUS, 0, "contradiction", "{n} goroutines have another state than their events led to"),
+    (scans.E_NOG, 0, "no-goroutine", "{n} events of threads that run no known goroutine"),
+    (scans.E_EXISTS, 0, "born-twice", "{n} goroutines are created while they are alive"),
+    (scans.E_ID, 0, "invalid-event", "{n} events hold a goroutine id or state that cannot be"),
+    (scans.E_FULL, 0, "limit", "{n} events beyond what is kept (2,097,152 goroutines, 131,072 stacks each)"),
+    (scans.E_CAP, 0, "limit", "{n} entries beyond what is kept (1,048,576 strings or frames, 524,288 stacks)"),
+)
+
+
+def _problems(found: Scan, version: int) -> list[Problem]:
+    problems = []
+    if version > NEWEST:
+        text = f"header says 1.{version}, newer than the newest known (1.{NEWEST}); read as that"
+        problems.append(Problem("newer-version", "byte 0", text))
+    if not found.generations:
+        problems.append(Problem("no-events", "", "the trace holds nothing behind its header"))
+    for code, offset, text in found.notes:
+        problems.append(Problem(code, f"byte {offset}" if offset >= 0 else "", text))
+    for slot, position, code, text in _COUNTED:
+        n = int(found.state[slot])
+        if n:
+            where = f"byte {int(found.state[position])}" if position else ""
+            problems.append(Problem(code, where, text.format(n=n)))
+    return problems
+
+
+def _capped(problems: list[Problem]) -> list[Problem]:
+    if len(problems) <= MAX_PROBLEMS:
+        return problems
+    more = len(problems) - MAX_PROBLEMS
+    return [*problems[:MAX_PROBLEMS], Problem("more-problems", "", f"{more} more problems")]
