@@ -1,0 +1,286 @@
+"""Numbers and prose in words, the same in every report."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from parkwarden.model import Cluster, Finding, Frame, Grade, Verdict
+
+VERDICT_WORDS = {
+    Verdict.LEAK: "LEAK",
+    Verdict.SUSPECT: "SUSPECT",
+    Verdict.UNKNOWN: "UNKNOWN",
+    Verdict.OK: "OK",
+}
+VERDICT_SENTENCES = {
+    Verdict.LEAK: "Found: this needs a fix.",
+    Verdict.SUSPECT: "Suspicious, not proven.",
+    Verdict.UNKNOWN: "Too little evidence to judge.",
+    Verdict.OK: "Nothing wrong found in these inputs.",
+}
+GRADE_WORDS = {
+    Grade.NONE: "",
+    Grade.YELLOW: "yellow: grows slowly",
+    Grade.AMBER: "amber: grows",
+    Grade.RED: "red: grows fast",
+}
+
+
+def count(n: float) -> str:
+    """1234567 -> `1,234,567`."""
+    return f"{int(n):,}"
+
+
+def size(n: float) -> str:
+    """Bytes in binary units: `46.6 MiB`."""
+    value = float(n)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if abs(value) < 1024:
+            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1024
+    return f"{value:.1f} TiB"
+
+
+def seconds(value: float) -> str:
+    """A duration a person reads at a glance: `350 µs`, `2.5 s`, `7 min`, `3 h 20 min`, `2 d 4 h`."""
+    if value < 0.001:
+        return f"{value * 1e6:.0f} µs"
+    if value < 1:
+        return f"{value * 1e3:.3g} ms"
+    if value < 100:
+        return f"{value:.3g} s"
+    minutes = value / 60
+    if minutes < 100:
+        return f"{minutes:.0f} min"
+    hours, rest = divmod(round(minutes), 60)
+    if hours < 48:
+        return f"{hours} h {rest} min" if rest else f"{hours} h"
+    days, hours = divmod(hours, 24)
+    return f"{days} d {hours} h" if hours else f"{days} d"
+
+
+def moment(text: str) -> str:
+    """`2026-09-21T14:13:20Z` -> `2026-09-21 14:13:20 UTC`; anything else as it is."""
+    found = re.fullmatch(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)(?:\.\d+)?(?:Z|\+00:00)", text)
+    return f"{found[1]} {found[2]} UTC" if found else text
+
+
+def rate(per_min: float) -> str:
+    """Goroutines per minute, or per second where that is easier to grasp."""
+    if abs(per_min) >= 600:
+        return f"{per_min / 60:,.0f}/s"
+    return f"{per_min:,.0f}/min" if abs(per_min) >= 10 else f"{per_min:.1f}/min"
+
+
+def percent(share: float) -> str:
+    """A share 0..1: `92 %`, `0.4 %`, `< 0.1 %`; never rounded up to all."""
+    value = share * 100
+    if 0 < value < 0.1:
+        return "< 0.1 %"
+    if value >= 10:
+        return f"{min(value, 99.0 if value < 100 else 100.0):.0f} %"
+    return f"{value:.1f} %"
+
+
+def place(frame: Frame) -> str:
+    """`file:line` as the producer told it, "" where it told none."""
+    if not frame.file:
+        return ""
+    return f"{frame.file}:{frame.line}" if frame.line else frame.file
+
+
+def short_place(frame: Frame) -> str:
+    """The last two parts of the path: enough to recognise a file, short enough for a table."""
+    parts = frame.file.replace("\\", "/").rsplit("/", 2)
+    return place(frame._replace(file="/".join(parts[-2:])))
+
+
+def short_function(name: str) -> str:
+    """A Go function without the directories of its package: `collection.(*TimingWheel).run`."""
+    head = name.split("[", 1)[0].split("(", 1)[0]
+    return name[head.rfind("/") + 1 :]
+
+
+def site_frame(cluster: Cluster) -> Frame:
+    """The blocked frame of a cluster."""
+    return Frame(cluster.site.function, cluster.site.file, cluster.site.line)
+
+
+def waits(cluster: Cluster) -> str:
+    """Wait bounds of a cluster: `12-47 min`; "" where not told."""
+    if cluster.wait_min is None:
+        return ""
+    low, high = cluster.wait_min
+    if high <= 0:
+        return "< 1 min"
+    return f"≥ {high} min" if low == high else f"{low}-{high} min"
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One key number of a finding: its name and the value in words."""
+
+    name: str
+    value: str
+
+
+def facts(finding: Finding) -> list[Fact]:
+    """The numbers a finding leads with. Each other number is in its evidence, with its source."""
+    out: list[Fact] = []
+    heap = (finding.pattern or "").startswith("heap")
+    if finding.count is not None and finding.count > 1:
+        what = "objects here" if heap else "times" if finding.code.startswith("PW2") else "goroutines here"
+        out.append(Fact(what, count(finding.count)))
+    if finding.share is not None:
+        out.append(Fact("of the heap" if heap else "of all goroutines", percent(finding.share)))
+    if finding.rate_per_min is not None:
+        word = GRADE_WORDS[finding.grade].split(":")[0]
+        out.append(Fact("growth" + (f" ({word})" if word else ""), rate(finding.rate_per_min)))
+    if finding.wait_min_s is not None:
+        out.append(Fact("waiting at least", seconds(finding.wait_min_s)))
+    if finding.since:
+        out.append(Fact("since", moment(finding.since)))
+    out.append(Fact("confidence", percent(finding.confidence)))
+    return out
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LookCost:
+    """The price of one look at a live service; None where it was not taken."""
+
+    what: str
+    took_s: float | None = None
+    bytes: int | None = None
+    note: str = ""
+    """What was seen (a stall), or why the look was refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One box of the leak path: a frame and its part in the story."""
+
+    frame: Frame
+    role: str
+    """`culprit`, `starts` (holds the `go` statement), `blocked`, "" for those between, `gap` for frames left out."""
+    skipped: int = 0
+
+
+MAX_STEPS = 9
+"""Boxes of a drawn leak path; a longer one is folded in its middle, which is said."""
+
+
+def leak_path(finding: Finding) -> list[Step]:
+    """The leak path in calling order: culprit -> ... -> `go` statement -> ... -> blocked line, folded to MAX_STEPS."""
+    site = finding.site
+    frames = list(finding.path)
+    if not frames and site is not None:
+        inner = list(reversed(site.frames)) or [Frame(site.function, site.file, site.line)]
+        frames = ([site.created_by] if site.created_by else []) + inner
+        if finding.culprit is not None and finding.culprit not in frames:
+            frames.insert(0, finding.culprit)
+    if not frames and finding.culprit is not None:
+        frames = [finding.culprit]
+    steps = [Step(frame, "") for frame in frames]
+    _give_role(steps, "blocked", _blocked_index(frames, finding))
+    starts = frames.index(site.created_by) if site and site.created_by in frames else -1
+    _give_role(steps, "starts", starts)
+    culprit = finding.culprit
+    _give_role(steps, "culprit", frames.index(culprit) if culprit in frames else -1)
+    return _folded(steps, starts)
+
+
+def _blocked_index(frames: list[Frame], finding: Finding) -> int:
+    site = finding.site
+    if site is None:
+        return -1
+    wanted = Frame(site.function, site.file, site.line)
+    for i in range(len(frames) - 1, -1, -1):
+        if frames[i] == wanted:
+            return i
+    return len(frames) - 1 if site.wait_reason else -1
+
+
+def _give_role(steps: list[Step], role: str, at: int) -> None:
+    if 0 <= at < len(steps):
+        roles = f"{steps[at].role} {role}".strip()
+        steps[at] = Step(steps[at].frame, roles)
+
+
+def _folded(steps: list[Step], starts: int) -> list[Step]:
+    """Keep the ends, everything with a role and its neighbours; fold the longest stretches between."""
+    if len(steps) <= MAX_STEPS:
+        return steps
+    keep = {0, len(steps) - 1} | {i for i, step in enumerate(steps) if step.role}
+    if 0 <= starts < len(steps) - 1:
+        keep.add(starts + 1)
+    spare = (i for i in range(len(steps) - 1, -1, -1) if i not in keep)
+    while len(keep) < MAX_STEPS - 2 and (extra := next(spare, None)) is not None:
+        keep.add(extra)
+    out: list[Step] = []
+    skipped = 0
+    for i, step in enumerate(steps):
+        if i in keep:
+            if skipped:
+                out.append(Step(Frame(""), "gap", skipped))
+                skipped = 0
+            out.append(step)
+        else:
+            skipped += 1
+    return out
+
+
+def role_words(step: Step) -> str:
+    """What a step is, for people: `your code`, `starts the goroutine`, `blocked here`."""
+    words = {"culprit": "your code: fix here", "starts": "go statement", "blocked": "stuck here"}
+    return " · ".join(words[role] for role in step.role.split() if role in words)
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A piece of prose: `text` paragraphs and `item`s are one line each, `code` keeps its lines."""
+
+    kind: str
+    lines: tuple[str, ...]
+
+
+def prose(text: str) -> list[Block]:
+    """Advice and explanations to blocks: ``` fences or four-blank indents are code, `- ` begins an item."""
+    blocks: list[Block] = []
+    words: list[str] = []
+    code: list[str] = []
+    fenced = False
+
+    def flush() -> None:
+        if words:
+            blocks.append(Block("text", (" ".join(words),)))
+            words.clear()
+        while code and not code[-1].strip():
+            code.pop()
+        if code:
+            blocks.append(Block("code", tuple(code)))
+            code.clear()
+
+    for line in text.replace("\r\n", "\n").split("\n"):
+        bare = line.strip()
+        if bare.startswith("```"):
+            flush()
+            fenced = not fenced
+        elif fenced:
+            code.append(line)
+        elif line.startswith(("    ", "\t")) and not words:
+            code.append(line[1:] if line[0] == "\t" else line[4:])
+        elif not bare:
+            if code:
+                code.append("")
+            else:
+                flush()
+        elif bare.startswith(("- ", "* ")):
+            flush()
+            blocks.append(Block("item", (bare[2:],)))
+        else:
+            if code:
+                flush()
+            words.append(bare)
+    flush()
+    return blocks
