@@ -1,0 +1,3 @@
+module example.com/samesite
+
+go 1.21
