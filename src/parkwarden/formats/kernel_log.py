@@ -12,6 +12,7 @@ mem_cgroup_print_oom_meminfo; kubelet's container status (`reason: OOMKilled`), 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 from parkwarden.formats._text import clean
 from parkwarden.model.artefact import Artefact, Crash, Kind, Problem
@@ -31,21 +32,15 @@ AROUND_BEFORE = 4_000
 AROUND_AFTER = 2_000
 """Bytes after it searched for the exit code, restarts and limit."""
 
+NEAR = 400
+"""Bytes around a telling word of an orchestrator, on its line: pod names have up to 253."""
+
 MAX_MESSAGE = 500
 """Characters of a message kept."""
 
-_NEEDLES = (
-    b"invoked oom-killer",
-    b"oom-kill:",
-    b"Killed process ",
-    b"Kill process ",
-    b": usage ",
-    b"Task in /",
-    b"OOMKilled",
-    b"System OOM encountered",
-    b"xit Code:",
-    b"xitCode",
-)
+_NEEDLES = (b"oom-kill", b"Killed process ", b"Kill process ", b"System OOM encountered")
+_CONTEXT = (b"memory: usage ", b"Task in /")  # tell only together with one of the above
+_ENDS = (b"OOMKilled", b"xit Code:", b"xitCode")
 
 _INVOKED = re.compile(r"(\S[^:\]]{0,30}?) invoked oom-killer: ")
 _USAGE = re.compile(r"memory: usage (\d+)kB, limit (\d+)kB")
@@ -90,8 +85,8 @@ def read(data: bytes, name: str = "") -> Artefact:
 
 def kills(data: bytes) -> list[Crash]:
     """Processes killed for memory, in the order of the text; the several lines the kernel writes about one kill are one Crash."""
-    found = _kernel_kills(data)
-    if b"OOMKilled" in data or b"137" in data:
+    found = _kernel_kills(data) if any(needle in data for needle in _NEEDLES) else []
+    if any(needle in data for needle in _ENDS):
         found += _orchestrator_kills(data, found)
     return found[:MAX_KILLS]
 
@@ -99,7 +94,7 @@ def kills(data: bytes) -> list[Crash]:
 def _lines(data: bytes) -> list[tuple[int, str]]:
     """(offset, cleaned line) of the lines that hold a needle, in order, at most MAX_LINES."""
     starts: set[int] = set()
-    for needle in _NEEDLES:
+    for needle in (*_NEEDLES, *_CONTEXT):
         at = data.find(needle)
         while at >= 0 and len(starts) < MAX_LINES:
             starts.add(data.rfind(b"\n", 0, at) + 1)
@@ -199,24 +194,39 @@ def _final(crash: Crash) -> Crash:
 
 def _orchestrator_kills(data: bytes, already: list[Crash]) -> list[Crash]:
     found: list[Crash] = []
-    seen_until = -1
-    for match in _REASON.finditer(data):
+    for match in _at_words(data, b"OOMKilled", _REASON):
         if len(found) + len(already) >= MAX_KILLS:
             return found
         found.append(_container_kill(data, match))
-        seen_until = match.end()
     if found or already:
         return found
-    for match in _EXIT_137.finditer(data):
-        if match.start() <= seen_until + AROUND_AFTER and seen_until >= 0:
-            continue
-        where = f"line {data.count(bytes([10]), 0, match.start()) + 1}"
-        details = {"exit_code": "137", "signal": "SIGKILL", **_names_around(data, match)}
-        message = "ended with exit code 137: killed by SIGKILL, by the kernel for memory or by whoever stops containers"
-        found.append(Crash(cause="signal", message=message, where=where, details=details))
-        if len(found) >= MAX_KILLS:
-            break
+    for word in (b"xit Code:", b"xitCode"):
+        for match in _at_words(data, word, _EXIT_137):
+            details = {"exit_code": "137", "signal": "SIGKILL", **_names_around(data, match)}
+            message = (
+                "ended with exit code 137: killed by SIGKILL, by the kernel for memory or by whoever stops containers"
+            )
+            found.append(Crash(cause="signal", message=message, where=_line_of(data, match), details=details))
+            if len(found) >= MAX_KILLS:
+                return found
     return found
+
+
+def _at_words(data: bytes, word: bytes, pattern: re.Pattern[bytes]) -> Iterator[re.Match[bytes]]:
+    """Matches of `pattern` around `word` on its line, at most MAX_LINES of them."""
+    at = data.find(word)
+    for _ in range(MAX_LINES):
+        if at < 0:
+            return
+        start = max(data.rfind(b"\n", 0, at) + 1, at - NEAR)
+        end = data.find(b"\n", at, at + NEAR)
+        if match := pattern.search(data, start, end if end >= 0 else at + NEAR):
+            yield match
+        at = data.find(word, at + len(word))
+
+
+def _line_of(data: bytes, match: re.Match[bytes]) -> str:
+    return f"line {data.count(bytes([10]), 0, match.start()) + 1}"
 
 
 def _container_kill(data: bytes, match: re.Match[bytes]) -> Crash:
@@ -226,7 +236,7 @@ def _container_kill(data: bytes, match: re.Match[bytes]) -> Crash:
         details["pod"], details["restarts"] = row[1].decode("utf-8", "replace"), row[2].decode()
     who = details.get("container") or details.get("pod") or "a container"
     limit = f" of {details['limit']}" if "limit" in details else ""
-    where = f"line {data.count(bytes([10]), 0, match.start()) + 1}"
+    where = _line_of(data, match)
     message = f"{who} was OOMKilled: it passed its memory limit{limit}"
     return Crash(cause="oom-kill", message=message[:MAX_MESSAGE], where=where, details=details)
 
