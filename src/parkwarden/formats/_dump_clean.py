@@ -119,10 +119,11 @@ def _prefixes(out: Cleaned) -> None:
         at = found.end()
     # A true prefix stands before the frames as well: two lines in a row with a header's shape in front.
     kept = [s for s in shapes if re.search(rb"(?m)^" + s + rb"goroutine \d+ [^\n]*\n" + s, data) is not None]
+    kept.sort(key=len, reverse=True)
     if not kept:
         return
     # the longest first, so that no shape takes the beginning of another's prefix
-    each = re.compile(b"(?:" + b"|".join(sorted(kept, key=lambda s: len(s), reverse=True)) + b")")
+    each = re.compile(b"(?:" + b"|".join(kept) + b")")
     streams: dict[bytes, list[bytes]] = {}
     for line in data.split(b"\n"):
         found = each.match(line)

@@ -208,6 +208,15 @@ class _Parsed:
         return out
 
 
+def _referenced(values: list[_T], column: _Ints) -> tuple[list[_T], _Ints]:
+    """A table and its column without the entries that no kept row has."""
+    used = np.bincount(column, minlength=len(values)) > 0
+    if used.all():
+        return values, column
+    numbers = np.cumsum(used, dtype=np.int64) - 1
+    return [v for v, u in zip(values, used.tolist(), strict=True) if u], numbers[column]
+
+
 @dataclass(slots=True)
 class _Row:
     """A row that is not as its distinct parts say: odd header, cut end."""
@@ -291,14 +300,16 @@ class _Reader:
         headers = int(np.count_nonzero(goid)) - self.twice + self.begun
         damaged = keep & (marks & Mark.DAMAGED != 0)
         self._report_bodies(damaged)
-        kept = columns[:, keep] if not keep.all() else columns
+        kept = columns if keep.all() else columns[:, keep]
+        stacks, stack = _referenced(self.stacks.values, stack[keep])
+        states, state = _referenced(self.states.values, state[keep])
         snapshot = Snapshot(
             source=Source.DUMP,
-            stacks=self.stacks.values,
-            states=self.states.values or [""],
+            stacks=stacks,
+            states=states or [""],
             labels=self.labels.values,
-            stack=stack[keep],
-            state=state[keep],
+            stack=stack,
+            state=state,
             label=label[keep],
             count=np.ones(kept.shape[1], dtype=np.int64),
             goid=np.maximum(kept[_GOID], 0),

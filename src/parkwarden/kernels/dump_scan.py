@@ -207,14 +207,25 @@ def _int(p, i, end):
 
 
 @njit(error_model="numpy")
+def _before_labels(p, start, brace):
+    """Where ` labels:` begins before a brace (labels inside the brackets, Go 1.26), or the brace."""
+    i = brace - 8
+    if i > start and p[i] == 32 and p[i + 1] == 108 and p[i + 2] == 97 and p[i + 6] == 115 and p[i + 7] == 58:
+        return i
+    return brace
+
+
+@njit(error_model="numpy")
 def _tail_of_status(p, i, end, row, cols, cap):
     """Attributes after the state: `, 5 minutes`, `, locked to thread`, `, synctest bubble 3`. (offset, odd)."""
     while i + 2 < end and p[i] == 44 and p[i + 1] == 32:
         i += 2
         c = p[i]
         stop = i
-        while stop < end and p[stop] != 44 and p[stop] != 93:
+        while stop < end and p[stop] != 44 and p[stop] != 93 and p[stop] != 123:
             stop += 1
+        if stop < end and p[stop] == 123:
+            stop = _before_labels(p, i, stop)
         length = stop - i
         if _is_digit(c):
             value, j = _int(p, i, stop)
@@ -250,11 +261,14 @@ def _header(p, i, end, size, row, cols, cap, keys, ids, slots, reps, st):
     state = j
     while j < end and p[j] != 44 and p[j] != 93 and p[j] != 123:
         j += 1
+    if j < end and p[j] == 123:
+        j = _before_labels(p, state, j)
     state_end = j
     odd = odd or state_end == state or j >= end
     if not odd:
         j, odd = _tail_of_status(p, j, end, row, cols, cap)
     labels = np.int64(0)
+    labels_end = end - 1
     if not odd:
         if j + 1 < end and p[j] == 93 and p[j + 1] == 58 and j + 2 == end:
             pass
@@ -263,6 +277,16 @@ def _header(p, i, end, size, row, cols, cap, keys, ids, slots, reps, st):
             if p[labels] == 32:
                 labels += 1
             odd = p[labels] != 123
+        elif (
+            j + 12 < end
+            and p[j] == 32
+            and p[j + 8] == 123
+            and p[end - 3] == 125
+            and p[end - 2] == 93
+            and p[end - 1] == 58
+        ):
+            labels = j + 8
+            labels_end = end - 2
         else:
             odd = True
     if odd:
@@ -276,11 +300,11 @@ def _header(p, i, end, size, row, cols, cap, keys, ids, slots, reps, st):
         st[STATES] += 1
     cols[STATE * cap + row] = number
     if labels:
-        h1, h2 = _mix(p, labels, end - 1, size, _SEED1 + np.uint64(2), _SEED2)
+        h1, h2 = _mix(p, labels, labels_end, size, _SEED1 + np.uint64(2), _SEED2)
         number = _number(h1, h2, keys, ids, slots, st[LABELS])
         if number == st[LABELS]:
             reps[4 * (cap + 1) + number] = labels
-            reps[5 * (cap + 1) + number] = end - 1
+            reps[5 * (cap + 1) + number] = labels_end
             st[LABELS] += 1
         cols[LABEL * cap + row] = number + 1
 

@@ -1,0 +1,3 @@
+module dump.example/parked
+
+go 1.21
