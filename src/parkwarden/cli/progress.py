@@ -22,11 +22,15 @@ Tell = Callable[[str, float | None], None]
 """`tell(what, fraction)`: what is being done now, and how much of all is done (0..1, None = not known)."""
 
 
+def quiet(_what: str, _fraction: float | None = None) -> None:
+    """Tells nobody."""
+
+
 @contextmanager
 def progress() -> Iterator[Tell]:
     """A progress line on stderr, when that is a terminal and the work takes longer than QUIET_S."""
     if not sys.stderr.isatty():
-        yield lambda _what, _fraction=None: None
+        yield quiet
         return
     began = time.monotonic()
     bar = None

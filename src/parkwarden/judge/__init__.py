@@ -1,1 +1,20 @@
-"""(filled in by its modules)"""
+"""Judges: one module per detector, each a pure function of the case; `judge_case` asks all of them and fuses the answers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from parkwarden.model import Case, Finding
+    from parkwarden.stacks.cluster import Grouping
+
+
+def judge_case(case: Case, grouping: Grouping) -> list[Finding]:
+    """All findings about a case, joined and ranked, worst first. `grouping` is the one `case.clusters` came from."""
+    from parkwarden.judge import crash, creation_burst, heap_retention, site_leak, site_load, threads
+    from parkwarden.judge.fuse import fuse
+
+    findings = site_leak.judge(case, grouping)
+    for detector in (creation_burst, crash, heap_retention, site_load, threads):
+        findings += detector.judge(case)
+    return fuse(findings)

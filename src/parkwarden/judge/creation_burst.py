@@ -50,10 +50,16 @@ def _finding(artefact: Artefact, case: Case, found: PerRequest, alive: float) ->
     total = case.looks[-1].snapshot.total if case.looks else 0
     count = max(found.alive, _standing(case, site))
     evidence = [
-        Evidence(artefact.name, "created", f"{found.count:,} goroutines at {found.per_s:,.0f}/s (peak {found.peak_per_s:,.0f}/s)"),
+        Evidence(
+            artefact.name,
+            "created",
+            f"{found.count:,} goroutines at {found.per_s:,.0f}/s (peak {found.peak_per_s:,.0f}/s)",
+        ),
         Evidence(artefact.name, "alive at the end", f"{found.alive:,} ({alive:.0%})"),
         Evidence(artefact.name, "creating line", f"{found.creating.function} ({_at(found.creating)})"),
-        Evidence(artefact.name, "called from", "; ".join(f"{f.function} ({_at(f)}) x {n:,}" for f, n in found.callers[:3])),
+        Evidence(
+            artefact.name, "called from", "; ".join(f"{f.function} ({_at(f)}) x {n:,}" for f, n in found.callers[:3])
+        ),
     ]
     if found.entry is not None:
         evidence.append(Evidence(artefact.name, "request enters at", f"{found.entry.function} ({_at(found.entry)})"))

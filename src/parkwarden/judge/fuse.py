@@ -21,10 +21,16 @@ CRASH_PREFIX = "PW2"
 
 def fuse(findings: list[Finding]) -> list[Finding]:
     """Joined and sorted: verdict, then causes of death, then confidence, then count."""
-    joined = _join_bursts(findings)
+    joined = _join_bursts(_without_explained(findings))
     joined = _join_ends(joined)
     _bear_out(joined)
     return sorted(joined, key=_rank)
+
+
+def _without_explained(findings: list[Finding]) -> list[Finding]:
+    """A crowd in system calls that a leak pattern explains needs no second finding."""
+    explained = {f.site.id for f in findings if f.site and f.code.startswith("PW1")}
+    return [f for f in findings if not (f.code.startswith("PW4") and f.site and f.site.id in explained)]
 
 
 def _rank(finding: Finding) -> tuple[int, bool, float, int, str, str]:

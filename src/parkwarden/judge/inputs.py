@@ -67,7 +67,9 @@ def _cpu(artefact: Artefact) -> str:
     leafs: dict[str, int] = {}
     for stack, value in zip(profile.stack.tolist(), values.tolist(), strict=True):
         frames = profile.stacks[stack].frames
-        name = next((f.function for f in frames if not is_runtime_function(f.function)), frames[0].function if frames else "?")
+        name = next(
+            (f.function for f in frames if not is_runtime_function(f.function)), frames[0].function if frames else "?"
+        )
         leafs[name] = leafs.get(name, 0) + value
     name, most = max(leafs.items(), key=lambda item: item[1])
     return f"shows what ran, not what waits: {total:,} samples, most in {name} ({most / total:.0%}), none that spins without end"
@@ -110,12 +112,16 @@ def _crash(artefact: Artefact) -> str:
 
 _WHY: dict[Kind, Callable[[Artefact], str]] = {
     Kind.HEAP_PROFILE: _heap,
-    Kind.ALLOCS_PROFILE: lambda _a: "allocations since the process began: shows churn, not what is kept; save /debug/pprof/heap",
+    Kind.ALLOCS_PROFILE: lambda _a: (
+        "allocations since the process began: shows churn, not what is kept; save /debug/pprof/heap"
+    ),
     Kind.CPU_PROFILE: _cpu,
     Kind.BLOCK_PROFILE: _contention,
     Kind.MUTEX_PROFILE: _contention,
     Kind.THREADCREATE_PROFILE: _threads,
-    Kind.GOROUTINELEAK_PROFILE: lambda _a: "the runtime proved no goroutine leaked (what globals or timers can reach it cannot see)",
+    Kind.GOROUTINELEAK_PROFILE: lambda _a: (
+        "the runtime proved no goroutine leaked (what globals or timers can reach it cannot see)"
+    ),
     Kind.TRACE: _trace,
     Kind.EXPVAR: _numbers,
     Kind.METRICS: _numbers,
