@@ -278,3 +278,42 @@ def test_no_answer_is_a_typed_error() -> None:
     with pytest.raises(UnreachableError) as caught:
         _lab_process.fetch(f"http://127.0.0.1:{_lab_process.free_port()}/", 2.0)
     assert "127.0.0.1" in caught.value.message
+
+
+def test_list_as_json_is_versioned() -> None:
+    """Scripts can rely on the shape: schema, and one object per lab with what it saves."""
+    told = json.loads(invoke("list", "--format", "json"))
+    assert told["schema"] == "parkwarden.labs/1"
+    assert [one["name"] for one in told["labs"]] == sorted(SCENARIOS)
+    for one in told["labs"]:
+        assert {"name", "title", "story", "needs", "seconds", "saves", "expect"} <= set(one)
+
+
+def test_list_names_every_lab_whole() -> None:
+    """A name is what the next command needs: it is never folded, however narrow the terminal."""
+    lines = invoke("list", env={"COLUMNS": "60"}).splitlines()
+    for name in SCENARIOS:
+        assert any(line.split()[:1] == [name] for line in lines)
+
+
+def test_a_result_ends_with_the_next_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a run the user sees what happened, which files there are, and what to type next."""
+    result = lab.LabResult(
+        lab=make_lab(tmp_path), folder=tmp_path, files=(("heap.pprof", 1234),), notes=("died",), seconds=3.2
+    )
+    monkeypatch.setattr(lab, "run_lab", lambda *_args, **_more: result)
+    said = invoke("run", "broken", "-o", str(tmp_path))
+    assert "died" in said
+    assert "1,234 bytes" in said
+    assert said.splitlines()[-1] == f"next: parkwarden diagnose {tmp_path}"
+
+
+def invoke(*args: str, env: dict[str, str] | None = None) -> str:
+    """What `parkwarden lab ARGS` prints."""
+    from typer.testing import CliRunner
+
+    from parkwarden.cli.lab import app
+
+    answer = CliRunner().invoke(app, list(args), env=env)
+    assert answer.exit_code == 0, answer.output
+    return answer.output
