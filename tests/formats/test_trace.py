@@ -125,10 +125,10 @@ def test_waits_are_timed(version: str) -> None:
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_scheduler_latency_stands_at_the_waker(version: str) -> None:
+def test_the_way_to_the_first_run_stands_at_the_go_statement(version: str) -> None:
     """A new goroutine is runnable until it runs: that time belongs to the `go` statement's chain."""
     artefact = trace.read(sample(version))
-    made = [w for w in waits(artefact, "scheduler", "main.short") if w.stack.frames[0].line == line("short")]
+    made = [w for w in waits(artefact, "first run", "main.short") if w.stack.frames[0].line == line("short")]
     assert sorted(w.count for w in made) == [37, 37]
 
 

@@ -14,8 +14,9 @@ What the rows of the census say
 - `created_by` and `parent` where the `go` statement ran during the trace.
 
 Waits: reasons as `GoBlock` has them, `syscall`, `scheduler` (runnable until running, at the stack of the event that
-made it runnable, which for an unblocking is the waker's: what `go tool trace -pprof=sched` shows), `coroutine`
-(iter.Pull), `waiting` (not told). What waited already at its first mention counts from the trace's begin.
+made it runnable, which for an unblocking is the waker's: what `go tool trace -pprof=sched` shows), `first run` (the
+same from creation on, at the `go` statement, which that tool leaves out), `coroutine` (iter.Pull), `waiting` (not
+told). What waited already at its first mention counts from the trace's begin.
 
 Errors: `FormatError` (`not-a-trace`; `trace-v1` for traces of Go 1.21 and older). All else is a `Problem`.
 """
@@ -43,7 +44,7 @@ NEWEST = 26
 
 _HEADER = re.compile(rb"go 1\.(\d{1,4}) trace\0")
 _STATUS = {1: "runnable", 2: "running", 3: "syscall"}
-_REASONS = {-1: "waiting", -2: "syscall", -3: "scheduler", -4: "waiting", -5: "coroutine"}
+_REASONS = {-1: "waiting", -2: "syscall", -3: "scheduler", -4: "waiting", -5: "coroutine", -6: "first run"}
 
 
 def sniff(head: bytes) -> bool:

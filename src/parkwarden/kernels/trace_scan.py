@@ -34,7 +34,7 @@ N = 11
 N_COUNT, N_FIRST, N_LAST, N_BIN, N_INBIN, N_PEAK, N_ALIVE, N_PARENTS, N_PARENT, N_STACK, N_START = range(11)
 
 # reasons that are not strings of the trace
-R_SYSCALL, R_SCHED, R_WAITING, R_COROUTINE = -2, -3, -4, -5
+R_SYSCALL, R_SCHED, R_WAITING, R_COROUTINE, R_FIRST = -2, -3, -4, -5, -6
 
 # state shared by caller and kernels
 S_SEED, S_STAMP, S_LAST, S_HEAP, S_PARKED, S_FIRST_GEN = 0, 1, 2, 3, 4, 5
@@ -855,7 +855,7 @@ def _create(gtab, wtab, waits, ctab, creations, ptab, st, typ, goid, start, stac
     if typ == 47:
         gtab[at + G_WAIT] = _wait(wtab, waits, st, start, R_WAITING)
     else:
-        gtab[at + G_WAIT] = _wait(wtab, waits, st, stack, R_SCHED)
+        gtab[at + G_WAIT] = _wait(wtab, waits, st, stack, R_FIRST)
 
 
 @njit

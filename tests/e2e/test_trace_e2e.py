@@ -1,0 +1,158 @@
+"""Our reading of a trace beside Go's own: every event, every creation, every profile `go tool trace` can make."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+
+from parkwarden.formats import _trace_scan, trace
+
+pytestmark = pytest.mark.e2e
+
+ROOT = Path(__file__).parents[2]
+VERSIONS = ["1.22", "1.23", "1.24", "1.25", "1.26", "1.27"]
+
+
+@pytest.fixture(scope="module")
+def busy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A fresh trace of a busy program, 2 MB."""
+    out = tmp_path_factory.mktemp("trace") / "busy.trace"
+    subprocess.run([sys.executable, str(ROOT / "bench" / "gen_trace.py"), str(out), "--mb", "2"], check=True)
+    return out
+
+
+def run(*command: str) -> bytes:
+    return subprocess.run(
+        command, check=True, stdout=subprocess.PIPE, env={**os.environ, "GOTOOLCHAIN": "local"}
+    ).stdout
+
+
+def check_events(go: str, path: Path) -> None:
+    """Events of every kind as `go tool trace -d=parsed` lists them."""
+    lines = [x for x in run(go, "tool", "trace", "-d=parsed", str(path)).decode().splitlines() if x.startswith("M=")]
+    found = trace.read(path.read_bytes()).trace
+    assert found is not None
+    counts = _trace_scan.scan(path.read_bytes(), int(found.version[2:])).counts
+    switches = int(counts[45] + counts[46])  # Go shows each as three events
+    samples = sum(" Sample " in x for x in lines)
+    syncs = sum(" Sync " in x for x in lines)
+    assert syncs == found.generations + 1
+    assert found.events == len(lines) - syncs - samples - 2 * switches
+    created = sum(bool(re.search(r"GoID=\d+ NotExist->(Runnable|Waiting)", x)) for x in lines)
+    ended = sum("->NotExist" in x and "GoID" in x for x in lines)
+    assert (found.created, found.ended) == (created, ended)
+    alive = {m[1] for x in lines if (m := re.search(r" GoID=(\d+) \w+->(?!NotExist)", x))}
+    alive -= {m[1] for x in lines if (m := re.search(r" GoID=(\d+) \w+->NotExist", x))}
+    assert found.census is not None
+    assert {str(g) for g in found.census.goid.tolist()} == alive
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_events_of_goldens_are_go_s_own(go: str, data: Path, version: str) -> None:
+    """Nothing is missed and nothing invented in the traces of any Go version."""
+    check_events(go, data / "trace" / version / "sample.trace")
+
+
+def test_events_of_a_busy_trace_are_go_s_own(go: str, busy: Path) -> None:
+    """The same for some 400,000 events on several threads."""
+    check_events(go, busy)
+
+
+@pytest.mark.parametrize("kind", ["sched", "syscall", "net", "sync"])
+def test_waits_equal_go_tool_trace_s_profiles(go: str, busy: Path, tmp_path: Path, kind: str) -> None:
+    """Counts by stack are equal and times within 1 %, over all ended waits."""
+    reasons = {
+        "sched": lambda r: r == "scheduler",
+        "syscall": lambda r: r == "syscall",
+        "net": lambda r: r == "network",
+        "sync": lambda r: "chan" in r or "sync" in r or "select" in r,  # cmd/trace/pprof.go: computePprofBlock
+    }[kind]
+    theirs = profile(go, run(go, "tool", "trace", f"-pprof={kind}", str(busy)), tmp_path)
+    found = _trace_scan.scan(busy.read_bytes(), 26)
+    words = trace._Words(found)
+    ours: dict[tuple[str, ...], list[int]] = defaultdict(lambda: [0, 0])
+    for count, total, _most, stack, reason in found.waits.tolist():
+        if count and reasons(words.reason(reason)):
+            key = tuple(f.function for f in words.frames(stack))
+            ours[key][0] += count
+            ours[key][1] += total
+    assert theirs
+    assert set(theirs) <= set(ours)
+    more = {key: ours[key][0] - theirs[key][0] for key in ours if ours[key][0] != theirs[key][0]}
+    # Go leaves out what is before a goroutine's first run in the trace (cmd/trace/pprof.go: pprofMatchingGoroutines);
+    # for those born in it we call that "first run", of the few older ones it is here
+    assert all(n > 0 for n in more.values())
+    assert sum(more.values()) <= (20 if kind == "sched" else 0)
+    for key, (count, total) in theirs.items():
+        if key not in more:
+            assert ours[key][1] == pytest.approx(total, rel=0.01, abs=10 * count), key
+
+
+def profile(go: str, packed: bytes, folder: Path) -> dict[tuple[str, ...], list[int]]:
+    """Stack (functions, leaf first) -> [count, nanoseconds] of a profile, as pprof itself reads it."""
+    path = folder / "profile.pb.gz"
+    path.write_bytes(packed)
+    text = run(go, "tool", "pprof", "-raw", str(path)).decode()
+    functions = dict(re.findall(r"^ +(\d+): 0x[0-9a-f]+ (?:M=\d+ )?(\S+) ", text, re.M))
+    found: dict[tuple[str, ...], list[int]] = defaultdict(lambda: [0, 0])
+    for count, total, stack in re.findall(r"^ +(\d+) +(\d+):((?: \d+)*)", text[text.index("Samples") :], re.M):
+        key = tuple(functions[i] for i in stack.split())
+        found[key][0] += int(count)
+        found[key][1] += int(total)
+    return found
+
+
+def test_ten_thousand_blocked_goroutines_in_50_ms(go: str, tmp_path: Path) -> None:
+    """A short trace of a program with 10,000 blocked goroutines is a census of all of them, each with its stack."""
+    (tmp_path / "go.mod").write_text("module crowd\n\ngo 1.23\n")
+    (tmp_path / "main.go").write_text(CROWD)
+    env = {**os.environ, "GOTOOLCHAIN": "local", "CGO_ENABLED": "0", "GOFLAGS": "-buildvcs=false"}
+    subprocess.run([go, "build", "-o", "crowd", "."], cwd=tmp_path, env=env, check=True)
+    subprocess.run([str(tmp_path / "crowd"), "10000"], cwd=tmp_path, check=True)
+    artefact = trace.read((tmp_path / "out.trace").read_bytes())
+    census = artefact.snapshot
+    assert census is not None
+    blocked = [i for i, s in enumerate(census.stacks) if any(f.function in ("main.even", "main.odd") for f in s.frames)]
+    rows = [int(r) for r in census.stack if r in blocked]
+    assert len(rows) == 10_000
+    assert {census.stacks[r].frames[-1].function for r in rows} == {"main.even", "main.odd"}
+    assert not [p for p in artefact.problems if p.code != "unknown-site"]
+
+
+CROWD = r"""
+package main
+
+import (
+	"os"
+	"runtime/trace"
+	"strconv"
+	"time"
+)
+
+func even(c chan int) { <-c }
+func odd(c chan int)  { c <- 1 }
+
+func main() {
+	n, _ := strconv.Atoi(os.Args[1])
+	receivers, senders := make(chan int), make(chan int)
+	for i := 0; i < n; i++ {
+		if i%2 == 0 {
+			go even(receivers)
+		} else {
+			go odd(senders)
+		}
+	}
+	time.Sleep(100 * time.Millisecond)
+	file, _ := os.Create("out.trace")
+	trace.Start(file)
+	time.Sleep(50 * time.Millisecond)
+	trace.Stop()
+	file.Close()
+}
+"""
