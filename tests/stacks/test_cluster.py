@@ -132,13 +132,14 @@ def test_different_blocked_lines_merge_only_within_one_loop() -> None:
     """Near lines of one function with equal callers and reasons are one retry loop; far lines and other reasons are not."""
     near = [_chain("main.loop", 20), _chain("main.loop", 24)]
     far = [_chain("main.loop", 20), _chain("main.loop", 200)]
-    receive = ["chan receive", "IO wait"]
+    receive = ["chan receive", "IO wait", "runnable"]
 
     def count(stacks: list[Stack], state: list[int]) -> int:
         return len(clusters([make_snapshot(Source.DUMP, stacks, [0, 1], states=receive, state=state)]))
 
     assert count(near, [0, 0]) == 1
     assert count(near, [0, 1]) == 2
+    assert count(near, [0, 2]) == 1  # just started, or woken and on its way to the same wait
     assert count(far, [0, 0]) == 2
 
 

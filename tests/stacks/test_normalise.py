@@ -93,8 +93,11 @@ def test_blocked_frame_is_the_first_outside_the_waiting_machinery() -> None:
     ]
     user = site_of(Stack((*read, Frame("main.pump", "/a/pump.go", 9))), "IO wait")
     assert (user.function, user.line) == ("main.pump", 9)
-    library = site_of(Stack((*read, Frame("net/http.(*persistConn).Read", GOROOT + "net/http/transport.go", 2300))))
-    assert (library.function, library.file) == ("net/http.(*persistConn).Read", "net/http/transport.go")
+    loop = Frame("net/http.(*persistConn).readLoop", GOROOT + "net/http/transport.go", 2493)
+    library = site_of(
+        Stack((*read, Frame("net/http.(*persistConn).Read", GOROOT + "net/http/transport.go", 2300), loop))
+    )
+    assert (library.function, library.file) == ("net/http.(*persistConn).readLoop", "net/http/transport.go")
     assert site_of(Stack(tuple(read))).function == "internal/poll.runtime_pollWait"
 
 

@@ -6,8 +6,8 @@ distinct site within buckets of (blocked function, entry function), each with at
 When two sites are one cluster:
 - same blocked line, and the functions of the chains are alike (`MIN_SIMILARITY` of their Indel similarity): one differs
   by a middleware or a helper on the way, or by the lines they call from; or
-- blocked at lines near each other (`NEAR_LINES`) of the same function for the same reason, with callers equal to the
-  line: one retry loop, seen at two of its waits. Other blocked lines are never merged: the line is the verdict.
+- blocked at lines near each other (`NEAR_LINES`) of the same function for the same reason (or one of them on its way
+  there: runnable, running), with callers equal to the line: one loop, seen at two of its places. Other blocked lines are never merged: the line is the verdict.
 """
 
 from __future__ import annotations
@@ -253,7 +253,7 @@ def _merge_bucket(sites: list[Site], members: list[int]) -> list[list[int]]:
     letters: dict[str, str] = {}
     groups: list[list[int]] = []
     leaders: dict[tuple[str, int], tuple[list[str], list[list[int]]]] = {}
-    near: dict[tuple[object, ...], list[tuple[int, list[int]]]] = {}
+    near: dict[tuple[str, tuple[Frame, ...]], list[tuple[Site, list[int]]]] = {}
     for i in members:
         site = sites[i]
         # One letter per function (Indel works on any code points); a million functions in one bucket would share some.
@@ -266,19 +266,26 @@ def _merge_bucket(sites: list[Site], members: list[int]) -> list[list[int]]:
             led[alike[2]].append(i)
             continue
         blocked = next((n for n, f in enumerate(site.frames) if f.function == site.function), 0)
-        rest = (chain[:blocked], site.frames[blocked + 1 :], site.wait_reason)
-        loops = near.setdefault(rest, [])
-        loop = next((g for line, g in loops[:MAX_LEADERS] if abs(line - site.line) <= NEAR_LINES), None)
+        loops = near.setdefault((chain[:blocked], site.frames[blocked + 1 :]), [])
+        loop = next((g for other, g in loops[:MAX_LEADERS] if _is_one_loop(site, other)), None)
         if loop is not None:
             loop.append(i)
             continue
         mine = [i]
         groups.append(mine)
-        loops.append((site.line, mine))
+        loops.append((site, mine))
         if len(chains) < MAX_LEADERS:
             chains.append(chain)
             led.append(mine)
     return groups
+
+
+def _is_one_loop(one: Site, other: Site) -> bool:
+    """Whether two lines of one function are near, and what is told of their waits does not differ."""
+    if abs(one.line - other.line) > NEAR_LINES:
+        return False
+    reasons = {one.wait_reason, other.wait_reason} - _VAGUE - {""}
+    return len(reasons) < 2
 
 
 def of_grouping(grouping: Grouping) -> list[Cluster]:

@@ -125,9 +125,7 @@ _POINTS = {
 }
 
 # Standard library code through which others wait; whole packages, or receivers in packages that also hold real work.
-_MACHINERY_PACKAGES = frozenset(
-    ["sync", "internal/sync", "internal/poll", "syscall", "io", "bufio", "internal/reflectlite"]
-)
+_MACHINERY_PACKAGES = frozenset(["sync", "internal/sync", "internal/poll", "syscall", "os", "io", "bufio"])
 _MACHINERY_PREFIXES = (
     "time.Sleep",
     "net.(*netFD).",
@@ -139,14 +137,22 @@ _MACHINERY_PREFIXES = (
     "net.(*UnixListener).",
     "net.(*Buffers).",
     "net.runtime_poll",
-    "os.(*File).",
-    "os.(*Process).",
-    "os.(*fileWithoutReadFrom).",
     "os/signal.signal_recv",
     "internal/syscall/",
     "crypto/tls.(*Conn).",
     "crypto/tls.(*atLeastReader).",
     "bytes.(*Buffer).",
+    # net/http's readers and writers, not its loops and round trips
+    "net/http.checkConnErrorWriter.",
+    "net/http.(*chunkWriter).",
+    "net/http.(*response).",
+    "net/http.(*body).",
+    "net/http.(*maxBytesReader).",
+    "net/http.(*bodyEOFSignal).",
+    "net/http.(*cancelTimerBody).",
+    "net/http.(*connReader).Read",
+    "net/http.(*persistConn).Read",
+    "net/http.persistConnWriter.",
 )
 
 
