@@ -5,10 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-import numpy as np
-import numpy.typing as npt
-
-from parkwarden.model.snapshot import Snapshot
+from parkwarden.model.snapshot import Ints, Snapshot
 from parkwarden.model.stack import Frame, Stack
 
 
@@ -66,10 +63,10 @@ class Profile:
 
     sample_types: list[tuple[str, str]]
     stacks: list[Stack]
-    stack: npt.NDArray[np.int64]
-    values: npt.NDArray[np.int64]
+    stack: Ints
+    values: Ints
     labels: list[dict[str, str]]
-    label: npt.NDArray[np.int64]
+    label: Ints
     period_type: tuple[str, str] = ("", "")
     period: int = 0
     time_nanos: int = 0
@@ -78,7 +75,7 @@ class Profile:
     build_id: str = ""
     comments: tuple[str, ...] = ()
 
-    def column(self, sample_type: str) -> npt.NDArray[np.int64] | None:
+    def column(self, sample_type: str) -> Ints | None:
         """Values of one sample type (`inuse_space`), shape (samples,), or None if the profile has none."""
         for i, (name, _unit) in enumerate(self.sample_types):
             if name == sample_type:
@@ -135,7 +132,7 @@ class Trace:
     waits: list[Wait]
     census: Snapshot | None
     """All goroutines alive at the end, None where the trace's version tells no stacks at all."""
-    created_per_s: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    created_per_s: Ints | tuple[int, ...] = ()
     """Creations in each of equal bins over the trace, for drawing."""
 
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import IntFlag, StrEnum
-from typing import TypeAlias
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING, TypeAlias
 
 from parkwarden.model.stack import Frame, Stack
 
-Ints: TypeAlias = npt.NDArray[np.int64]
+if TYPE_CHECKING:  # the words must be importable without NumPy's 70 ms: `--help` knows them too
+    import numpy as np
+    import numpy.typing as npt
+
+Ints: TypeAlias = "npt.NDArray[np.int64]"
 
 
 class Source(StrEnum):
@@ -95,6 +96,8 @@ def make_snapshot(
     headers_seen: int | None = None,
 ) -> Snapshot:
     """A Snapshot with the columns the producer did not tell filled by their "not told" value."""
+    import numpy as np
+
     index = np.asarray(stack, dtype=np.int64)
     n = index.shape[0]
 
