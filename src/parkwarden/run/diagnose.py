@@ -212,7 +212,9 @@ def _tree(folder: Path) -> SourceTree:
     try:
         return index(folder)
     except NotADirectoryError as error:
-        raise UsageError("no-source", f"--source {folder} is no folder", hint="name the root of your source tree") from error
+        raise UsageError(
+            "no-source", f"--source {folder} is no folder", hint="name the root of your source tree"
+        ) from error
 
 
 def _attach_source(findings: list[Finding], folder: Path) -> None:
