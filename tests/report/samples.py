@@ -52,9 +52,7 @@ SHOP = "/src/shop/internal"
 
 RUN = Frame("github.com/zeromicro/go-zero/core/collection.(*TimingWheel).run", f"{MOD}/timingwheel.go", 264)
 SELECT = Frame("runtime.selectgo", "/usr/local/go/src/runtime/select.go", 335)
-NEW_WHEEL = Frame(
-    "github.com/zeromicro/go-zero/core/collection.NewTimingWheelWithTicker", f"{MOD}/timingwheel.go", 117
-)
+NEW_WHEEL = Frame("github.com/zeromicro/go-zero/core/collection.NewTimingWheelWithTicker", f"{MOD}/timingwheel.go", 117)
 NEW_WHEEL0 = Frame("github.com/zeromicro/go-zero/core/collection.NewTimingWheel", f"{MOD}/timingwheel.go", 88)
 NEW_CACHE = Frame("github.com/zeromicro/go-zero/core/collection.NewCache", f"{MOD}/cache.go", 57)
 QUOTE = Frame("shop/internal/pricing.(*Service).Quote", f"{SHOP}/pricing/service.go", 42)
@@ -62,9 +60,7 @@ HANDLER = Frame("shop/internal/api.(*Server).handleQuote", f"{SHOP}/api/server.g
 SERVE = Frame("net/http.(*conn).serve", "/usr/local/go/src/net/http/server.go", 2047)
 POLL = Frame("internal/poll.runtime_pollWait", "/usr/local/go/src/runtime/netpoll.go", 351)
 READ = Frame("net.(*conn).Read", "/usr/local/go/src/net/net.go", 194)
-BACKGROUND = Frame(
-    "net/http.(*connReader).backgroundRead", "/usr/local/go/src/net/http/server.go", 702
-)
+BACKGROUND = Frame("net/http.(*connReader).backgroundRead", "/usr/local/go/src/net/http/server.go", 702)
 
 
 def site(index: int, reason: str, frames: tuple[Frame, ...], created_by: Frame | None = None) -> Site:
@@ -156,7 +152,14 @@ def trace() -> Trace:
             ),
         ],
         waits=[
-            Wait(stack=Stack((SELECT, RUN), NEW_WHEEL), reason="select", count=18_400, total_s=45_000.0, max_s=4.8, open=18_400),
+            Wait(
+                stack=Stack((SELECT, RUN), NEW_WHEEL),
+                reason="select",
+                count=18_400,
+                total_s=45_000.0,
+                max_s=4.8,
+                open=18_400,
+            ),
             Wait(stack=Stack((POLL, READ)), reason="IO wait", count=2_400, total_s=220.0, max_s=1.2, open=14),
         ],
         census=None,
@@ -345,7 +348,8 @@ def hostile() -> tuple[Report, Case]:
         for text in HOSTILE
     ]
     entries = [
-        InputEntry(name=t, kind=t, bytes=1, records=1, problems=[Problem("bad", t, t)], used=False, why=t) for t in HOSTILE
+        InputEntry(name=t, kind=t, bytes=1, records=1, problems=[Problem("bad", t, t)], used=False, why=t)
+        for t in HOSTILE
     ]
     return Report(generated_at=HOSTILE[0], inputs=entries, findings=findings, redacted=1), the_case
 

@@ -36,7 +36,6 @@ PAD = 16
 TOP = 10
 
 
-
 @dataclass(frozen=True, slots=True)
 class Box:
     x: int
@@ -111,13 +110,10 @@ def _box(step: Step, finding: Finding, layout: Layout, x: int, y: int, width: in
     if kind == "gap":
         return Box(x, y, width, 26, kind, f"⋯ {step.skipped} more frames", "", "", "", False)
     room = width - 2 * PAD
-    note = role_words(step)
-    site = finding.site
-    if "blocked" in roles and site is not None:
-        if site.wait_reason:
-            note += f": {site.wait_reason}"
-        if finding.wait_min_s:
-            note += f", ≥ {seconds(finding.wait_min_s)}"
+    stuck = ""
+    if finding.site is not None and finding.site.wait_reason:
+        stuck = f": {finding.site.wait_reason}" + (f", ≥ {seconds(finding.wait_min_s)}" if finding.wait_min_s else "")
+    note = role_words(step, stuck)
     name = short_function(step.frame.function) or step.frame.function
     where = place(step.frame)
     return Box(

@@ -51,8 +51,7 @@ MAX_CACHE = 200_000
 """Distinct texts remembered. Frames repeat a hundredfold; the cache is dropped when it is full, never the redaction."""
 
 SERVICE_ACCOUNTS = frozenset(
-    "admin app appuser build builder centos circleci debian deploy ec2-user git go gopher jenkins nobody node nonroot "
-    "public root runner service shared travis ubuntu user vagrant vcap vscode work worker www www-data".split()
+    ["admin", "app", "appuser", "build", "builder", "centos", "circleci", "debian", "deploy", "ec2-user", "git", "go", "gopher", "jenkins", "nobody", "node", "nonroot", "public", "root", "runner", "service", "shared", "travis", "ubuntu", "user", "vagrant", "vcap", "vscode", "work", "worker", "www", "www-data"]
 )
 """Home directories that name no person."""
 
@@ -112,7 +111,9 @@ _PHONE = re.compile(
     r"(?:(?<![0-9A-Za-z+.])(?<!m=)(?:\+|00)[1-9](?:[ -]?\(?\d\)?){8,14}"
     + r"|" + _NUM_BEGIN + r"1[3-9]\d(?:\d{8}|-\d{4}-\d{4}| \d{4} \d{4}))" + _NUM_END
 )  # fmt: skip
-_HOME = re.compile(r"((?:/home/|/Users/|(?i:[a-z]:[\\/]{1,2}(?:Users|Documents and Settings)[\\/]{1,2})))([^/\\\s:\"'\[\]]{1,64}+)(?=[/\\])")
+_HOME = re.compile(
+    r"((?:/home/|/Users/|(?i:[a-z]:[\\/]{1,2}(?:Users|Documents and Settings)[\\/]{1,2})))([^/\\\s:\"'\[\]]{1,64}+)(?=[/\\])"
+)
 _DIGITS = re.compile(r"\d[\d ()-]{8,}+")
 
 
@@ -138,7 +139,8 @@ class Redactor:
     def __init__(self, enabled: bool = True) -> None:
         self.enabled = enabled
         self.kinds: Counter[str] = Counter()
-        self._cache: dict[str, str] = {}
+        self._cache: dict[str, str | None] = {}
+        """Text -> redacted text, None where nothing was found."""
 
     @property
     def count(self) -> int:
@@ -148,18 +150,18 @@ class Redactor:
         """`s` without secrets and personal data; the very same object where there is nothing to redact."""
         if not self.enabled or len(s) < 6:
             return s
-        known = self._cache.get(s)
-        if known is None:
-            known = s
-            for _ in range(MAX_PASSES):
-                after = self._pass(known)
-                if after == known:
-                    break
-                known = after
-            if len(self._cache) >= MAX_CACHE:
-                self._cache.clear()
-            self._cache[s] = known
-        return known
+        if s in self._cache:
+            known = self._cache[s]
+            return s if known is None else known
+        after = s
+        for _ in range(MAX_PASSES):
+            before, after = after, self._pass(after)
+            if after == before:
+                break
+        if len(self._cache) >= MAX_CACHE:
+            self._cache.clear()
+        self._cache[s] = None if after == s else after
+        return s if after == s else after
 
     def _pass(self, s: str) -> str:
         if "-----BEGIN " in s:
@@ -401,7 +403,9 @@ def redact_case(case: Case, redactor: Redactor | None = None) -> Case:
             )
         return artefacts[id(one)]
 
-    looks = [Look(artefact=artefact(k.artefact), snapshot=snapshot(k.snapshot) or k.snapshot, at=k.at) for k in case.looks]
+    looks = [
+        Look(artefact=artefact(k.artefact), snapshot=snapshot(k.snapshot) or k.snapshot, at=k.at) for k in case.looks
+    ]
     return replace(
         case,
         artefacts=[artefact(one) for one in case.artefacts],

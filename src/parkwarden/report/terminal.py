@@ -45,7 +45,12 @@ MAX_EVIDENCE = 12
 NARROW = 80
 """Columns below which tables leave out what can be done without."""
 
-STYLES = {Verdict.LEAK: "bold red", Verdict.SUSPECT: "bold yellow", Verdict.UNKNOWN: "bold blue", Verdict.OK: "bold green"}
+STYLES = {
+    Verdict.LEAK: "bold red",
+    Verdict.SUSPECT: "bold yellow",
+    Verdict.UNKNOWN: "bold blue",
+    Verdict.OK: "bold green",
+}
 _DIM = "dim"
 
 
@@ -209,11 +214,15 @@ def _path(finding: Finding, console: Console) -> None:
         blocked, culprit = "blocked" in step.role, "culprit" in step.role
         style = "bold red" if blocked else "bold yellow" if culprit else ""
         dot = marks.stop if blocked else marks.dot
-        _say(console, f"{lead}{dot} ", (inert(words.short_function(step.frame.function) or step.frame.function), style), indent=4)
+        _say(
+            console,
+            f"{lead}{dot} ",
+            (inert(words.short_function(step.frame.function) or step.frame.function), style),
+            indent=4,
+        )
         rail = f"{lead}{' ' if last else marks.line}   "
-        note = words.role_words(step)
-        if blocked and finding.site is not None:
-            note += f" ({inert(finding.site.wait_reason, 60)})" if finding.site.wait_reason else ""
+        reason = inert(finding.site.wait_reason, 60) if finding.site is not None else ""
+        note = words.role_words(step, f" ({reason})" if reason else "")
         if step.frame.file:
             _say(console, rail, (middle(inert(words.place(step.frame)), width - len(rail)), _DIM), indent=4)
         if note:
@@ -267,7 +276,10 @@ def _inputs(report: Report, console: Console, show_all: bool) -> None:
         row = [_cell(console, inert(entry.name, 160)), _cell(console, inert(entry.kind, 60))]
         if console.width >= NARROW:
             row += [Text(words.size(entry.bytes)), Text(words.count(entry.records))]
-        row += [Text("yes", style="green") if entry.used else Text("no", style="yellow"), _cell(console, inert(entry.why))]
+        row += [
+            Text("yes", style="green") if entry.used else Text("no", style="yellow"),
+            _cell(console, inert(entry.why)),
+        ]
         table.add_row(*row)
     console.print(table)
     problems = [(entry, problem) for entry in report.inputs for problem in entry.problems]
@@ -276,13 +288,22 @@ def _inputs(report: Report, console: Console, show_all: bool) -> None:
         limit = len(problems) if show_all else MAX_PROBLEMS
         for entry, problem in problems[:limit]:
             where = f" {inert(problem.where, 60)}" if problem.where else ""
-            _say(console, f"- {inert(entry.name, 80)}{where}: {inert(problem.text)} ", (f"({inert(problem.code, 40)})", _DIM), indent=2)
+            _say(
+                console,
+                f"- {inert(entry.name, 80)}{where}: {inert(problem.text)} ",
+                (f"({inert(problem.code, 40)})", _DIM),
+                indent=2,
+            )
         _more(console, limit, len(problems), "problems")
 
 
 def _footer(report: Report, console: Console) -> None:
     console.print()
-    hidden = f"{words.count(report.redacted)} secrets or personal data redacted" if report.redacted else "nothing needed redaction"
+    hidden = (
+        f"{words.count(report.redacted)} secrets or personal data redacted"
+        if report.redacted
+        else "nothing needed redaction"
+    )
     _say(console, (f"{inert(report.generated_at, 40)} · {hidden}", _DIM))
 
 
@@ -360,9 +381,21 @@ def _cluster(cluster: Cluster, case: Case, console: Console, *, diff: bool, look
     _say(console, (inert(site.function), "bold"), indent=11)
     _say(console, (middle(inert(words.place(words.site_frame(cluster))), max(24, console.width - 12)), _DIM), indent=11)
     if inner is not None and inner.function != site.function:
-        _say(console, "yours: ", (inert(inner.function), "yellow"), (f"  {inert(words.short_place(inner))}", _DIM), indent=11)
+        _say(
+            console,
+            "yours: ",
+            (inert(inner.function), "yellow"),
+            (f"  {inert(words.short_place(inner))}", _DIM),
+            indent=11,
+        )
     if site.created_by is not None:
-        _say(console, "go:    ", inert(site.created_by.function), (f"  {inert(words.short_place(site.created_by))}", _DIM), indent=11)
+        _say(
+            console,
+            "go:    ",
+            inert(site.created_by.function),
+            (f"  {inert(words.short_place(site.created_by))}", _DIM),
+            indent=11,
+        )
     _say(console, (" · ".join(_traits(cluster, diff)), _DIM), indent=11)
 
 
@@ -381,7 +414,11 @@ def _traits(cluster: Cluster, diff: bool) -> list[str]:
     if cluster.blocking_points:
         out.append(", ".join(f"{inert(p, 40)} x {words.count(n)}" for p, n in cluster.blocking_points.most_common(2)))
     if cluster.labels:
-        out.append(", ".join(f"{inert(k, 40)}={inert(v, 40)} x {words.count(n)}" for (k, v), n in cluster.labels.most_common(2)))
+        out.append(
+            ", ".join(
+                f"{inert(k, 40)}={inert(v, 40)} x {words.count(n)}" for (k, v), n in cluster.labels.most_common(2)
+            )
+        )
     if len(cluster.members) > 1:
         out.append(f"{len(cluster.members)} near-equal stacks")
     if diff and cluster.goids:
@@ -392,13 +429,19 @@ def _traits(cluster: Cluster, diff: bool) -> list[str]:
 # ---- trace
 
 
-def print_trace(artefact: Artefact, console: Console, *, user_modules: Sequence[str] = (), show_all: bool = False) -> None:
+def print_trace(
+    artefact: Artefact, console: Console, *, user_modules: Sequence[str] = (), show_all: bool = False
+) -> None:
     """What a trace says: creations over time, `go` statements by rate, waits by stack. Raises FormatError without one."""
     trace = artefact.trace
     if trace is None:
         raise FormatError("no-trace", "the input holds no execution trace", context=inert(artefact.name))
     alive = max(trace.created - trace.ended, 0)
-    _say(console, (inert(artefact.name, 120), "bold"), f"  {words.size(artefact.size)}, trace {inert(trace.version, 20)}, {words.count(trace.events)} events")
+    _say(
+        console,
+        (inert(artefact.name, 120), "bold"),
+        f"  {words.size(artefact.size)}, trace {inert(trace.version, 20)}, {words.count(trace.events)} events",
+    )
     _say(
         console,
         f"{words.seconds(trace.duration_s)} long, ",
@@ -408,7 +451,10 @@ def print_trace(artefact: Artefact, console: Console, *, user_modules: Sequence[
         else f", {words.count(trace.ended)} ended",
     )
     if trace.census is not None:
-        _say(console, f"census: {words.count(trace.census.total)} goroutines at the end, {words.count(len(trace.census.stacks))} stacks")
+        _say(
+            console,
+            f"census: {words.count(trace.census.total)} goroutines at the end, {words.count(len(trace.census.stacks))} stacks",
+        )
     _histogram(trace, console)
     _creations(trace, console, user_modules, show_all)
     _waits(trace, console, user_modules, show_all)
@@ -421,7 +467,10 @@ def _histogram(trace: Trace, console: Console) -> None:
     if not bins or trace.duration_s <= 0:
         return
     width = max(10, min(len(bins), console.width - 24))
-    columns = [sum(bins[i * len(bins) // width : max((i + 1) * len(bins) // width, i * len(bins) // width + 1)]) for i in range(width)]
+    columns = [
+        sum(bins[i * len(bins) // width : max((i + 1) * len(bins) // width, i * len(bins) // width + 1)])
+        for i in range(width)
+    ]
     peak = max(bins) * len(bins) / trace.duration_s
     _say(console, "created  ", (sparkline(columns, _marks(console).bars), "cyan"), (f"  peak {peak:,.0f}/s", _DIM))
 
@@ -475,7 +524,13 @@ def _who(console: Console, what: str, frame: Frame) -> None:
 def _yours(console: Console, frames: Iterable[Frame], user_modules: Sequence[str], leaf: Frame) -> None:
     mine = user_frame(tuple(frames), user_modules)
     if mine is not None and mine != leaf:
-        _say(console, "yours: ", (inert(mine.function), "yellow"), (f"  {inert(words.short_place(mine))}", _DIM), indent=11)
+        _say(
+            console,
+            "yours: ",
+            (inert(mine.function), "yellow"),
+            (f"  {inert(words.short_place(mine))}", _DIM),
+            indent=11,
+        )
 
 
 # ---- the price of looking

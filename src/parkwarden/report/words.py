@@ -230,10 +230,10 @@ def _folded(steps: list[Step], starts: int) -> list[Step]:
     return out
 
 
-def role_words(step: Step) -> str:
-    """What a step is, for people: `your code`, `starts the goroutine`, `blocked here`."""
-    words = {"culprit": "your code: fix here", "starts": "go statement", "blocked": "stuck here"}
-    return " · ".join(words[role] for role in step.role.split() if role in words)
+def role_words(step: Step, stuck: str = "") -> str:
+    """What a step is, for people: `your code: fix here`, `go statement`, `stuck here` and, after that, why (`stuck`)."""
+    words = {"blocked": "stuck here" + stuck, "starts": "go statement", "culprit": "your code: fix here"}
+    return " · ".join(words[role] for role in words if role in step.role.split())
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,85 @@
+"""Numbers and prose in words, the same in every report."""
+
+from __future__ import annotations
+
+import pytest
+
+from parkwarden.model import Frame
+from parkwarden.report import words
+from tests.report import samples
+
+
+@pytest.mark.parametrize(
+    ("value", "wanted"),
+    [
+        (0.00035, "350 µs"),
+        (0.036, "36 ms"),
+        (2.5, "2.5 s"),
+        (420, "7 min"),
+        (12000, "3 h 20 min"),
+        (187_200, "2 d 4 h"),
+    ],
+)
+def test_seconds(value: float, wanted: str) -> None:
+    """Durations in the unit a person would use."""
+    assert words.seconds(value) == wanted
+
+
+@pytest.mark.parametrize(
+    ("value", "wanted"), [(0, "0.0 %"), (0.0004, "< 0.1 %"), (0.92, "92 %"), (0.9999, "99 %"), (1, "100 %")]
+)
+def test_percent_never_rounds_up_to_all(value: float, wanted: str) -> None:
+    """Nearly all is not all, nearly none is not none."""
+    assert words.percent(value) == wanted
+
+
+def test_rates_and_sizes() -> None:
+    """Per minute, per second where that is easier to grasp; binary units."""
+    assert [words.rate(n) for n in (3.25, 402.5, 220_800)] == ["3.2/min", "402/min", "3,680/s"]
+    assert [words.size(n) for n in (4, 2700, 46_600_000)] == ["4 B", "2.6 KiB", "44.4 MiB"]
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted"),
+    [
+        ("github.com/a/b/v2/pkg.(*T[github.com/x/y.Z]).m.func1", "pkg.(*T[github.com/x/y.Z]).m.func1"),
+        ("main.main", "main.main"),
+        ("gopkg.in/yaml%2ev3.(*d).f", "yaml%2ev3.(*d).f"),
+        ("", ""),
+    ],
+)
+def test_short_function_keeps_receiver_and_type_arguments(name: str, wanted: str) -> None:
+    """Only the package's directories go."""
+    assert words.short_function(name) == wanted
+
+
+def test_long_paths_fold_in_the_middle() -> None:
+    """A path of 40 frames is drawn in at most MAX_STEPS + 2 boxes; culprit, go statement and blocked line stay."""
+    finding = samples.leak()
+    middle = tuple(Frame(f"lib.f{i}", "lib.go", i) for i in range(40))
+    finding.path = (samples.QUOTE, *middle, samples.NEW_WHEEL, samples.RUN)
+    steps = words.leak_path(finding)
+    assert len(steps) <= words.MAX_STEPS + 2
+    roles = " ".join(step.role for step in steps)
+    assert all(role in roles for role in ("culprit", "starts", "blocked", "gap"))
+    assert sum(step.skipped or 1 for step in steps) == 43
+
+
+def test_path_is_made_from_the_site_where_none_was_judged() -> None:
+    """Without a path: culprit, go statement, frames outermost first."""
+    finding = samples.leak()
+    finding.path = ()
+    assert [step.frame for step in words.leak_path(finding)] == [samples.QUOTE, samples.NEW_WHEEL, samples.RUN]
+
+
+def test_prose_knows_code_items_and_paragraphs() -> None:
+    """Fences, four-blank indents and `- ` items; wrapped lines join."""
+    text = "one\ntwo\n\n- item\n\n    code()\n      more()\n\nlast\n```go\n\tx := 1\n```"
+    blocks = words.prose(text)
+    assert [(b.kind, b.lines) for b in blocks] == [
+        ("text", ("one two",)),
+        ("item", ("item",)),
+        ("code", ("code()", "  more()")),
+        ("text", ("last",)),
+        ("code", ("\tx := 1",)),
+    ]
