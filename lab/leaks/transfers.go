@@ -165,7 +165,6 @@ func download(reads bool) {
 	if err != nil {
 		return
 	}
-	_ = conn.(*net.TCPConn).SetReadBuffer(4096)
 	fmt.Fprintf(conn, "GET /invoice HTTP/1.1\r\nHost: shop\r\nConnection: close\r\n\r\n")
 	if reads {
 		go func() {
@@ -174,6 +173,7 @@ func download(reads bool) {
 		}()
 		return
 	}
+	_ = conn.(*net.TCPConn).SetReadBuffer(4096)
 	vanished.Lock()
 	vanished.conns = append(vanished.conns, conn)
 	vanished.Unlock()

@@ -179,17 +179,19 @@ def wait_reason(state: str, frames: Sequence[Frame]) -> str:
         return state
     seen = reason_of_frames(frames)
     if state == "forever":  # nil channels and `select {}` share this word in traces
-        return seen if seen == "select (no cases)" or not seen else f"{seen} (nil chan)"
+        return seen if seen == "select (no cases)" or not seen else f"{seen.removesuffix(' (nil chan)')} (nil chan)"
     return seen or state
 
 
 def reason_of_frames(frames: Sequence[Frame]) -> str:
     """The wait that the machinery on top of a stack tells, "" if none does."""
     weak = ""
-    for frame in frames:
+    for i, frame in enumerate(frames):
         function = frame.function
         strong = _STRONG.get(function)
         if strong is not None:
+            if function in _CHANNEL:
+                return _channel_reason(frames, i, strong)
             return strong
         weak = weak or _WEAK.get(function, "")
         if function.startswith(("internal/runtime/syscall", "runtime/internal/syscall")):
@@ -197,6 +199,27 @@ def reason_of_frames(frames: Sequence[Frame]) -> str:
         if not is_machinery(function):
             break
     return weak
+
+
+_CHANNEL = frozenset(["runtime.chanrecv", "runtime.chansend"])
+_ENTRY_POINTS = frozenset(["runtime.chanrecv1", "runtime.chanrecv2", "runtime.chansend1"])
+_POLLS = frozenset(["runtime.selectnbrecv", "runtime.selectnbsend"])
+
+NIL_PARK_LINES = 60
+"""A nil channel parks near the top of runtime/chan.go's chanrecv and chansend: 20-27 lines below their entry points in Go
+1.21-1.27, where an ordinary wait parks 99-158 lines below."""
+
+
+def _channel_reason(frames: Sequence[Frame], at: int, reason: str) -> str:
+    """The wait of a channel operation whose innermost function is shown: of a nil channel, or none if it only polls."""
+    caller = frames[at + 1] if at + 1 < len(frames) else None
+    if caller is None or caller.function in _POLLS:
+        return "" if caller else reason  # select with default does not wait
+    lines = frames[at].line - caller.line
+    parked = at > 0 and frames[at - 1].function == "runtime.gopark"
+    if parked and caller.function in _ENTRY_POINTS and caller.line and 0 < lines <= NIL_PARK_LINES:
+        return f"{reason} (nil chan)"
+    return reason
 
 
 def blocking_point(reason: str) -> str:

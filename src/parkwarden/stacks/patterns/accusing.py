@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from parkwarden.model import Cluster, Verdict
-from parkwarden.stacks.libraries import Library, Role, identify
+from parkwarden.stacks.libraries import Library, identify
 from parkwarden.stacks.patterns.base import PatternContext, View
 from parkwarden.stacks.patterns.calls import is_busy, spins_by_nature
 
@@ -51,6 +51,10 @@ MOMENT_S = 0.5
 
 MIN_WAIT_MIN = 1
 """Minutes that a single text dump must show. Default 1: the least that Go prints. Higher for services with long polls."""
+
+IDLE_LIMIT = 100
+"""Idle connections that may only grow for `LEAK_SPAN_S` without suspicion. Default 100: http.DefaultTransport's
+MaxIdleConns. Lower suspects pools that fill slowly."""
 
 LONE_COUNT = 1_000
 """Goroutines at one site in a single look that tells no time at all (a profile). Default 1,000: pools, shards and
@@ -161,9 +165,16 @@ def _usual(view: View, library: Library | None) -> _Answer | None:
     """A library's goroutines in their usual number, and the look itself."""
     if library is None or view.cluster.count >= library.role.multiplied:
         return None
-    if library.role is Role.CONNECTION and view.has("net/http.(*persistConn).readLoop") and view.reason == "select":
+    if view.has("net/http.(*persistConn).readLoop") and view.reason == "select":
         return None  # not idle: a response body is open
-    return Verdict.OK, 0.8, (f"{library.name}: {library.expected}; {library.role.multiplied:,} would be many",)
+    told = f"{library.name}: {library.expected}; {library.role.multiplied:,} would be many"
+    context = view.context
+    if not _grows_still(context) or _churn(context) > MAX_CHURN or (context.stayed or 0) < MIN_STAYED:
+        return Verdict.OK, 0.8, (told,)
+    growing = f"{context.born:,} born and {context.left or 0:,} left"
+    if view.cluster.count >= IDLE_LIMIT and (context.span_s or 0.0) >= LEAK_SPAN_S:
+        return Verdict.SUSPECT, 0.55, (told, f"but {growing} over {context.span_s:.0f} s")
+    return Verdict.UNKNOWN, 0.4, (told, f"but {growing}: look again")
 
 
 def _churn(context: PatternContext) -> float:

@@ -96,6 +96,9 @@ class PatternContext:
     """The blocked statement in its function."""
 
 
+RUNNING = "running"
+"""In `PatternContext.operations`: stacks without a parking function on top, in looks that show the runtime's frames."""
+
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 
 

@@ -6,7 +6,7 @@ import re
 
 from parkwarden.stacks.libraries import identify
 from parkwarden.stacks.modules import is_stdlib, package_of
-from parkwarden.stacks.patterns.base import Entry, LifeCycle, Pattern, View, Weight, weigh, words_of
+from parkwarden.stacks.patterns.base import RUNNING, Entry, LifeCycle, Pattern, View, Weight, weigh, words_of
 from parkwarden.stacks.patterns.vocabulary import BACKGROUND, CONSTRUCTORS
 
 SPIN = Pattern(
@@ -59,8 +59,15 @@ def is_busy(view: View) -> bool:
     """Running or runnable: more of its goroutines are busy than wait."""
     if view.reason in ("running", "runnable"):
         return True
-    busy = sum(n for state, n in view.cluster.states.items() if state.split(" (")[0] in ("running", "runnable"))
-    return view.reason == "" and busy * 2 > max(1, view.cluster.count)
+    if view.reason:
+        return False
+    busy = sum(n for state, n in view.cluster.states.items() if state in ("running", "runnable"))
+    operations = view.context.operations
+    on = sum(n for operation, n in operations.items() if operation in _ON_PROCESSOR)
+    return busy * 2 > max(1, view.cluster.count) or on * 2 > max(1, operations.total())
+
+
+_ON_PROCESSOR = SPIN_OPERATIONS | {RUNNING, "asyncPreempt", "asyncPreempt2"}
 
 
 def _spin(view: View) -> Weight | None:

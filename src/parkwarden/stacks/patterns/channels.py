@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from parkwarden.stacks.patterns.base import Entry, LifeCycle, Pattern, View, Weight, weigh
-from parkwarden.stacks.patterns.vocabulary import CONSUMING, CONTEXT, SLOTS, TICKING
+from parkwarden.stacks.patterns.vocabulary import CONSUMING, CONTEXT, SLOTS, SURE_SLOTS, TICKING
 
 _RANGE = re.compile(r"\bfor\b[^{\n]*\brange\b")
 _TICK = re.compile(r"\.C\b|\btime\.Tick\(|[tT]icker")
@@ -233,7 +233,7 @@ def _semaphore(view: View) -> Weight | None:
             return weigh(0.9, (True, 0.0, _POOLS[function]))
     if view.reason not in SEMAPHORE.wait_reasons:
         return None
-    word = view.speaks_of(SLOTS)
+    word = view.speaks_of(SLOTS if view.reason == "chan send" else SURE_SLOTS)
     token = view.reason == "chan send" and _TOKEN.search(view.statement)
     if not (word or token):
         return None

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from parkwarden.model import Case, Cluster, Creation, Stack
+from parkwarden.model import Case, Cluster, Creation, Snapshot, Stack
 from parkwarden.model.snapshot import Ints
 from parkwarden.stacks.cluster import Grouping, ids_at
 from parkwarden.stacks.culprit import creations_of
@@ -15,12 +15,13 @@ from parkwarden.stacks.modules import is_runtime_function
 from parkwarden.stacks.names import clean_frame
 from parkwarden.stacks.normalise import site_of
 from parkwarden.stacks.patterns.accusing import MOMENT_S
-from parkwarden.stacks.patterns.base import PatternContext
+from parkwarden.stacks.patterns.base import RUNNING, PatternContext
 
 MAX_MOMENTS = 64
 """Moments whose ids are compared, the latest ones: a recording of hours holds more, and memory goes with them."""
 
 _PARKED = frozenset(["runtime.gopark", "runtime.goparkunlock"])
+_SYSTEM_CALLS = ("syscall.", "internal/runtime/syscall", "runtime/internal/syscall", "internal/syscall/")
 
 
 def contexts(case: Case, grouping: Grouping) -> dict[str, PatternContext]:
@@ -124,8 +125,7 @@ def _union(grouping: Grouping, looks: list[int]) -> dict[int, Ints]:
 def operation_of(stack: Stack) -> str:
     """The runtime's function a raw stack stands in, next to the first ordinary frame: `chanrecv2`, `selectnbrecv`, ….
 
-    "" where the artefact hides the runtime's frames (text dumps) or there is none. A non-blocking channel operation
-    that is not parked is told as `selectnbrecv`/`selectnbsend` whatever its innermost function.
+    "" where the artefact hides the runtime's frames (text dumps) or there is none.
     """
     last = ""
     for frame in stack.frames:
@@ -135,11 +135,23 @@ def operation_of(stack: Stack) -> str:
     return last.rpartition(".")[2] if last and last not in _PARKED else ""
 
 
+def _shows_parking(snapshot: Snapshot) -> bool:
+    """Whether a look shows the runtime's frames: then a stack without them at its leaf was running, not parked."""
+    return any(stack.frames and stack.frames[0].function in _PARKED for stack in snapshot.stacks)
+
+
+def _runs(stack: Stack) -> bool:
+    """Whether a stack of such a look is on a processor or in line for one: its leaf is ordinary code."""
+    leaf = stack.frames[0].function if stack.frames else "runtime."
+    return not is_runtime_function(leaf) and not leaf.startswith(_SYSTEM_CALLS)
+
+
 def _told_by_stacks(grouping: Grouping) -> tuple[list[Counter[str]], list[Counter[str]]]:
     """Per cluster the runtime's operations and the creating functions, by goroutines, over all snapshots."""
     operations: list[Counter[str]] = [Counter() for _ in grouping.named]
     creators: list[Counter[str]] = [Counter() for _ in grouping.named]
     for snapshot, of_stack, rows in zip(grouping.snapshots, grouping.of_stack, grouping.rows, strict=True):
+        parking = _shows_parking(snapshot)
         for stack, _reason, number in rows:
             cluster = int(of_stack[stack])
             if cluster < 0:
@@ -147,6 +159,8 @@ def _told_by_stacks(grouping: Grouping) -> tuple[list[Counter[str]], list[Counte
             operation = operation_of(snapshot.stacks[stack])
             if operation:
                 operations[cluster][operation] += number
+            elif parking and _runs(snapshot.stacks[stack]):
+                operations[cluster][RUNNING] += number
             by = snapshot.stacks[stack].created_by
             if by is not None:
                 creators[cluster][clean_frame(by).function] += number

@@ -17,9 +17,11 @@ TICKING = _words(
 )
 CONTEXT = _words("ctx context cancel cancels canceled cancelled cancellation cancelable deadline timeout")
 SLOTS = _words(
-    "acquire acquires sem sema semaphore slot slots permit permits token tokens limit limiter limits throttle "
-    "bulkhead quota borrow lease checkout"
+    "acquire acquires sem sema semaphore slot slots permit permits token tokens limiter throttle bulkhead quota"
 )
+SURE_SLOTS = _words("acquire acquires sem sema semaphore slot slots permit permits")
+"""Those that speak of slots also where the wait is no send."""
+
 CONSUMING = _words("range consume consumer consumers drain collect collector aggregate each iterate stream")
 POLLING = _words("poll polls poller polling retry retries backoff wait until check sleep")
 BACKGROUND = _words(
