@@ -20,7 +20,28 @@ from tests.report import samples
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "schema" / "report-1.json").read_text("utf-8"))
 
-FINDING_FIELDS = ["code", "verdict", "confidence", "title", "pattern", "service", "instance", "site", "culprit", "count", "share", "rate_per_min", "since", "wait_min_s", "advice", "evidence", "grade", "explanation", "path", "source"]
+FINDING_FIELDS = [
+    "code",
+    "verdict",
+    "confidence",
+    "title",
+    "pattern",
+    "service",
+    "instance",
+    "site",
+    "culprit",
+    "count",
+    "share",
+    "rate_per_min",
+    "since",
+    "wait_min_s",
+    "advice",
+    "evidence",
+    "grade",
+    "explanation",
+    "path",
+    "source",
+]
 
 
 def keys(value: dict[str, Any]) -> list[str]:

@@ -23,8 +23,8 @@ _INVISIBLE = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0\ufe00
 
 def inert(text: str, limit: int = MAX_TEXT) -> str:
     """`text` on one line with control, ANSI, bidi, zero-width and other invisible characters as visible escapes."""
-    if len(text) > limit * 4:
-        text = text[: limit * 4]  # what is cut below anyway need not be looked at
+    if len(text) > limit:
+        text = text[: limit + 1]  # escapes only lengthen: what is cut below anyway need not be looked at
     if not text.isprintable() or not text.isascii():
         text = _escape(text)
     if len(text) > limit:
