@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from parkwarden.model import Frame, Stack
-from parkwarden.stacks.names import clean_file, clean_function
 from parkwarden.stacks.normalise import blocking_point, fold, site_of, wait_reason
 
 GOROOT = "/usr/local/go/src/"
@@ -113,42 +112,6 @@ def test_a_stack_without_frames_is_one_site_of_unknown_place() -> None:
     site = site_of(Stack(()), "running")
     assert (site.function, site.frames, site.wait_reason) == ("", (), "running")
     assert site.id == site_of(Stack(())).id
-
-
-@pytest.mark.parametrize(
-    ("raw", "clean"),
-    [
-        ("main.F[go.shape.[]int]", "main.F[...]"),
-        ("main.(*M[go.shape.string,go.shape.int]).f.func1", "main.(*M[...]).f.func1"),
-        ("main.F[...]", "main.F[...]"),
-        ("main.broken[x", "main.broken[x"),
-        ("a.com/x/vendor/github.com/lib/pq.F", "github.com/lib/pq.F"),
-        ("vendor/golang.org/x/net/idna.F", "vendor/golang.org/x/net/idna.F"),
-        ("gopkg.in/yaml%2ev3.F", "gopkg.in/yaml%2ev3.F"),
-    ],
-)
-def test_clean_function(raw: str, clean: str) -> None:
-    """Type arguments and vendor prefixes go, Go's own escapes stay (without them the package's end is lost)."""
-    assert clean_function(raw) == clean
-
-
-@pytest.mark.parametrize(
-    ("file", "package", "clean"),
-    [
-        ("/usr/local/go/src/net/http/server.go", "net/http", "net/http/server.go"),
-        ("net/http/server.go", "net/http", "net/http/server.go"),
-        ("C:/Program Files/Go/src/net/http/server.go", "net/http", "net/http/server.go"),
-        ("/root/go/pkg/mod/github.com/!azure/x@v1.2.3/a/f.go", "github.com/Azure/x/a", "github.com/Azure/x/a/f.go"),
-        ("github.com/lib/pq@v1.10.9/conn.go", "github.com/lib/pq", "github.com/lib/pq/conn.go"),
-        ("/home/u/app/vendor/github.com/lib/pq/conn.go", "github.com/lib/pq", "github.com/lib/pq/conn.go"),
-        ("/go/src/github.com/acme/app/db/db.go", "github.com/acme/app/db", "github.com/acme/app/db/db.go"),
-        ("/home/u/app/main.go", "main", "/home/u/app/main.go"),
-        ("", "", ""),
-    ],
-)
-def test_clean_file(file: str, package: str, clean: str) -> None:
-    """GOROOT, GOPATH, module cache and versions go; the user's checkout stays as it is."""
-    assert clean_file(file, package) == clean
 
 
 LEAF, ROOT = Frame("main.leaf", "/a/a.go", 1), Frame("main.main", "/a/a.go", 99)

@@ -118,7 +118,7 @@ def group(snapshots: Sequence[Snapshot], leaks: Sequence[Snapshot] = ()) -> Grou
         depths.append(depth)
     told = _reasons_and_creators(everything, of_stack, every_row, sites)
     totals = [sum(reasons.values()) for reasons, _ in told]
-    sites = [_with_told(site, *told[i]) for i, site in enumerate(sites)]
+    sites = [_with_told(site, told[i]) for i, site in enumerate(sites)]
     groups = _merge(sites, totals, deep)
     of_site = np.full(len(sites) + 1, -1, dtype=np.int64)  # the last cell answers for -1
     named: list[Site] = []
@@ -132,7 +132,7 @@ def group(snapshots: Sequence[Snapshot], leaks: Sequence[Snapshot] = ()) -> Grou
         for i in members:
             reasons.update(told[i][0])
             creators.update(told[i][1])
-        named.append(_with_told(sites[name], reasons, creators))
+        named.append(_with_told(sites[name], (reasons, creators)))
     of_stack = [of_site[at] for at in of_stack]
     counts = np.zeros((len(groups), len(everything)), dtype=np.int64)
     for i, (at, rows) in enumerate(zip(of_stack, every_row, strict=True)):
@@ -193,14 +193,14 @@ def count_pairs(first: Ints, second: Ints, firsts: int, seconds: int, weights: I
     return found // seconds, found % seconds, sums
 
 
-_Told = tuple[Counter[str], Counter[Frame]]
+_Told = tuple[dict[str, int], dict[Frame, int]]
 
 
 def _reasons_and_creators(
     snapshots: list[Snapshot], of_stack: list[Ints], every_row: list[list[tuple[int, str, int]]], sites: list[Site]
 ) -> list[_Told]:
     """Per site: wait reasons and creating frames with the goroutines (over all snapshots) that tell them."""
-    told: list[_Told] = [(Counter(), Counter()) for _ in sites]
+    told: list[_Told] = [({}, {}) for _ in sites]
     for snapshot, at, rows in zip(snapshots, of_stack, every_row, strict=True):
         where = at.tolist()
         for stack, reason, number in rows:
@@ -208,15 +208,19 @@ def _reasons_and_creators(
             if site < 0:
                 continue
             reasons, creators = told[site]
-            reasons[reason] += number
+            reasons[reason] = reasons.get(reason, 0) + number
             by = snapshot.stacks[stack].created_by
             if by is not None:
-                creators[clean_frame(by)] += number
+                clean = clean_frame(by)
+                creators[clean] = creators.get(clean, 0) + number
     return told
 
 
-def _with_told(site: Site, reasons: Counter[str], creators: Counter[Frame]) -> Site:
+def _with_told(site: Site, told: _Told) -> Site:
     """The site with the most frequent reason and creator that are told at all; ties by name, never by row order."""
+    reasons, creators = told
+    if len(reasons) == 1 and not creators and site.wait_reason in reasons:
+        return site
     known = [(-number, reason) for reason, number in reasons.items() if reason and reason not in _VAGUE]
     reason = min(known)[1] if known else min(((-n, r) for r, n in reasons.items() if r), default=(0, ""))[1]
     by = min(((-number, frame) for frame, number in creators.items()), default=(0, None))[1]
@@ -338,12 +342,12 @@ def _tell_stacks(out: list[Cluster], of_stack: Ints, rows: list[tuple[int, str, 
         to.mean_depth = depth[cluster] / sum(reasons.values())
         if to.states and reasons.keys() == {""}:
             continue  # an earlier look told more
-        to.states = Counter(dict(sorted(reasons.items(), key=lambda item: (-item[1], item[0]))))
-        points = Counter[str]()
+        to.states.clear()
+        to.states.update(dict(sorted(reasons.items(), key=lambda item: (-item[1], item[0]))))
+        to.blocking_points.clear()
         for reason, number in to.states.items():
             if reason:
-                points[blocking_point(reason)] += number
-        to.blocking_points = points
+                to.blocking_points[blocking_point(reason)] += number
 
 
 def _entropy(chains: list[tuple[tuple[Frame, ...], int]]) -> float:
@@ -353,14 +357,15 @@ def _entropy(chains: list[tuple[tuple[Frame, ...], int]]) -> float:
     """
     modules: dict[str, int] = {}
     for frames, number in chains:
-        for frame in frames:
-            module = short_module_of(frame.function)
+        for module in [short_module_of(frame.function) for frame in frames]:
             modules[module] = modules.get(module, 0) + number
-    numbers = [n for module, n in modules.items() if n and module not in ("std", "")]
-    if len(numbers) < 2:
+    modules.pop("std", None)
+    modules.pop("", None)
+    if len(modules) < 2:
         return 0.0
+    numbers = sorted(modules.values())
     total = sum(numbers)
-    return -sum(n / total * log2(n / total) for n in sorted(numbers))
+    return max(0.0, log2(total) - sum([n * log2(n) for n in numbers]) / total)
 
 
 def _tell_rows(out: list[Cluster], snapshot: Snapshot, of_stack: Ints) -> None:
