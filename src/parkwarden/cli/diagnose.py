@@ -60,8 +60,9 @@ def command(
     kubectl logs --previous mypod | parkwarden diagnose -
     """
     from parkwarden.cli.progress import progress
+    from parkwarden.collect.live import LiveOptions
     from parkwarden.model.finding import Exit, Verdict
-    from parkwarden.run.diagnose import LiveOptions, Options, diagnose
+    from parkwarden.run.diagnose import Options, diagnose
 
     options = Options(
         modules=tuple(module or ()),
@@ -73,8 +74,8 @@ def command(
             census=not no_census,
             text_dump=not no_text_dump,
             any_size=any_size,
-            save=save,
         ),
+        save=save,
     )
     with progress() as tell:
         result = diagnose(inputs, options, tell)

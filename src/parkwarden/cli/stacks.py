@@ -34,9 +34,9 @@ def command(
     """
     from parkwarden.cli.progress import printed, progress
     from parkwarden.model.errors import FormatError, UsageError
-    from parkwarden.run.diagnose import LiveOptions, Options, open_case
+    from parkwarden.run.diagnose import Options, open_case
 
-    options = Options(modules=tuple(module or ()), redact=not no_redact, live=LiveOptions(interval_s=0.0))
+    options = Options(modules=tuple(module or ()), redact=not no_redact)
     with progress() as tell:
         opened = open_case(inputs, options, tell)
     case = opened.case

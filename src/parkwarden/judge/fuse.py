@@ -1,20 +1,32 @@
 """Findings about the same place become one; then all are ranked, worst first.
 
-Three joins, each stated by the rule it follows: a creation burst takes in the crowds it made; both ends of one thing (the read and
-write loop of a connection) are one finding; a heap held by the very function that goroutines are stuck in bears both out.
+Four joins, each stated by the rule it follows: a creation burst takes in the crowds it made; several `go` statements of one library
+behind one call of the user's are one finding; both ends of one thing (the read and write loop of a connection) are one finding; a heap
+held by the very function that goroutines are stuck in bears both out.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from parkwarden.model import Evidence, Finding, Frame, Verdict
+from parkwarden.stacks.modules import package_of
 
 BORNE_OUT = 0.1
-"""Added to the confidence of two findings of different kinds that name the same function; never up to certainty."""
+"""Added to the confidence of two findings of different kinds that name the same package; never up to certainty."""
+
+MIN_BORNE_OUT = 0.5
+"""What a crowd's confidence is raised to first, when the heap bears it out."""
+
+STREAMING = ("http-connection-not-closed", "child-process-pipe", "io-copy-slow-client")
+"""Patterns that hold buffers by their nature, causes last: a child waits because the client does not take what it writes."""
+
+FIRST_CAUSE = 0.05
+"""Added to the confidence of the crowd that is named as the cause, so that it comes before its consequences."""
 
 MAX_CONFIDENCE = 0.99
 """What inference may reach; 1.0 is for what the runtime itself states."""
+
+AS_LARGE = 0.9
+"""Bursts within a tenth of the largest count as equally large: a trace ends in the middle of a call."""
 
 CRASH_PREFIX = "PW2"
 
@@ -22,7 +34,7 @@ CRASH_PREFIX = "PW2"
 def fuse(findings: list[Finding]) -> list[Finding]:
     """Joined and sorted: verdict, then causes of death, then confidence, then count."""
     joined = _join_bursts(_without_explained(findings))
-    joined = _join_ends(joined)
+    joined = _join_ends(_join_calls(joined))
     _bear_out(joined)
     return sorted(joined, key=_rank)
 
@@ -69,6 +81,38 @@ def _join_bursts(findings: list[Finding]) -> list[Finding]:
     return bursts + rest
 
 
+def _join_calls(findings: list[Finding]) -> list[Finding]:
+    """Bursts with the same culprit line come from one call. Among those as large as the largest the one whose `go` statement is in an
+    exported function speaks for all: that is the name a person finds in the library's documentation."""
+    bursts = [f for f in findings if f.pattern == "constructor-per-request" and f.rate_per_min and f.culprit]
+    groups: dict[Frame | None, list[Finding]] = {}
+    for burst in bursts:
+        groups.setdefault(burst.culprit, []).append(burst)
+    out = [f for f in findings if f not in bursts]
+    for members in groups.values():
+        most = max(f.rate_per_min or 0.0 for f in members)
+        as_large = [f for f in members if (f.rate_per_min or 0.0) >= AS_LARGE * most]
+        chief = max(as_large, key=lambda f: (_exported(f), f.count or 0))
+        for other in members:
+            if other is not chief and other.site is not None and other.site.created_by is not None:
+                by = other.site.created_by
+                per_s = (other.rate_per_min or 0.0) / 60
+                chief.evidence.append(
+                    Evidence(
+                        other.evidence[0].source,
+                        "the same call also starts",
+                        f"{other.count:,} goroutines at {per_s:,.0f}/s by {by.function} ({by.file.rsplit('/', 1)[-1]}:{by.line})",
+                    )
+                )
+        out.append(chief)
+    return out
+
+
+def _exported(finding: Finding) -> bool:
+    frame = finding.site.created_by if finding.site else None
+    return frame is not None and frame.function.rpartition(".")[2][:1].isupper()
+
+
 def _join_ends(findings: list[Finding]) -> list[Finding]:
     """Same pattern, same creating function, same culprit: the ends of one thing; the larger speaks for both."""
     out: list[Finding] = []
@@ -90,17 +134,40 @@ def _join_ends(findings: list[Finding]) -> list[Finding]:
 
 
 def _bear_out(findings: list[Finding]) -> None:
-    for i, finding in enumerate(findings):
-        for other in findings[i + 1 :]:
-            kinds = finding.code[:3] != other.code[:3]
-            both = finding.verdict.rank >= Verdict.SUSPECT.rank and other.verdict.rank >= Verdict.SUSPECT.rank
-            if kinds and both and finding.culprit and other.culprit and _same_place(finding.culprit, other.culprit):
-                for one, two in ((finding, other), (other, finding)):
-                    one.confidence = max(one.confidence, min(MAX_CONFIDENCE, one.confidence + BORNE_OUT))
-                    one.evidence.append(replace(two.evidence[0], what=f"{two.code} names {two.culprit.function} too"))  # type: ignore[union-attr]
+    """Two witnesses of different kinds that name the same package of the user's: each is surer, and says so.
+
+    A crowd that its own numbers could not accuse becomes a suspect when the heap is held in the same package.
+    """
+    for heap in (f for f in findings if f.pattern == "heap-retained"):
+        crowds = [
+            f
+            for f in findings
+            if f.code.startswith("PW1")
+            and f.verdict.rank >= Verdict.UNKNOWN.rank
+            and _same_package(f.culprit, heap.culprit)
+        ]
+        for crowd in crowds:
+            held = f"{heap.share:.0%} of the heap is held by {heap.culprit.function}" if heap.culprit else "heap held"
+            crowd.evidence.append(Evidence(heap.evidence[0].source, "heap in the same package", held))
+            crowd.confidence = min(MAX_CONFIDENCE, max(crowd.confidence, MIN_BORNE_OUT) + BORNE_OUT)
+            if crowd.verdict is Verdict.UNKNOWN:
+                crowd.verdict = Verdict.SUSPECT
+        if crowds:
+            first = max(
+                crowds, key=lambda f: (STREAMING.index(f.pattern) if f.pattern in STREAMING else -1, f.confidence)
+            )
+            first.confidence = min(MAX_CONFIDENCE, first.confidence + FIRST_CAUSE)
+            stuck = f"{first.count:,} goroutines are stuck there ({first.pattern})"
+            heap.evidence.append(Evidence(first.evidence[0].source, "goroutines in the same package", stuck))
+            heap.title += f", where {stuck.replace(' there', '')}"
+            heap.confidence = min(MAX_CONFIDENCE, heap.confidence + BORNE_OUT)
 
 
-def _same_place(one: Frame, two: Frame) -> bool:
-    """The same function, closures within it included."""
-    a, b = one.function.split(".func", 1)[0], two.function.split(".func", 1)[0]
-    return a == b
+def _same_package(one: Frame | None, two: Frame | None) -> bool:
+    """Both in one package of the user's, which for `main` means the same function (all of a small service is main)."""
+    if one is None or two is None:
+        return False
+    package = package_of(one.function)
+    if package != package_of(two.function):
+        return False
+    return package != "main" or one.function.split(".func", 1)[0] == two.function.split(".func", 1)[0]

@@ -15,22 +15,23 @@ FEW_SAMPLES = 20
 
 
 def entries(case: Case, findings: list[Finding]) -> list[InputEntry]:
-    """One row per artefact, in the order given. An input was used if a finding above `ok` rests on it, or if it carries
-    the population the verdict `ok` was judged on."""
+    """One row per artefact, in the order given. An input was used if a finding above `ok` rests on it; where there is no
+    such finding, if it holds the goroutines that were found innocent."""
     cited: dict[str, list[Finding]] = {}
     for finding in findings:
         for evidence in finding.evidence:
             cited.setdefault(evidence.source, []).append(finding)
-    return [_entry(a, cited.get(a.name, []), bool(findings)) for a in case.artefacts]
+    guilty = any(f.verdict is not Verdict.OK for f in findings)
+    return [_entry(a, cited.get(a.name, []), guilty) for a in case.artefacts]
 
 
-def _entry(artefact: Artefact, cited: list[Finding], found: bool) -> InputEntry:
-    accusing = [f for f in cited if f.verdict.rank >= Verdict.SUSPECT.rank]
-    if accusing:
-        codes = ", ".join(dict.fromkeys(f"{f.code} {f.pattern or ''}".strip() for f in accusing[:3]))
-        used, why = True, f"supports {codes}"
-    elif artefact.snapshot is not None and artefact.snapshot.rows and not artefact.crashes:
-        used, why = True, f"{artefact.snapshot.total:,} goroutines judged, none of them accused by it"
+def _entry(artefact: Artefact, cited: list[Finding], guilty: bool) -> InputEntry:
+    told = [f for f in cited if f.verdict is not Verdict.OK]
+    population = artefact.snapshot is not None and artefact.snapshot.rows > 0
+    if told:
+        used, why = True, f"supports {', '.join(dict.fromkeys(f'{f.code} {f.pattern}' for f in told[:6]))}"
+    elif population and artefact.snapshot is not None:
+        used, why = not guilty, f"{artefact.snapshot.total:,} goroutines judged, none of them accused by it"
     else:
         used, why = False, _why_not(artefact)
     return InputEntry(

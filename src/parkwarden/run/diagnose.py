@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -16,6 +16,7 @@ from parkwarden.stacks.modules import guess_user_modules
 from parkwarden.stacks.series import growth_per_min, since
 
 if TYPE_CHECKING:
+    from parkwarden.collect.live import LiveBag, LiveOptions
     from parkwarden.collect.source import SourceTree
     from parkwarden.report.words import LookCost
 
@@ -26,25 +27,16 @@ Tell = Callable[[str, float | None], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LiveOptions:
-    """How a live service is looked at; the defaults never take a look that could hurt it."""
-
-    interval_s: float = 3.0
-    leak_profile: bool = True
-    census: bool = True
-    text_dump: bool = True
-    any_size: bool = False
-    save: Path | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
     """What the user chose."""
 
     modules: tuple[str, ...] = ()
     source: Path | None = None
     redact: bool = True
-    live: LiveOptions = field(default_factory=LiveOptions)
+    live: LiveOptions | None = None
+    """How live services are looked at; None = the defaults, which never take a look that could hurt."""
+    save: Path | None = None
+    """Where answers of live services are kept as they came."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -130,16 +122,43 @@ def _gather(inputs: Sequence[str], options: Options, tell: Tell) -> tuple[list[A
     cost: list[LookCost] = []
     paths = [i for i in inputs if not is_url(i)]
     for url in (i for i in inputs if is_url(i)):
-        from parkwarden.run.live import look_at
+        from parkwarden.collect.live import look_sync
 
-        seen = look_at(url, options.live, tell)
+        seen = look_sync(url, options=options.live, progress=tell)
         artefacts += seen.artefacts
-        cost += seen.cost
+        cost += seen.costs
+        if options.save is not None:
+            _save(seen, options.save)
     if paths:
         from parkwarden.collect.files import gather
 
-        artefacts += gather(paths, tell)
+        artefacts += _named(gather(paths, tell))
     return artefacts, cost
+
+
+def _named(artefacts: list[Artefact]) -> list[Artefact]:
+    """Names as short as they can be and stay apart: without the folder that all of them share."""
+    folders = [a.name.partition("!")[0].rpartition("/")[0].split("/") for a in artefacts]
+    shared = 0
+    while all(len(f) > shared for f in folders) and len({f[shared] for f in folders}) == 1:
+        shared += 1
+    for artefact in artefacts:
+        artefact.name = "/".join(artefact.name.split("/")[shared:])
+    return artefacts
+
+
+def _save(seen: LiveBag, folder: Path) -> None:
+    """Keep every answer as it came; never overwrite what is there."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, body in seen.bodies.items():
+            safe = re.sub(r"[^A-Za-z0-9._=-]+", "_", name).strip("._") or "answer"
+            with (folder / safe).open("xb") as file:
+                file.write(body)
+    except OSError as error:
+        raise UsageError(
+            "save-failed", f"cannot keep the answers in {folder}: {error.strerror}", hint="name a new or empty folder"
+        ) from error
 
 
 def _assemble(artefacts: list[Artefact], cost: list[LookCost], options: Options) -> Opened:
