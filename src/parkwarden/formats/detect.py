@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from parkwarden.formats import crash_log, kernel_log
@@ -83,15 +84,13 @@ def _announced(member: Member, failures: list[Problem]) -> Artefact | None:
     """The artefact of the first reader that claims the head and can read it; what failed goes to `failures`."""
     head = bytes(member.data[:HEAD])
     for module in ANNOUNCED:
-        reader = _guarded(
-            module, failures, lambda module=module: importlib.import_module(f"parkwarden.formats.{module}")
-        )
-        if reader is None or not _guarded(module, failures, lambda reader=reader: bool(reader.sniff(head))):
+        reader = _guarded(module, failures, partial(importlib.import_module, f"parkwarden.formats.{module}"))
+        if reader is None or not _guarded(module, failures, partial(reader.sniff, head)):
             continue
         content = member.data
         if isinstance(content, memoryview) and module != "trace":
             content = bytes(content)
-        artefact = _guarded(module, failures, lambda reader=reader, content=content: reader.read(content, member.name))
+        artefact = _guarded(module, failures, partial(reader.read, content, member.name))
         if isinstance(artefact, Artefact):
             return artefact
     return None

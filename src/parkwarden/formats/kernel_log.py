@@ -42,13 +42,13 @@ _NEEDLES = (b"oom-kill", b"Killed process ", b"Kill process ", b"System OOM enco
 _CONTEXT = (b"memory: usage ", b"Task in /")  # tell only together with one of the above
 _ENDS = (b"OOMKilled", b"xit Code:", b"xitCode")
 
-_INVOKED = re.compile(r"(\S[^:\]]{0,30}?) invoked oom-killer: ")
+_INVOKED = re.compile(r"(.{1,200}) invoked oom-killer: ")
 _USAGE = re.compile(r"memory: usage (\d+)kB, limit (\d+)kB")
 _TASK_IN = re.compile(r"Task in (/\S*) killed as a result of limit of (/\S*)")
 _SUMMARY = re.compile(r"oom-kill:constraint=(\w+),(.*)")
 _KILLED = re.compile(
     r"(?:(?P<scope>Memory cgroup out of memory|Out of memory)[^:]{0,60}: )?Kill(?P<done>ed)? process (?P<pid>\d{1,10}),?"
-    r"(?: UID (?P<uid0>\d+),)? ?\((?P<comm>.{0,64}?)\)(?P<rest>.*)"
+    r"(?: UID (?P<uid0>\d+),)? ?\((?P<comm>.{0,40})\)(?P<rest>(?:,? (?:total-vm|score|vm).*)?$)"
 )
 _AMOUNT = re.compile(r"(total-vm|anon-rss|file-rss|shmem-rss):(\d{1,15})kB")
 _UID = re.compile(r"UID:(\d+)")
@@ -62,6 +62,7 @@ _EXIT = re.compile(rb'(?:Exit Code:\s*|[eE]xitCode"?:\s*)(\d{1,4})')
 _RESTARTS = re.compile(rb'(?:Restart Count:\s*|[rR]estartCount"?:\s*)(\d{1,9})')
 _LIMIT = re.compile(rb'(?:Limits:|limits"?:)[^}]{0,200}?memory"?:\s*"?([0-9.]+(?:[EPTGMk]i?|m)?)\b', re.S)
 _CONTAINER = re.compile(rb"^ {2}([A-Za-z0-9][A-Za-z0-9.-]{0,62}):\s*$", re.M)
+_JSON_NAME = re.compile(rb'"?\bname"?:\s*"?([A-Za-z0-9][A-Za-z0-9.-]{0,62})')
 _POD = re.compile(rb"^Name:\s+(\S{1,253})", re.M)
 _ROW = re.compile(rb"^(?:\S+[ \t]+)?(\S+)[ \t]+\d+/\d+[ \t]+OOMKilled[ \t]+(\d+)")
 
@@ -254,8 +255,11 @@ def _names_around(data: bytes, match: re.Match[bytes]) -> dict[str, str]:
             after = after[: following.start()]
     if pod := _POD.findall(before):
         found["pod"] = pod[-1].decode("utf-8", "replace")
+    elif name := _JSON_NAME.search(after):
+        found["container"] = name[1].decode()
     for key, pattern in (("exit_code", _EXIT), ("restarts", _RESTARTS), ("limit", _LIMIT)):
-        if value := pattern.search(after):
+        # JSON has its keys in alphabetical order, exitCode before reason
+        if value := pattern.search(after) or (pattern is _EXIT and pattern.search(before[-NEAR:])):
             found[key] = value[1].decode()
     if "limit" in found and (size := _quantity(found["limit"])) is not None:
         found["limit_bytes"] = str(size)

@@ -1,0 +1,458 @@
+"""A live service: its debug endpoints -> artefacts, each look with its price.
+
+`look(url)` follows the ladder of looks (cheapest first, one at a time, the dear ones only below a number of goroutines): the index
+(count, which profiles there are), goroutine profile, expvar, metrics, census (a 50 ms execution trace), then while the interval
+passes heap, block, mutex, threadcreate, then a second goroutine profile and census, the leak profile, and last the text dump.
+What was asked, how long it took, how much came and why something was not asked is in `LiveBag.costs`.
+
+`url`: `http://host:6060`, with or without `/debug/pprof/`, behind any prefix; the full URL of one endpoint takes just that;
+`unix:/path/to.sock` asks over a Unix socket. A user and password in it are sent as basic auth and appear nowhere else.
+Nothing a server does makes this hang, balloon or follow it elsewhere: limits in collect/limits.py.
+Raises UnreachableError where nothing at all answered.
+
+Sources: net/http/pprof/pprof.go: Index, Profile, Trace; expvar/expvar.go; prices: docs (what a look costs), measured on Go 1.27.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from parkwarden.collect import limits
+from parkwarden.collect.limits import Tell
+from parkwarden.formats.detect import read_bytes
+from parkwarden.model.artefact import Artefact, Kind, Problem
+from parkwarden.model.errors import LimitError, UnreachableError, UsageError
+
+if TYPE_CHECKING:
+    import aiohttp
+    from yarl import URL
+
+ENDPOINTS = frozenset(
+    (
+        "goroutine",
+        "heap",
+        "allocs",
+        "block",
+        "mutex",
+        "threadcreate",
+        "goroutineleak",
+        "trace",
+        "profile",
+        "cmdline",
+        "vars",
+        "metrics",
+    )
+)
+"""Last parts of a path that name one endpoint; anything else is a base."""
+
+MAX_CMDLINE = 64 << 10
+"""Bytes of the command line kept."""
+
+_INDEX_ROW = re.compile(rb"<td>(\d{1,12})</td>\s*<td>\s*<a href=['\"]?(?:[^'\">]*/)?([a-zA-Z0-9_.-]{1,60})\?debug=")
+_TOTAL = re.compile(rb"goroutine profile: total (\d{1,12})")
+_CHUNK = 64 << 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveOptions:
+    """How to look. `any_size` takes the dear looks however many goroutines there are."""
+
+    interval_s: float = 3.0
+    """Between the first and the second goroutine profile: growth and survivors need two."""
+    census_s: float = 0.05
+    """Length of a census; every goroutine is in it however short it is."""
+    rate_trace_s: float = 1.0
+    """Length of the second trace while there are few goroutines: creation rates need time."""
+    leak_profile: bool = True
+    census: bool = True
+    text_dump: bool = True
+    any_size: bool = False
+    verify_tls: bool = True
+    endpoint_timeout_s: float = limits.ENDPOINT_TIMEOUT_S
+    total_timeout_s: float = limits.LOOK_TIMEOUT_S
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """The price of one look at the service; None where it was not taken, and `note` says why."""
+
+    what: str
+    took_s: float | None = None
+    bytes: int | None = None
+    note: str = ""
+
+
+@dataclass(slots=True, kw_only=True)
+class LiveBag:
+    """What a service told. `bodies` holds the answers as they came, by artefact name, for saving."""
+
+    url: str
+    """Without user and password."""
+    artefacts: list[Artefact] = field(default_factory=list)
+    costs: list[Cost] = field(default_factory=list)
+    cmdline: tuple[str, ...] = ()
+    goroutines: int | None = None
+    bodies: dict[str, bytes] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    status: int
+    body: bytes
+    took_s: float
+    problem: Problem | None = None
+    """The body is not whole, and why."""
+
+
+def look_sync(url: str, *, options: LiveOptions | None = None, progress: Tell | None = None) -> LiveBag:
+    """`look` for callers without an event loop. Ctrl-C closes the connection and goes on as KeyboardInterrupt."""
+    return asyncio.run(look(url, options=options, progress=progress))
+
+
+async def look(url: str, *, options: LiveOptions | None = None, progress: Tell | None = None) -> LiveBag:
+    """Everything cheap enough that the service at `url` tells; see the module. Cancelling it closes the connection."""
+    options = options or LiveOptions()
+    target = _Target.parse(url)
+    async with _Session(target, options) as session:
+        looks = _Looks(session, options, progress or (lambda _what, _fraction: None))
+        try:
+            async with asyncio.timeout(options.total_timeout_s):
+                await (looks.one() if target.single else looks.all())
+        except TimeoutError:
+            text = f"stopped after {options.total_timeout_s:g} s (LOOK_TIMEOUT_S); what came until then is used"
+            looks.bag.costs.append(Cost("the rest", note=text))
+    if not looks.bag.artefacts:
+        raise looks.first_error or UnreachableError(
+            "nothing-there",
+            f"{target.shown} answers, but none of its endpoints is a debug endpoint of Go",
+            hint='the service needs `import _ "net/http/pprof"` on this port, or give the full URL of an endpoint',
+        )
+    return looks.bag
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """Where to ask: `base` without credentials; `single` if it is the URL of one endpoint."""
+
+    base: URL
+    auth: tuple[str, str] | None
+    socket: str | None
+    single: bool
+
+    @classmethod
+    def parse(cls, text: str) -> _Target:
+        from yarl import URL
+
+        socket = None
+        if text.startswith(("unix:", "http+unix:")):
+            socket = "/" + text.split(":", 1)[1].lstrip("/")
+            text = "http://localhost"
+        elif "://" not in text:
+            text = f"http://{text}"
+        try:
+            url = URL(text)
+            port = url.port
+        except ValueError as error:
+            raise UsageError("bad-url", f"not a URL: {ascii(str(error))[1:-1]}") from None
+        if url.scheme not in ("http", "https") or not url.host or port is None:
+            raise UsageError(
+                "bad-url", "not a URL of a service", hint="http://host:6060, https://host/prefix or unix:/path.sock"
+            )
+        auth = (url.user or "", url.password or "") if url.user or url.password else None
+        url = url.with_user(None).with_fragment(None)
+        single = url.name in ENDPOINTS or bool(url.query_string)
+        if not single:
+            path = url.path.rstrip("/")
+            path = path.removesuffix("/debug/pprof").removesuffix("/debug")
+            url = url.with_path(path + "/")
+        return cls(url, auth, socket, single)
+
+    @property
+    def shown(self) -> str:
+        return f"unix:{self.socket}" if self.socket else str(self.base).rstrip("/")
+
+
+class _Session:
+    """One connection's worth of asking: bounded answers, redirects on the same host only."""
+
+    def __init__(self, target: _Target, options: LiveOptions) -> None:
+        self.target = target
+        self.options = options
+        self._client: aiohttp.ClientSession
+
+    async def __aenter__(self) -> _Session:
+        import aiohttp
+
+        connector: aiohttp.BaseConnector
+        if self.target.socket:
+            connector = aiohttp.UnixConnector(self.target.socket, limit=1)
+        else:
+            connector = aiohttp.TCPConnector(limit=1, ssl=self.options.verify_tls)
+        self._client = aiohttp.ClientSession(
+            connector=connector,
+            auto_decompress=False,  # a bomb would be unpacked without a bound; formats/unpack.py does it with one
+            headers={"Accept-Encoding": "identity", "User-Agent": "parkwarden"},
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trust_env=False,
+        )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._client.close()
+
+    async def get(self, url: URL, limit: int, extra_s: float) -> _Answer:
+        """One answer of at most `limit` bytes. Raises UnreachableError or LimitError (a truncated body is no error)."""
+        import aiohttp
+
+        began = time.monotonic()
+        timeout = aiohttp.ClientTimeout(
+            total=self.options.endpoint_timeout_s + extra_s,
+            connect=limits.CONNECT_TIMEOUT_S,
+            sock_read=min(limits.IDLE_TIMEOUT_S, self.options.endpoint_timeout_s) + extra_s,
+        )
+        auth = aiohttp.BasicAuth(*self.target.auth) if self.target.auth else None
+        try:
+            for _ in range(limits.MAX_REDIRECTS + 1):
+                async with self._client.get(url, timeout=timeout, allow_redirects=False, auth=auth) as response:
+                    if response.status not in (301, 302, 303, 307, 308):
+                        body, problem = await _body(response, limit)
+                        return _Answer(response.status, body, time.monotonic() - began, problem)
+                    url = _redirected(url, response.headers.get("Location", ""))
+            raise LimitError("too-many-redirects", f"more than MAX_REDIRECTS = {limits.MAX_REDIRECTS} redirects")
+        except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
+            raise _explained(error, self.target, time.monotonic() - began) from None
+
+
+async def _body(response: aiohttp.ClientResponse, limit: int) -> tuple[bytes, Problem | None]:
+    """The body up to `limit` bytes; one that ends too early, too late or in a time-out is kept as far as it came."""
+    import aiohttp
+
+    data = bytearray()
+    try:
+        async for chunk in response.content.iter_chunked(_CHUNK):
+            data += chunk
+            if len(data) > limit:
+                response.close()
+                text = f"the answer was cut at its limit of {limit >> 20:,} MiB"
+                return bytes(data[:limit]), Problem("too-large", f"byte {limit}", text)
+    except (aiohttp.ClientError, OSError, TimeoutError) as error:
+        response.close()
+        why = "it took too long" if isinstance(error, TimeoutError) else "the connection broke"
+        return bytes(data), Problem("truncated", f"byte {len(data)}", f"{why}: {len(data):,} bytes had come")
+    return bytes(data), None
+
+
+def _redirected(url: URL, location: str) -> URL:
+    from yarl import URL
+
+    following = url.join(URL(location))
+    if (following.scheme, following.host, following.port) != (url.scheme, url.host, url.port) or not location:
+        where = ascii(str(following.with_user(None)))[1:-1][:120] if location else "nowhere"
+        raise UnreachableError(
+            "redirected-away", f"redirected to {where}, which was not asked for", hint="give that URL if you trust it"
+        )
+    return following.with_user(None)
+
+
+def _explained(error: Exception, target: _Target, took_s: float) -> UnreachableError:
+    import aiohttp
+
+    shown = target.shown
+    if isinstance(error, TimeoutError):
+        return UnreachableError(
+            "timeout", f"{shown} did not answer within {took_s:.0f} s", hint="is it overloaded or stopped?"
+        )
+    if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientConnectorSSLError):
+        hint = "does it speak https at all? is its certificate known here?"
+        return UnreachableError("tls", f"no secure connection to {shown}: {_brief(error)}", hint=hint)
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return UnreachableError("no-such-host", f"the name of {shown} is not known", hint="check the host name")
+    if isinstance(error, aiohttp.ClientConnectorError | ConnectionRefusedError | FileNotFoundError):
+        hint = "does it run, is the port right, may it be reached from here (kubectl port-forward)?"
+        return UnreachableError("connection-failed", f"no connection to {shown}: {_brief(error)}", hint=hint)
+    hint = "https:// for a TLS port, http:// for a plain one; is it an HTTP server?"
+    return UnreachableError(
+        "bad-answer", f"{shown} answered with something that is no HTTP: {_brief(error)}", hint=hint
+    )
+
+
+def _brief(error: Exception) -> str:
+    text = getattr(getattr(error, "os_error", None), "strerror", None) or str(error) or type(error).__name__
+    return ascii(text)[1:-1][:160]
+
+
+class _Looks:
+    """The ladder of looks at one service."""
+
+    def __init__(self, session: _Session, options: LiveOptions, tell: Tell) -> None:
+        self.session = session
+        self.options = options
+        self.tell = tell
+        self.bag = LiveBag(url=session.target.shown)
+        self.first_error: UnreachableError | LimitError | None = None
+        self.listed: set[str] | None = None
+        self.taken: dict[str, int] = {}
+
+    async def one(self) -> None:
+        """The one endpoint that was named, whatever it costs: somebody asked for it."""
+        url = self.session.target.base
+        seconds = _seconds(url)
+        await self._take(url.name or "/", url, extra_s=seconds)
+        if not self.bag.artefacts and self.first_error is None:
+            self.first_error = UnreachableError(
+                "not-there", f"{self.bag.url}: {self.bag.costs[-1].note or 'empty answer'}"
+            )
+
+    async def all(self) -> None:
+        """The whole ladder. `first` is when the first profile was taken; the interval is filled with other looks."""
+        options = self.options
+        await self._index()
+        if (
+            self.first_error is not None
+            and self.listed is None
+            and self.first_error.code not in ("bad-answer", "timeout")
+        ):
+            return  # there is nobody to ask the rest
+        first = time.monotonic()
+        await self._pprof("goroutine")
+        await self._take("vars", self._url("debug/vars"))
+        await self._take("metrics", self._url("metrics"))
+        await self._cmdline()
+        await self._census(options.census_s)
+        for profile in ("heap", "block", "mutex", "threadcreate"):
+            await self._pprof(profile)
+        self.bag.costs.append(Cost("allocs", note="not asked: heap tells the same allocations"))
+        if self.bag.goroutines is not None and (left := first + options.interval_s - time.monotonic()) > 0:
+            self.tell(f"waiting {left:.1f} s to look again", None)
+            await asyncio.sleep(left)
+        if self.bag.goroutines is not None:
+            await self._pprof("goroutine")
+            few = self.bag.goroutines <= limits.RATE_TRACE_MAX_GOROUTINES
+            await self._census(max(options.rate_trace_s, options.census_s) if few else options.census_s)
+            await self._leak_profile()
+            await self._text_dump()
+        self.tell("read", 1.0)
+
+    def _url(self, path: str, query: str = "") -> URL:
+        url = self.session.target.base.joinpath(*path.split("/"))
+        return url.with_query(query) if query else url
+
+    async def _index(self) -> None:
+        """Which profiles there are and how many goroutines, without a walk over any stack (pprof.go: indexTmplExecute)."""
+        answer = await self._ask("index", self._url("debug/pprof") / "", limits.MAX_BODY_BYTES_ELSE, 0.0)
+        if answer is None or answer.status != 200:
+            return
+        rows = {name.decode(): int(count) for count, name in _INDEX_ROW.findall(answer.body)}
+        if rows:
+            self.listed = set(rows)
+            self.bag.goroutines = rows.get("goroutine")
+
+    async def _pprof(self, profile: str, query: str = "", what: str = "") -> None:
+        what = what or profile
+        if self.listed is not None and profile not in self.listed:
+            self.bag.costs.append(Cost(what, note="not there"))
+            return
+        artefact = await self._take(what, self._url(f"debug/pprof/{profile}", query))
+        if profile == "goroutine" and artefact is not None and artefact.snapshot is not None and not query:
+            self.bag.goroutines = artefact.snapshot.total
+
+    async def _census(self, seconds: float) -> None:
+        if not self.options.census:
+            self.bag.costs.append(Cost("trace", note="not asked: switched off"))
+        elif self._too_many("trace", limits.CENSUS_MAX_GOROUTINES, "CENSUS_MAX_GOROUTINES"):
+            return
+        else:
+            url = self._url("debug/pprof/trace", f"seconds={seconds:g}")
+            await self._take("trace", url, extra_s=seconds, note=f"{seconds:g} s")
+
+    async def _leak_profile(self) -> None:
+        if not self.options.leak_profile:
+            self.bag.costs.append(Cost("goroutineleak", note="not asked: switched off"))
+        elif self.listed is not None and "goroutineleak" not in self.listed:
+            self.bag.costs.append(
+                Cost("goroutineleak", note="not there: Go 1.27, or 1.26 built with its experiment, has it")
+            )
+        elif not self._too_many("goroutineleak", limits.LEAK_PROFILE_MAX_GOROUTINES, "LEAK_PROFILE_MAX_GOROUTINES"):
+            await self._pprof("goroutineleak")
+
+    async def _text_dump(self) -> None:
+        if not self.options.text_dump:
+            self.bag.costs.append(Cost("goroutine?debug=2", note="not asked: switched off"))
+        elif not self._too_many("goroutine?debug=2", limits.TEXT_DUMP_MAX_GOROUTINES, "TEXT_DUMP_MAX_GOROUTINES"):
+            await self._pprof("goroutine", "debug=2", "goroutine?debug=2")
+
+    def _too_many(self, what: str, most: int, name: str) -> bool:
+        """Whether a look is too dear for so many goroutines; an unknown number is too many."""
+        count = self.bag.goroutines
+        if self.options.any_size or (count is not None and count <= most):
+            return False
+        number = "an unknown number of" if count is None else f"{count:,}"
+        self.bag.costs.append(Cost(what, note=f"not asked: {number} goroutines, more than {name} = {most:,}"))
+        return True
+
+    async def _cmdline(self) -> None:
+        answer = await self._ask("cmdline", self._url("debug/pprof/cmdline"), MAX_CMDLINE, 0.0)
+        if answer is not None and answer.status == 200 and answer.body:
+            self.bag.cmdline = tuple(answer.body.decode("utf-8", "replace").split("\0"))
+
+    async def _take(self, what: str, url: URL, *, extra_s: float = 0.0, note: str = "") -> Artefact | None:
+        """Ask one endpoint and read what comes; None where nothing came."""
+        kind = "debug=2" if url.query.get("debug") == "2" else url.name
+        limit = limits.MAX_BODY_BYTES.get(kind, limits.MAX_BODY_BYTES_ELSE)
+        at = time.time()
+        answer = await self._ask(what, url, limit, extra_s, note)
+        if answer is None or answer.status != 200 or (not answer.body and answer.problem is None):
+            return None
+        name = str(url)
+        self.taken[name] = self.taken.get(name, 0) + 1
+        if self.taken[name] > 1:
+            name += f" #{self.taken[name]}"
+        self.bag.bodies[name] = answer.body
+        found = await asyncio.to_thread(read_bytes, answer.body, name)
+        for artefact in found:
+            if answer.problem is not None:
+                artefact.problems.insert(0, answer.problem)
+            if artefact.taken_at is None:
+                artefact.taken_at = at
+            if artefact.snapshot is not None and artefact.snapshot.taken_at is None:
+                artefact.snapshot.taken_at = artefact.taken_at
+        if url.name == "metrics" and not self.session.target.single and all(a.kind is Kind.UNKNOWN for a in found):
+            return None  # some other page of the service
+        self.bag.artefacts += found
+        return found[0]
+
+    async def _ask(self, what: str, url: URL, limit: int, extra_s: float, note: str = "") -> _Answer | None:
+        """One request, its price noted; an endpoint that fails costs itself."""
+        self.tell(f"asking {url}", None)
+        began = time.monotonic()
+        try:
+            answer = await self.session.get(url, limit, extra_s)
+        except (UnreachableError, LimitError) as error:
+            self.first_error = self.first_error or error
+            self.bag.costs.append(Cost(what, time.monotonic() - began, None, error.message))
+            return None
+        if answer.status == 404:
+            note = "not there"
+        elif answer.status != 200:
+            note = f"refused: status {answer.status} {_words(answer.body)}".rstrip()
+        elif answer.problem is not None:
+            note = answer.problem.text
+        self.bag.costs.append(Cost(what, answer.took_s, len(answer.body), note))
+        return answer
+
+
+def _seconds(url: URL) -> float:
+    """How long an endpoint was asked to watch; 30 s is what `profile` does unasked (pprof.go: Profile)."""
+    try:
+        seconds = float(url.query.get("seconds", ""))
+    except ValueError:
+        return 30.0 if url.name == "profile" else 1.0 if url.name == "trace" else 0.0
+    return min(max(seconds, 0.0), 600.0) if seconds == seconds else 0.0
+
+
+def _words(body: bytes) -> str:
+    return ascii(body[:120].decode("utf-8", "replace").strip())[1:-1]

@@ -1,0 +1,3 @@
+module example.com/liveserver
+
+go 1.24
