@@ -132,12 +132,12 @@ func main() {
 """
 
 LEAVES = (
-	"<-stop",
-	"select {\n\tcase <-stop:\n\tcase <-s.inbox:\n\t}",
-	"select {\n\tcase <-stop:\n\tcase s.outbox <- 1:\n\t}",
-	"t := time.NewTimer(time.Hour)\n\tdefer t.Stop()\n\tselect {\n\tcase <-stop:\n\tcase <-t.C:\n\t}",
-	"var wg sync.WaitGroup\n\twg.Add(1)\n\tgo func() { <-stop; wg.Done() }()\n\twg.Wait()",
-)  # fmt: skip
+    "<-stop",
+    "select {\n\tcase <-stop:\n\tcase <-s.inbox:\n\t}",
+    "select {\n\tcase <-stop:\n\tcase s.outbox <- 1:\n\t}",
+    "t := time.NewTimer(time.Hour)\n\tdefer t.Stop()\n\tselect {\n\tcase <-stop:\n\tcase <-t.C:\n\t}",
+    "var wg sync.WaitGroup\n\twg.Add(1)\n\tgo func() { <-stop; wg.Done() }()\n\twg.Wait()",
+)
 """How a generated goroutine ends up waiting."""
 
 

@@ -24,6 +24,7 @@ from parkwarden.formats._profile_wire import (
     decode,
     encode,
     gunzip,
+    ranges,
     resolve,
 )
 from parkwarden.kernels import load
@@ -169,9 +170,20 @@ class Merger:
         comments = np.fromiter(self._comments, dtype=np.int64)
         return encode(
             Tables(
-                self._types, self._mapping_rows, locations, lines, functions, samples, location_rows, values[kept],
-                labels, self._header, comments, self.strings.arena, self.strings.starts,
-            )  # fmt: skip
+                self._types,
+                self._mapping_rows,
+                locations,
+                lines,
+                functions,
+                samples,
+                location_rows,
+                values[kept],
+                labels,
+                self._header,
+                comments,
+                self.strings.arena.astype(np.uint8, copy=False),
+                self.strings.starts,
+            )
         )
 
 
@@ -198,7 +210,8 @@ def _ends(n: int, width: int) -> Ints:
 def _split_samples(keys: Interner, kept: Ints, width: int) -> tuple[Ints, Ints, Ints]:
     """Rows, flat location rows and labels of the kept samples, from their keys (n, locations, labels)."""
     begin, end = keys.starts[kept], keys.starts[kept + 1]
-    n_loc = keys.arena[begin]
+    arena: Ints = keys.arena.astype(np.int64, copy=False)
+    n_loc = arena[begin]
     n_label = (end - begin - 1 - n_loc) // 4
     samples = np.zeros((len(kept), 6), dtype=np.int64)
     samples[:, 0] = np.cumsum(n_loc) - n_loc
@@ -207,8 +220,8 @@ def _split_samples(keys: Interner, kept: Ints, width: int) -> tuple[Ints, Ints, 
     samples[:, 3] = width
     samples[:, 4] = np.cumsum(n_label) - n_label
     samples[:, 5] = n_label
-    location_rows = keys.arena[flat(begin + 1, n_loc)]
-    labels = keys.arena[flat(begin + 1 + n_loc, 4 * n_label)].reshape(-1, 4)
+    location_rows = arena[ranges(begin + 1, n_loc)]
+    labels = arena[ranges(begin + 1 + n_loc, 4 * n_label)].reshape(-1, 4)
     return samples, location_rows, labels
 
 
@@ -217,20 +230,15 @@ def _split_locations(keys: Interner, mappings: Ints) -> tuple[Ints, Ints]:
     n = len(keys)
     begin, end = keys.starts[:n], keys.starts[1 : n + 1]
     locations = np.zeros((n, 6), dtype=np.int64)
-    mapping = keys.arena[begin]
+    arena: Ints = keys.arena.astype(np.int64, copy=False)
+    mapping = arena[begin]
     locations[:, 1] = mapping
-    locations[:, 2] = keys.arena[begin + 1] + _pick(mappings[:, 1], mapping, 0)
-    locations[:, 5] = keys.arena[begin + 2]
+    locations[:, 2] = arena[begin + 1] + _pick(mappings[:, 1], mapping, 0)
+    locations[:, 5] = arena[begin + 2]
     count = (end - begin - 3) // 3
     locations[:, 3] = np.cumsum(count) - count
     locations[:, 4] = count
-    return locations, keys.arena[flat(begin + 3, 3 * count)].reshape(-1, 3)
-
-
-def flat(first: Ints, count: Ints) -> Ints:
-    """All indexes of the ranges [first, first + count), one after another."""
-    begin = np.cumsum(count) - count
-    return np.arange(int(count.sum()), dtype=np.int64) + np.repeat(first - begin, count)
+    return locations, arena[ranges(begin + 3, 3 * count)].reshape(-1, 3)
 
 
 def merge_all(profiles: Iterable[bytes]) -> bytes:

@@ -149,8 +149,16 @@ def decode(data: bytes) -> Columns:
     widths = (2, 6, 7, 6, 5, 2, 1, 1, 1, 4, 3)
     tables = [np.empty(n * width, dtype=np.int64) for n, width in zip(c[: len(widths)], widths, strict=True)]
     scan(view, len(data), 2 if damaged else 1, counts, *tables, header)
-    shaped: list[Any] = [t if w == 1 else t.reshape(-1, w) for t, w in zip(tables, widths, strict=True)]
-    return Columns(data, *shaped, header, c[SLOTS["UNKNOWN"]], damaged, c[SLOTS["DAMAGED_AT"]], stopped)
+    shaped: Any = [t if w == 1 else t.reshape(-1, w) for t, w in zip(tables, widths, strict=True)]
+    return Columns(
+        data,
+        *shaped,
+        header=header,
+        unknown=c[SLOTS["UNKNOWN"]],
+        damaged=damaged,
+        damaged_at=c[SLOTS["DAMAGED_AT"]],
+        stopped_at=stopped,
+    )
 
 
 def _check(counts: Ints) -> None:
@@ -275,7 +283,7 @@ def encode(t: Tables) -> bytes:
     used = _used(t.location_rows, len(t.locations))
     locations = t.locations[used]
     location_id = _numbers(used, len(t.locations))
-    line_rows = _ranges(locations[:, 3], locations[:, 4])
+    line_rows = ranges(locations[:, 3], locations[:, 4])
     lines = t.lines[line_rows]
     used_functions = _used(lines[:, 0], len(t.functions))
     functions = t.functions[used_functions].copy()
@@ -357,11 +365,12 @@ def _numbers(used: Ints, n: int) -> Ints:
     return number
 
 
-def _ranges(first: Ints, count: Ints) -> Ints:
+def ranges(first: Ints, count: Ints) -> Ints:
     """All indexes of the ranges [first, first + count), one after another."""
     total = int(count.sum())
     begin = np.cumsum(count) - count
-    return np.arange(total, dtype=np.int64) + np.repeat(first - begin, count)
+    indexes: Ints = np.arange(total, dtype=np.int64) + np.repeat(first - begin, count)
+    return indexes
 
 
 def _encode_rows(rows: Ints, number: int) -> bytes:

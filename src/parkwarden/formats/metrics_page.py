@@ -1,0 +1,201 @@
+r"""Reads the go_* and process_* part of a Prometheus or OpenMetrics page.
+
+Input: the text exposition format 0.0.4 or OpenMetrics 1.0 as a Go service's `/metrics` answers. `read` gives an
+Artefact with `reading`; `records` counts all samples, of which only the families below are read. Raises FormatError
+if no line is a sample of a known family, LimitError beyond MAX_BYTES. Sources: prometheus/client_golang
+`prometheus/go_collector*.go`, `process_collector.go`, `promhttp`; prometheus/docs `exposition_formats.md`.
+
+A scanner of our own, since prometheus_client's parser builds objects for every sample (1 to 2 MB/s), stops at the
+first bad line, and a page may hold 100,000 series of which 40 lines are ours. Labels may hold escaped quotes,
+backslashes and newlines; time stamps (seconds in OpenMetrics, milliseconds before) and exemplars are skipped but
+for the time; NaN and Inf mean "not told"; `# EOF` ends an OpenMetrics page.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+
+from parkwarden.formats._profile_model import SNIPPET, Problems
+from parkwarden.model import Artefact, BuildInfo, FormatError, Kind, LimitError, Reading
+
+MAX_BYTES = 64 << 20
+"""Bytes of a page; Prometheus itself is often told to refuse 10 MB and more."""
+MAX_LINE = 64 << 10
+"""Bytes of one line that are read; labels beyond are no Go runtime's."""
+
+_GAUGES = {
+    "go_goroutines": "goroutines",
+    "go_sched_goroutines_goroutines": "goroutines",
+    "go_goroutine_count": "goroutines",
+    "go_threads": "threads",
+    "go_memstats_alloc_bytes": "heap_alloc",
+    "go_memstats_heap_alloc_bytes": "heap_alloc",
+    "go_memstats_heap_inuse_bytes": "heap_inuse",
+    "go_memstats_heap_idle_bytes": "heap_idle",
+    "go_memstats_heap_objects": "heap_objects",
+    "go_memstats_stack_inuse_bytes": "stack_inuse",
+    "go_memstats_sys_bytes": "sys",
+    "go_memstats_alloc_bytes_total": "total_alloc",
+    "go_memstats_next_gc_bytes": "next_gc",
+    "go_gc_heap_goal_bytes": "next_gc",
+    "go_gc_cycles_total_gc_cycles_total": "num_gc",
+    "go_gc_duration_seconds_count": "num_gc",
+    "go_memstats_last_gc_time_seconds": "last_gc_at",
+    "go_memstats_gc_cpu_fraction": "gc_cpu_fraction",
+    "go_cpu_classes_gc_total_cpu_seconds_total": "gc_cpu_s",
+    "go_sched_gomaxprocs_threads": "gomaxprocs",
+    "go_gc_gomemlimit_bytes": "mem_limit",
+    "go_memory_classes_total_bytes": "sys",
+    "go_gc_heap_objects_objects": "heap_objects",
+    "go_memory_classes_heap_stacks_bytes": "stack_inuse",
+    "process_open_fds": "open_fds",
+    "process_max_fds": "max_fds",
+    "process_resident_memory_bytes": "rss",
+    "process_start_time_seconds": "start_time",
+    "process_cpu_seconds_total": "cpu_s",
+}
+"""Families to fields; where several fill one field the first seen counts."""
+_REQUEST_NAMES = (
+    "http_requests_total",
+    "http_server_requests_total",
+    "http_request_duration_seconds_count",
+    "http_server_request_duration_seconds_count",
+    "http_server_requests_seconds_count",
+    "grpc_server_handled_total",
+    "requests_total",
+)
+"""Names request totals are exported under; the first of them on the page counts, summed over its series."""
+_FLOATS = {"last_gc_at", "gc_cpu_fraction", "gc_cpu_s", "cpu_s", "start_time"}
+_NO_LIMIT = 1 << 62
+"""GOMEMLIMIT off is exported as MaxInt64, rounded by float."""
+
+_NAME = re.compile(rb"[a-zA-Z_:][a-zA-Z0-9_:]*")
+_LABEL = re.compile(rb'\s*([a-zA-Z_][a-zA-Z0-9_]*)\s*=\s*"((?:[^"\\]|\\.)*)"\s*,?', re.S)
+_REST = re.compile(rb"\s*([^\s#]{1,64})(?:\s+(-?[0-9.eE+]{1,32}))?\s*(?:#.*)?$", re.S)
+_HEAD = re.compile(rb"^(?:# (?:HELP|TYPE|UNIT) \S|(?:go|process|promhttp)_[a-z0-9_]+(?:\{| )|# EOF)", re.M)
+
+
+def sniff(head: bytes) -> bool:
+    """Whether the head looks like an exposition page: `# HELP`, `# TYPE` or a go_/process_ sample at a line's begin."""
+    return b"\0" not in head and _HEAD.search(head.replace(b"\r\n", b"\n")) is not None
+
+
+def read(data: bytes, name: str = "") -> Artefact:
+    """The reading in `data`. Raises FormatError, LimitError."""
+    if len(data) > MAX_BYTES:
+        raise LimitError("metrics-too-big", "The metrics page is longer than the limit allows.",
+                         context=f"{len(data):,} bytes, limit {MAX_BYTES:,}")  # fmt: skip
+    if not sniff(data):
+        raise FormatError("not-metrics", "This is not a Prometheus or OpenMetrics page.", context=name)
+    page = _Page()
+    for number, line in enumerate(data.split(b"\n"), 1):
+        if line.startswith(b"#"):
+            if line.rstrip() == b"# EOF":
+                page.ended = True
+                break
+            page.openmetrics |= line.startswith(b"# UNIT ")
+        elif line.strip():
+            page.sample(line, number)
+    return page.finish(name, data)
+
+
+class _Page:
+    def __init__(self) -> None:
+        self.reading = Reading()
+        self.problems = Problems()
+        self.records = 0
+        self.lost = 0
+        self.ended = False
+        self.openmetrics = False
+        self.times: list[float] = []
+        self.requests: dict[str, float] = {}
+        self.read = 0
+
+    def sample(self, line: bytes, number: int) -> None:
+        """One sample line; those of other families are only counted."""
+        self.records += 1
+        match = _NAME.match(line)
+        if match is None:
+            self._damaged(line, number)
+            return
+        family = match.group().decode()
+        known = family in _GAUGES or family in _REQUEST_NAMES or family == "go_info"
+        if not known:
+            return
+        parsed = _parse(line[:MAX_LINE], match.end())
+        if parsed is None:
+            self._damaged(line, number)
+            return
+        labels, value, stamp = parsed
+        if stamp is not None:
+            self.times.append(stamp)
+        if family == "go_info":
+            self.reading.go_version = labels.get("version", "")[:64] or None
+            self.read += 1
+        elif family in _GAUGES:
+            self._set(_GAUGES[family], value)
+        elif math.isfinite(value) and value >= 0:
+            self.requests[family] = self.requests.get(family, 0.0) + value
+
+    def _set(self, attribute: str, value: float) -> None:
+        self.read += 1
+        if not math.isfinite(value) or value < 0 or value >= 2**64 or getattr(self.reading, attribute) is not None:
+            return
+        if attribute == "mem_limit" and value >= _NO_LIMIT:
+            return
+        if attribute == "last_gc_at" and value == 0:  # no collection yet
+            return
+        setattr(self.reading, attribute, value if attribute in _FLOATS else int(value))
+
+    def _damaged(self, line: bytes, number: int) -> None:
+        self.lost += 1
+        shown = line[:SNIPPET].decode("utf-8", "replace")
+        self.problems.add("damaged-sample", f"line {number}", f"is no sample: {shown!r}")
+
+    def finish(self, name: str, data: bytes) -> Artefact:
+        newlines = data.count(b"\n")
+        if self.openmetrics and not self.ended:
+            self.problems.add("truncated", f"line {newlines + 1}", "an OpenMetrics page without # EOF")
+        if self.read == 0:
+            self.problems.add("no-go-metrics", "", "the page holds no go_* or process_* metrics")
+        for family in _REQUEST_NAMES:
+            if family in self.requests and self.requests[family] < 2**63:
+                self.reading.requests_total = int(self.requests[family])
+                break
+        if self.times:
+            newest = max(self.times)
+            self.reading.at = newest / 1000 if newest > 1e11 else newest  # milliseconds unless OpenMetrics
+        artefact = Artefact(name=name, kind=Kind.METRICS, size=len(data), records=self.records, reading=self.reading)
+        if self.reading.go_version:
+            artefact.build = BuildInfo(go_version=self.reading.go_version)
+        artefact.taken_at = self.reading.at
+        artefact.lost = self.lost
+        artefact.problems = self.problems.listed()
+        return artefact
+
+
+def _parse(line: bytes, at: int) -> tuple[dict[str, str], float, float | None] | None:
+    """Labels, value and time stamp of a sample line whose name ends at `at`; None if it is malformed."""
+    labels: dict[str, str] = {}
+    if line[at : at + 1] == b"{":
+        at += 1
+        while line[at : at + 1] != b"}":
+            label = _LABEL.match(line, at)
+            if label is None:
+                return None
+            labels[label[1].decode()] = _unescape(label[2])
+            at = label.end()
+        at += 1
+    rest = _REST.match(line, at)
+    if rest is None:
+        return None
+    try:
+        return labels, float(rest[1]), float(rest[2]) if rest[2] else None
+    except ValueError:
+        return None
+
+
+def _unescape(value: bytes) -> str:
+    text = re.sub(rb"\\(.)", lambda m: {b"n": b"\n"}.get(m[1], m[1]), value, flags=re.S)
+    return text.decode("utf-8", "replace")
