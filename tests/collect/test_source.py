@@ -153,6 +153,10 @@ def test_only_regular_files_of_bounded_size_are_read(checkout: Path, monkeypatch
     tree = index(checkout)
     assert excerpt(tree, Frame("main.f", "/x/pipe.go", 1)) is None
     assert excerpt(tree, Frame("main.f", "/x/dir.go", 1)) is None
+    assert excerpt(tree, _frame("		use(v)")) is not None
+    monkeypatch.setattr(source, "MAX_PARSED_BYTES", 10)
+    assert excerpt(tree, _frame("		use(v)")) is None
+    monkeypatch.undo()
     monkeypatch.setattr(source, "MAX_SOURCE_BYTES", 10)
     assert excerpt(tree, _frame("		use(v)")) is None
 

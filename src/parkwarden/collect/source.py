@@ -25,8 +25,10 @@ MAX_FILES = 200_000
 """Go files indexed below DIR; the Kubernetes tree has 20,000."""
 MAX_FOLDERS = 100_000
 """Folders visited below DIR: a home folder given by mistake must not take minutes."""
-MAX_SOURCE_BYTES = 4 << 20
-"""A larger Go file is generated and shows nobody anything."""
+MAX_SOURCE_BYTES = 1 << 20
+"""A larger Go file is generated and shows nobody anything; the worst text of this size takes 0.5 s to parse."""
+MAX_PARSED_BYTES = 4 << 20
+"""Parsed in all while looking for one frame among files of its name."""
 MAX_CANDIDATES = 64
 """Files of one base name that are looked at (`main.go`, `doc.go`): the longest matching paths first."""
 MAX_FUNCTION_LINES = 60
@@ -119,10 +121,14 @@ def excerpt(tree: SourceTree, frame: Frame, *, blame: bool = True) -> SourceExce
     """
     if frame.line < 1:
         return None
+    parsed = 0
     for path in tree.candidates(frame):
         data = _read(tree, path)
         if data is None:
             continue
+        parsed += len(data)
+        if parsed > MAX_PARSED_BYTES:
+            return None
         found = _cut(data, frame, path)
         if found is not None:
             if not blame:
