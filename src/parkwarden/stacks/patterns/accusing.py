@@ -52,6 +52,10 @@ MOMENT_S = 0.5
 MIN_WAIT_MIN = 1
 """Minutes that a single text dump must show. Default 1: the least that Go prints. Higher for services with long polls."""
 
+ENDED_SHARE = 0.5
+"""Share of the time watched without births after which growth is over: a pool that filled, not a leak. Default 0.5: load
+comes in waves, a pool's growth ends for good. Lower acquits leaks between two waves, higher blames pools for longer."""
+
 IDLE_LIMIT = 100
 """Idle connections that may only grow for `LEAK_SPAN_S` without suspicion. Default 100: http.DefaultTransport's
 MaxIdleConns. Lower suspects pools that fill slowly."""
@@ -183,7 +187,7 @@ def _churn(context: PatternContext) -> float:
 
 
 def _grows_still(context: PatternContext) -> bool:
-    return bool(context.born) and context.born_last != 0
+    return bool(context.born) and (context.quiet or 0.0) < ENDED_SHARE
 
 
 def _by_ids(view: View, library: Library | None) -> _Answer | None:
@@ -202,7 +206,7 @@ def _by_ids(view: View, library: Library | None) -> _Answer | None:
         return (
             Verdict.UNKNOWN,
             0.4,
-            (f"{born:,} were born, but none since the look before the last: a pool that filled?",),
+            (f"{born:,} were born, but none for half the time watched: a pool that filled?",),
         )
     told = (f"{born:,} born and {left:,} of {stayed + left:,} left{over}",)
     span = context.span_s if context.span_s is not None else 60.0 * _longest_min(view)
@@ -226,14 +230,14 @@ def _standing(view: View, told: str) -> _Answer:
 
 def _by_counts(view: View, _library: Library | None) -> _Answer | None:
     """Several looks, no ids to compare: counts that rise at every look."""
-    counts, context = view.cluster.counts, view.context
+    counts = view.cluster.counts
     if len(counts) < 2 or counts[-1] <= counts[0]:
         return None
     rises = all(after >= before for before, after in pairwise(counts))
     per_min = view.cluster.growth_per_min
     if not rises or (per_min is not None and per_min < MIN_GROWTH_PER_MIN):
         return None
-    if len(counts) > 2 and counts[-1] == counts[-2] and context.span_s:
+    if counts.index(counts[-1]) < ENDED_SHARE * (len(counts) - 1):
         return Verdict.UNKNOWN, 0.4, ("grew, and has stopped growing: a pool that filled?",)
     return Verdict.SUSPECT, 0.55, (f"{counts[0]:,} -> {counts[-1]:,} goroutines, falling at no look",)
 

@@ -65,8 +65,8 @@ class Match:
 class PatternContext:
     """What the case knows beside the cluster. Every field has a "not told" value; times are Unix seconds.
 
-    `born` and `left` compare the first and the last look that name goroutine ids, `span_s` seconds apart: ids only in
-    the last, and ids only in the first. None where fewer than two looks name ids.
+    `stayed`, `left` and `born` compare goroutine ids over all looks that name them, `span_s` seconds apart: seen earlier
+    and still there, seen earlier and gone, there now and not at the first look. None where fewer than two name ids.
     """
 
     looks: int = 1
@@ -79,8 +79,8 @@ class PatternContext:
     stayed: int | None = None
     left: int | None = None
     born: int | None = None
-    born_last: int | None = None
-    """Births between the last two looks that name ids; 0 = growth has ended. None with fewer than three such looks."""
+    quiet: float | None = None
+    """Share of the time watched that passed since the last birth was seen: 0 = at the last look, 1 = no births."""
     span_s: float | None = None
     id_spread: int | None = None
     """Greatest minus least goroutine id of the cluster, plus one: about `count` if they were all born in one go."""

@@ -73,17 +73,7 @@ class _Moves:
         whens = [at[moment[-1]] for moment in moments]
         told = [when for when in whens if when is not None]
         self.span_s = told[-1] - told[0] if len(told) == len(whens) and len(told) > 1 else None
-        self.before_last = self._before_last(whens)
-
-    def _before_last(self, whens: list[float | None]) -> int | None:
-        """The moment that growth is measured from at the end: a quarter of the whole span back, not the first."""
-        if len(whens) < 3:
-            return None
-        last, span = whens[-1], self.span_s
-        if last is None or span is None:
-            return len(whens) - 2
-        earlier = [i for i in range(1, len(whens) - 1) if last - (whens[i] or 0.0) >= span / 4]
-        return earlier[-1] if earlier else None
+        self.when = [when - told[0] for when in told] if self.span_s else [float(i) for i in range(len(moments))]
 
     def of(self, cluster: int) -> PatternContext:
         """A context with only what ids tell."""
@@ -96,17 +86,23 @@ class _Moves:
         earlier = np.unique(np.concatenate(ids[:-1]))
         stayed = int(np.intersect1d(earlier, last, assume_unique=True).size)
         born = int(np.setdiff1d(last, ids[0], assume_unique=True).size)
-        born_last = None
-        if self.before_last is not None:
-            born_last = int(np.setdiff1d(last, np.unique(np.concatenate(ids[: self.before_last + 1]))).size)
         return PatternContext(
             stayed=stayed,
             left=int(earlier.size) - stayed,
             born=born,
-            born_last=born_last,
+            quiet=self._quiet(ids),
             span_s=self.span_s,
             id_spread=spread,
         )
+
+    def _quiet(self, ids: list[Ints]) -> float:
+        """The share of the whole time that lies after the last moment at which new ids were seen."""
+        seen, latest = ids[0], 0
+        for i, here in enumerate(ids[1:], start=1):
+            if np.setdiff1d(here, seen, assume_unique=True).size:
+                latest = i
+                seen = np.union1d(seen, here)
+        return 1.0 - self.when[latest] / self.when[-1]
 
 
 def _union(grouping: Grouping, looks: list[int]) -> dict[int, Ints]:
