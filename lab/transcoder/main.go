@@ -28,7 +28,7 @@ func main() {
 	addr := flag.String("addr", "127.0.0.1:8080", "listen on `host:port`")
 	asCodec := flag.Bool("codec", false, "be the codec: standard input to standard output")
 	load := flag.String("load", "", "be the audience instead: watch films of the transcoder at `URL`")
-	clients := flag.Int("clients", 72, "load: how many watch")
+	clients := flag.Int("clients", 160, "load: how many come, one after the other")
 	length := flag.Duration("for", 15*time.Second, "load: stop after this long")
 	flag.Parse()
 

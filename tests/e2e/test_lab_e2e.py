@@ -111,6 +111,22 @@ def test_transcoder_waits_behind_slow_clients(transcoder: LabResult) -> None:
     assert len(behind) >= 36
 
 
+def test_transcoder_piles_up_handlers_not_codecs(transcoder: LabResult, go: str) -> None:
+    """B3: between the two looks handlers behind slow clients pile up; codecs come and go."""
+    first = pprof(go, "-top", "-cum", transcoder.folder / "goroutine.pprof")
+    dump = (transcoder.folder / "goroutine.txt").read_text(encoding="utf-8")
+
+    def before(function: str) -> int:
+        found = re.search(rf"^\s*\S+\s+\S+\s+\S+\s+(\d+)\s+\S+\s+{re.escape(function)}", first, re.MULTILINE)
+        assert found, first
+        return int(found[1])
+
+    handlers = before("example.com/media/transcoder/internal/stream.(*Transcoder).ServeHTTP")
+    codecs = before("os/exec.(*Cmd).Wait")
+    assert dump.count("stream.(*Transcoder).ServeHTTP(") >= handlers + 15
+    assert dump.count("os/exec.(*Cmd).Wait(") <= codecs + 15
+
+
 def test_reporter_recursion_dies_of_stack_overflow(reporter_recursion: LabResult) -> None:
     """D: a real death, its cycle in the crash log, frames elided in the middle as Go does."""
     assert_complete(reporter_recursion)

@@ -137,10 +137,11 @@ def run_with(
 def test_only_declared_files_are_delivered_and_others_left_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`saves` is what ends up in the folder; with --force files of other names stay as they are."""
+    """`saves` is what ends up in the folder, with the time it was saved at; with --force other names stay as they are."""
 
     def scenario(run: LabRun) -> None:
         (run.stage / "a.pprof").write_bytes(b"aa")
+        os.utime(run.stage / "a.pprof", (1_000_000, 1_000_000))
         (run.stage / "scratch").write_bytes(b"-")
         run.notes.append("done")
 
@@ -153,6 +154,7 @@ def test_only_declared_files_are_delivered_and_others_left_alone(
     assert result.notes == ("done",)
     assert sorted(path.name for path in out.iterdir()) == ["a.pprof", "mine.txt"]
     assert (out / "a.pprof").read_bytes() == b"aa"
+    assert (out / "a.pprof").stat().st_mtime == 1_000_000
 
 
 @pytest.mark.parametrize("failure", [ParkwardenError("x", "died"), KeyboardInterrupt()])

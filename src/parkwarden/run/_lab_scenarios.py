@@ -146,30 +146,43 @@ def _killed_on_error(service: LabProcess) -> Iterator[None]:
         raise
 
 
-CLIENTS = 72
-EVIDENCE_AT = 0.75
-"""Evidence is saved at this share of the memory limit, as an alert on memory would have it."""
+CLIENTS = 160
+"""More than the memory limit has room for."""
+FIRST_LOOK_AT, EVIDENCE_AT = 0.35, 0.75
+"""Shares of the memory limit: somebody looks, and looks again when the alert on memory comes."""
 SHORT_TRACE_S = 0.5
 
 
 def transcoder(run: LabRun) -> None:
-    """B1: buffers fill behind slow clients; evidence at three quarters of the memory limit, then on to the end."""
+    """B1: clients keep coming, buffers pile up behind the slow ones; two looks on the way to the memory limit."""
     run.step("starting the transcoder", 0.05)
     service = run.start()
     limit = (run.lab.memory_limit_mib or 0) << 20
     with run.load(service, "-clients", str(CLIENTS)) as load:
         until = load.started + run.seconds
-        run.rise_to(service, int(limit * EVIDENCE_AT), load.started + run.seconds * 0.7, "buffers fill", (0.1, 0.6))
-        for name, path in (
-            ("heap.pprof", "/debug/pprof/heap"),
-            ("goroutine.pprof", "/debug/pprof/goroutine"),
-            ("goroutine.txt", "/debug/pprof/goroutine?debug=2"),
-            ("trace.out", f"/debug/pprof/trace?seconds={SHORT_TRACE_S}"),
-        ):
-            run.step(f"saving {name}", 0.65)
-            run.save(service, name, path)
-        state = json.loads(service.get("/debug/vars"))
-        run.notes.append(f"{state['sessions']} sessions kept, {state['codecs']} codec processes at work")
+        looks = (
+            (FIRST_LOOK_AT, 0.4, (("goroutine.pprof", "/debug/pprof/goroutine"),)),
+            (
+                EVIDENCE_AT,
+                0.8,
+                (
+                    ("heap.pprof", "/debug/pprof/heap"),
+                    ("goroutine.txt", "/debug/pprof/goroutine?debug=2"),
+                    ("trace.out", f"/debug/pprof/trace?seconds={SHORT_TRACE_S}"),
+                ),
+            ),
+        )
+        for share, latest, files in looks:
+            by = load.started + run.seconds * latest
+            run.rise_to(service, int(limit * share), by, "buffers fill", (0.1, 0.1 + 0.8 * share))
+            for name, path in files:
+                run.step(f"saving {name}", 0.1 + 0.8 * share)
+                run.save(service, name, path)
+            state = json.loads(service.get("/debug/vars"))
+            run.notes.append(
+                f"{', '.join(name for name, _path in files)}: {state['sessions']} sessions kept, "
+                f"{state['codecs']} codecs at work, {time.monotonic() - service.started:.1f} s after the start"
+            )
         run.die_at_limit(service, until, (0.7, 1.0))
 
 

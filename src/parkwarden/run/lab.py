@@ -157,7 +157,7 @@ def _deliver(lab: Lab, stage: Path, out: Path) -> tuple[tuple[str, int], ...]:
             made = stage / name
             if made.exists():
                 files.append((name, made.stat().st_size))
-                shutil.copyfile(made, out / name)
+                shutil.copy2(made, out / name)  # with its time: a text dump tells its own nowhere else
     except OSError as error:
         raise UsageError(
             "output-unwritable",

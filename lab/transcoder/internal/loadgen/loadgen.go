@@ -15,7 +15,7 @@ import (
 
 const (
 	maxClients  = 400
-	arrival     = 25 * time.Millisecond // between two clients
+	arrival     = 90 * time.Millisecond // between two clients
 	slowBytes   = 64
 	slowPause   = 250 * time.Millisecond
 	receiveBuf  = 16 << 10 // a small socket buffer, as on a phone, so that a slow reader is felt soon
