@@ -76,6 +76,7 @@ class Merger:
             if len(types) == 0:
                 raise FormatError("not-a-profile", "A profile to merge has no sample types.", context=name)
             self._types = types
+            self._values = np.zeros((0, len(types)), dtype=np.int64)
             self._header = head
         else:
             if not np.array_equal(types, self._types) or not np.array_equal(head[4:6], self._header[4:6]):

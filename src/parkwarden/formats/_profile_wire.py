@@ -134,6 +134,21 @@ class Columns:
         return ""
 
 
+_TABLES = (
+    "types",
+    "samples",
+    "mappings",
+    "locations",
+    "functions",
+    "strings",
+    "comments",
+    "location_ids",
+    "values",
+    "labels",
+    "lines",
+)
+
+
 def decode(data: bytes) -> Columns:
     """Columns of one protobuf message; see the module for limits."""
     scan = load("profile_wire")["scan"]
@@ -149,10 +164,10 @@ def decode(data: bytes) -> Columns:
     widths = (2, 6, 7, 6, 5, 2, 1, 1, 1, 4, 3)
     tables = [np.empty(n * width, dtype=np.int64) for n, width in zip(c[: len(widths)], widths, strict=True)]
     scan(view, len(data), 2 if damaged else 1, counts, *tables, header)
-    shaped: Any = [t if w == 1 else t.reshape(-1, w) for t, w in zip(tables, widths, strict=True)]
+    shaped: list[Any] = [t if w == 1 else t.reshape(-1, w) for t, w in zip(tables, widths, strict=True)]
     return Columns(
-        data,
-        *shaped,
+        data=data,
+        **dict(zip(_TABLES, shaped, strict=True)),
         header=header,
         unknown=c[SLOTS["UNKNOWN"]],
         damaged=damaged,
