@@ -123,12 +123,12 @@ def test_rows_sort_and_open_to_their_stack(open_report: Open) -> None:
 def test_flame_graph_zooms_and_resets(open_report: Open) -> None:
     """A click zooms to full width, Reset leads back, the graph turns, and change has its own colours."""
     page = open_report(samples.report(), samples.case(40))
-    cell = page.locator(".cell", has_text="go http.(*conn).serve").first
+    cell = page.locator('.cell[aria-label^="go net/http.(*conn).serve:"]')
     whole = page.locator("#graph").bounding_box()
     before = cell.bounding_box()
     assert before["width"] < whole["width"] * 0.5
     cell.click()
-    after = page.locator(".cell", has_text="go http.(*conn).serve").first.bounding_box()
+    after = page.locator('.cell[aria-label^="go net/http.(*conn).serve:"]').bounding_box()
     assert after["width"] > whole["width"] * 0.98
     page.click("#freset")
     assert page.locator("#freset").is_disabled()

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import pytest
 from rich.console import Console
 
 from parkwarden.model import Artefact, Finding, FormatError, Kind, Report
 from parkwarden.report.terminal import print_clusters, print_cost, print_report, print_trace, sparkline
-from parkwarden.report.words import LookCost
 from tests.report import samples
+
+
+@dataclass
+class LookCost:
+    what: str
+    took_s: float | None = None
+    bytes: int | None = None
+    note: str = ""
 
 
 def printed(call: Callable[[Console], None], width: int = 100, *, colour: bool = False, encoding: str = "utf-8") -> str:
@@ -36,7 +44,10 @@ def test_verdict_comes_first_in_words() -> None:
     assert text.strip().splitlines()[0].strip().startswith("LEAK")
     assert "\x1b" not in text
     assert (
-        text.index(samples.QUOTE.function) < text.index("Leak path") < text.index("Evidence") < text.index("What to do")
+        text.index(samples.QUOTE.function)
+        < text.index("The leak path")
+        < text.index("Evidence")
+        < text.index("What to do")
     )
     assert f"{samples.QUOTE.file}:42" in text
 
@@ -50,8 +61,8 @@ def test_every_number_has_its_source() -> None:
 def test_leak_path_is_drawn_to_the_blocked_line() -> None:
     """The drawing runs culprit -> go statement -> blocked line, in this order, and says which is which."""
     text = printed(of(samples.leak()))
-    path = text[text.index("Leak path") : text.index("Source")]
-    marks = ["your code: fix here", "go statement", "go x 18,412 goroutines", "stuck here (select)"]
+    path = text[text.index("The leak path") : text.index("Source")]
+    marks = ["your code: fix here", "go statement", "go x 18,412 goroutines", "stuck here: select, ≥ 47 min"]
     assert [mark for mark in marks if mark in path] == marks
     assert sorted(marks, key=path.index) == marks
 

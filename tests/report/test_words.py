@@ -83,3 +83,24 @@ def test_prose_knows_code_items_and_paragraphs() -> None:
         ("text", ("last",)),
         ("code", ("\tx := 1",)),
     ]
+
+
+def test_titles_use_short_names_of_their_own_functions() -> None:
+    """Directories of packages go from the title: the full name stands beside it as the culprit."""
+    finding = samples.leak()
+    finding.title = f"{samples.NEW_WHEEL.function} -> {samples.QUOTE.function} and github.com/other/x.Y"
+    wanted = "collection.NewTimingWheelWithTicker → pricing.(*Service).Quote and github.com/other/x.Y"
+    assert words.title(finding) == wanted
+
+
+def test_words_fit_the_kind_of_finding() -> None:
+    """Goroutines are stuck, memory is allocated, processes die, cycles have no last line."""
+    finding = samples.leak()
+    blocked = words.leak_path(finding)[-1]
+    assert words.role_words(blocked, finding) == "stuck here: select, ≥ 47 min"
+    finding.code = "PW301"
+    assert words.role_words(blocked, finding) == "allocates here"
+    assert words.facts(finding)[0].name == "objects here"
+    finding.code = "PW206"
+    assert words.role_words(blocked, finding) == "died here"
+    assert not any("blocked" in step.role for step in words.leak_path(samples.recursion()))

@@ -181,7 +181,8 @@ def _finding(finding: Finding, limits: Limits) -> dict[str, Any]:
     return {
         "verdict": str(finding.verdict),
         "word": words.VERDICT_WORDS[finding.verdict],
-        "title": inert(finding.title),
+        "title": inert(words.title(finding)),
+        "caption": words.path_caption(finding),
         "code": inert(finding.code, 40),
         "pattern": inert(finding.pattern or "", 80),
         "service": inert(finding.service or "", 120),

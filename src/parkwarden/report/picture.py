@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from parkwarden.model import Finding
 from parkwarden.report.safe import inert, middle
-from parkwarden.report.words import Step, count, leak_path, place, role_words, seconds, short_function
+from parkwarden.report.words import Step, count, leak_path, place, role_words, short_function
 
 MONO = 0.602
 """Width of a monospace character in units of its size: what the usual ones (Menlo, Consolas, DejaVu) stay at or below."""
@@ -23,14 +23,16 @@ class Layout:
     width: int
     lane: int
     """Width of a box."""
+    alone: int
+    """Width of a box where there is only one lane, without an arrow back."""
     lanes: int
     name_size: float
     place_size: float
     gap: int
 
 
-WIDE = Layout(width=1080, lane=500, lanes=2, name_size=15, place_size=12, gap=34)
-NARROW = Layout(width=340, lane=324, lanes=1, name_size=13, place_size=11, gap=32)
+WIDE = Layout(width=1080, lane=500, alone=760, lanes=2, name_size=15, place_size=12, gap=34)
+NARROW = Layout(width=340, lane=324, alone=324, lanes=1, name_size=13, place_size=11, gap=32)
 
 PAD = 16
 TOP = 10
@@ -85,7 +87,7 @@ def draw(finding: Finding, layout: Layout) -> Picture | None:
     for i, step in enumerate(steps):
         right = i >= split
         x = layout.width - layout.lane - 8 if right and layout.lanes > 1 else 8
-        width = layout.lane if layout.lanes > 1 or not cycle else layout.lane - 34
+        width = layout.lane if split < len(steps) else layout.alone - 34 * cycle
         box = _box(step, finding, layout, x, y, width, stacked=right and (finding.count or 0) > 1)
         if picture.boxes:
             if i == split and layout.lanes > 1:
@@ -110,10 +112,7 @@ def _box(step: Step, finding: Finding, layout: Layout, x: int, y: int, width: in
     if kind == "gap":
         return Box(x, y, width, 26, kind, f"⋯ {step.skipped} more frames", "", "", "", False)
     room = width - 2 * PAD
-    stuck = ""
-    if finding.site is not None and finding.site.wait_reason:
-        stuck = f": {finding.site.wait_reason}" + (f", ≥ {seconds(finding.wait_min_s)}" if finding.wait_min_s else "")
-    note = role_words(step, stuck)
+    note = role_words(step, finding)
     name = short_function(step.frame.function) or step.frame.function
     where = place(step.frame)
     return Box(

@@ -42,8 +42,10 @@ MAX_PROBLEMS = 8
 """Problems shown per input; the JSON report has them all."""
 MAX_EVIDENCE = 12
 """Numbers shown per finding."""
-NARROW = 80
-"""Columns below which tables leave out what can be done without."""
+MAX_INPUTS = 40
+"""Rows of the table of inputs; an archive may hold hundreds of files."""
+WIDE = 110
+"""Columns from which the table of inputs gives each property a column of its own."""
 
 STYLES = {
     Verdict.LEAK: "bold red",
@@ -84,8 +86,8 @@ def _unicode(console: Console) -> bool:
     return True
 
 
-def _say(console: Console, *parts: str | tuple[str, str], indent: int = 0) -> None:
-    """One paragraph of parts (text, or text with style), wrapped under its own indent."""
+def _say(console: Console, *parts: str | tuple[str, str], indent: int = 0, hang: int = 0) -> None:
+    """One paragraph of parts (text, or text with style), wrapped under its indent; later lines `hang` deeper."""
     text = Text(overflow="fold")
     plain = not _unicode(console)
     for part in parts:
@@ -95,8 +97,8 @@ def _say(console: Console, *parts: str | tuple[str, str], indent: int = 0) -> No
         console.print(text)
         return
     # not rich.padding: it fills every line with blanks up to the width, which hurts in files and when copied
-    for line in text.wrap(console, max(20, console.width - indent), overflow="fold"):
-        console.print(Text(" " * indent).append(line))
+    for i, line in enumerate(text.wrap(console, max(20, console.width - indent - hang), overflow="fold")):
+        console.print(Text(" " * (indent + hang if i else indent)).append(line))
 
 
 _TYPOGRAPHY = str.maketrans({"·": "-", "…": "...", "≥": ">=", "→": "->", "µ": "u", "×": "x"})
@@ -163,7 +165,7 @@ def _headline(report: Report, case: Case, console: Console) -> None:
 def _finding(finding: Finding, console: Console, *, number: int, of: int, first: bool) -> None:
     style = STYLES[finding.verdict]
     head = f"{number}. " if of > 1 else ""
-    _say(console, (head + words.VERDICT_WORDS[finding.verdict], style), "  ", (inert(finding.title), "bold"))
+    _say(console, (head + words.VERDICT_WORDS[finding.verdict], style), "  ", (inert(words.title(finding)), "bold"))
     known = [inert(finding.code, 20), inert(finding.pattern or "", 60)]
     known += [inert(text, 80) for text in (finding.service, finding.instance) if text]
     _say(console, (" · ".join(filter(None, known)), _DIM), indent=3)
@@ -203,7 +205,7 @@ def _path(finding: Finding, console: Console) -> None:
         return
     marks = _marks(console)
     console.print()
-    _say(console, ("Leak path" if finding.pattern != "stack-overflow" else "The cycle", "bold"), indent=3)
+    _say(console, (words.path_caption(finding), "bold"), indent=3)
     lead = ""
     width = max(24, console.width - 14)
     for i, step in enumerate(steps):
@@ -221,8 +223,7 @@ def _path(finding: Finding, console: Console) -> None:
             indent=4,
         )
         rail = f"{lead}{' ' if last else marks.line}   "
-        reason = inert(finding.site.wait_reason, 60) if finding.site is not None else ""
-        note = words.role_words(step, f" ({reason})" if reason else "")
+        note = inert(words.role_words(step, finding), 200)
         if step.frame.file:
             _say(console, rail, (middle(inert(words.place(step.frame)), width - len(rail)), _DIM), indent=4)
         if note:
@@ -256,7 +257,7 @@ def _evidence(finding: Finding, console: Console) -> None:
     _say(console, ("Evidence", "bold"), indent=3)
     for item in finding.evidence[:MAX_EVIDENCE]:
         source = f"  [{inert(item.source, 120)}]" if item.source else ""
-        _say(console, f"- {inert(item.what, 160)}: ", (inert(item.value), "bold"), (source, _DIM), indent=5)
+        _say(console, f"- {inert(item.what, 160)}: ", (inert(item.value), "bold"), (source, _DIM), indent=5, hang=2)
     _more(console, MAX_EVIDENCE, len(finding.evidence), "numbers")
 
 
@@ -264,24 +265,28 @@ def _inputs(report: Report, console: Console, show_all: bool) -> None:
     if not report.inputs:
         return
     _rule(console, "Inputs")
+    wide = console.width >= WIDE
     table = _table(console)
-    table.add_column("input", max_width=max(16, console.width // 3))
-    table.add_column("kind", no_wrap=console.width >= NARROW)
-    if console.width >= NARROW:
+    table.add_column("used", no_wrap=True)
+    table.add_column("input", max_width=max(16, console.width * 2 // 5))
+    if wide:
+        table.add_column("kind")
         table.add_column("size", justify="right", no_wrap=True)
         table.add_column("records", justify="right", no_wrap=True)
-    table.add_column("used", no_wrap=True)
     table.add_column("why")
-    for entry in report.inputs:
-        row = [_cell(console, inert(entry.name, 160)), _cell(console, inert(entry.kind, 60))]
-        if console.width >= NARROW:
-            row += [Text(words.size(entry.bytes)), Text(words.count(entry.records))]
-        row += [
-            Text("yes", style="green") if entry.used else Text("no", style="yellow"),
-            _cell(console, inert(entry.why)),
-        ]
-        table.add_row(*row)
+    limit = len(report.inputs) if show_all else MAX_INPUTS
+    for entry in report.inputs[:limit]:
+        name, kind = inert(entry.name, 160), inert(entry.kind, 60)
+        size, records = words.size(entry.bytes), words.count(entry.records)
+        used = Text("yes", style="green") if entry.used else Text("no", style="yellow")
+        why = _cell(console, inert(entry.why))
+        if wide:
+            table.add_row(used, _cell(console, name), _cell(console, kind), size, records, why)
+        else:
+            what = _cell(console, name).append(f"\n{_ascii(kind)}, {size}" if kind else f"\n{size}", style=_DIM)
+            table.add_row(used, what, why)
     console.print(table)
+    _more(console, limit, len(report.inputs), "inputs")
     problems = [(entry, problem) for entry in report.inputs for problem in entry.problems]
     if problems:
         _rule(console, f"Problems ({words.count(len(problems))})")
@@ -293,6 +298,7 @@ def _inputs(report: Report, console: Console, show_all: bool) -> None:
                 f"- {inert(entry.name, 80)}{where}: {inert(problem.text)} ",
                 (f"({inert(problem.code, 40)})", _DIM),
                 indent=2,
+                hang=2,
             )
         _more(console, limit, len(problems), "problems")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Protocol
 
 from parkwarden.model import Cluster, Finding, Frame, Grade, Verdict
 
@@ -102,6 +103,35 @@ def short_function(name: str) -> str:
     return name[head.rfind("/") + 1 :]
 
 
+def title(finding: Finding) -> str:
+    """The title with the finding's own functions cut to their short names; the long ones stand beside it anyway."""
+    site = finding.site
+    frames = [*finding.path, *((*site.frames, Frame(site.function)) if site else ())]
+    frames += [frame for frame in (finding.culprit, site.created_by if site else None) if frame is not None]
+    text = finding.title
+    # longest first: one function's name may begin with another's
+    for name in sorted({frame.function for frame in frames if "/" in frame.function}, key=len, reverse=True):
+        text = text.replace(name, short_function(name))
+    return text.replace(" -> ", " → ")
+
+
+def is_heap(finding: Finding) -> bool:
+    """Whether the finding counts memory, not goroutines (codes PW3xx)."""
+    return finding.code.startswith("PW3")
+
+
+def is_crash(finding: Finding) -> bool:
+    """Whether the finding says why a process died (codes PW2xx)."""
+    return finding.code.startswith("PW2")
+
+
+def path_caption(finding: Finding) -> str:
+    """What the drawn path is."""
+    if finding.pattern == "stack-overflow":
+        return "The cycle"
+    return "Where it is allocated" if is_heap(finding) else "The leak path"
+
+
 def site_frame(cluster: Cluster) -> Frame:
     """The blocked frame of a cluster."""
     return Frame(cluster.site.function, cluster.site.file, cluster.site.line)
@@ -128,13 +158,13 @@ class Fact:
 def facts(finding: Finding) -> list[Fact]:
     """The numbers a finding leads with. Each other number is in its evidence, with its source."""
     out: list[Fact] = []
-    heap = (finding.pattern or "").startswith("heap")
+    heap = is_heap(finding)
     if finding.count is not None and finding.count > 1:
-        what = "objects here" if heap else "times" if finding.code.startswith("PW2") else "goroutines here"
+        what = "objects here" if heap else "times" if is_crash(finding) else "goroutines here"
         out.append(Fact(what, count(finding.count)))
     if finding.share is not None:
         out.append(Fact("of the heap" if heap else "of all goroutines", percent(finding.share)))
-    if finding.rate_per_min is not None:
+    if finding.rate_per_min is not None and abs(finding.rate_per_min) >= 0.05:
         word = GRADE_WORDS[finding.grade].split(":")[0]
         out.append(Fact("growth" + (f" ({word})" if word else ""), rate(finding.rate_per_min)))
     if finding.wait_min_s is not None:
@@ -145,15 +175,18 @@ def facts(finding: Finding) -> list[Fact]:
     return out
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LookCost:
-    """The price of one look at a live service; None where it was not taken."""
+class LookCost(Protocol):
+    """The price of one look at a live service, as the collector notes it; None where the look was not taken."""
 
-    what: str
-    took_s: float | None = None
-    bytes: int | None = None
-    note: str = ""
-    """What was seen (a stall), or why the look was refused."""
+    @property
+    def what(self) -> str: ...
+    @property
+    def took_s(self) -> float | None: ...
+    @property
+    def bytes(self) -> int | None: ...
+    @property
+    def note(self) -> str:
+        """What was seen, or why the look was refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,8 +225,8 @@ def leak_path(finding: Finding) -> list[Step]:
 
 def _blocked_index(frames: list[Frame], finding: Finding) -> int:
     site = finding.site
-    if site is None:
-        return -1
+    if site is None or finding.pattern == "stack-overflow":
+        return -1  # a cycle has no last line
     wanted = Frame(site.function, site.file, site.line)
     for i in range(len(frames) - 1, -1, -1):
         if frames[i] == wanted:
@@ -230,10 +263,19 @@ def _folded(steps: list[Step], starts: int) -> list[Step]:
     return out
 
 
-def role_words(step: Step, stuck: str = "") -> str:
-    """What a step is, for people: `your code: fix here`, `go statement`, `stuck here` and, after that, why (`stuck`)."""
-    words = {"blocked": "stuck here" + stuck, "starts": "go statement", "culprit": "your code: fix here"}
-    return " · ".join(words[role] for role in words if role in step.role.split())
+def role_words(step: Step, finding: Finding) -> str:
+    """What a step is, for people: `stuck here: select, ≥ 47 min`, `go statement`, `your code: fix here`."""
+    site = finding.site
+    if is_heap(finding):
+        last = "allocates here"
+    elif is_crash(finding):
+        last = "died here"
+    else:
+        last = "stuck here"
+        if site is not None and site.wait_reason:
+            last += f": {site.wait_reason}" + (f", ≥ {seconds(finding.wait_min_s)}" if finding.wait_min_s else "")
+    said = {"blocked": last, "starts": "go statement", "culprit": "your code: fix here"}
+    return " · ".join(said[role] for role in said if role in step.role.split())
 
 
 @dataclass(frozen=True, slots=True)

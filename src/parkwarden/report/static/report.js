@@ -163,6 +163,11 @@
     }
     return text;
   };
+  // without the package's directories; without the package too where even that does not fit
+  const short = (name, room) => {
+    const text = name.replace(/^(go )?[^([]*\//, "$1");
+    return text.length <= room ? text : text.replace(/^(go )?[^.([]*\./, "$1");
+  };
   const draw = () => {
     graph.replaceChildren();
     cells = new Map();
@@ -190,7 +195,7 @@
     boxes.sort((a, b) => depth[a[0]] - depth[b[0]] || a[1] - b[1]);
     for (const [i, left, width] of boxes) {
       const cell = make("div", "cell " + colour(i) + (depth[i] < depth[zoom] ? " past" : "") + (width < 0.02 ? " thin" : ""));
-      if (width >= 0.012) cell.textContent = nameOf(i).replace(/^(go )?.*\/(?=[^/]*$)/, "$1");
+      if (width >= 0.012) cell.textContent = short(nameOf(i), (width * graph.clientWidth) / 7.3);
       cell.style.left = left * 100 + "%";
       cell.style.width = width * 100 + "%";
       cell.style.top = (up ? deepest - depth[i] : depth[i]) * ROW + "px";
