@@ -18,8 +18,8 @@ from parkwarden.kernels import load
 Ints = npt.NDArray[np.int64]
 
 HEADER_SIZE = 16
-MAX_GENERATIONS = 20_000
-"""The runtime makes one a second at most: five hours of trace. Each costs a fixed 50 us whatever it holds."""
+MAX_GENERATIONS = 10_000
+"""The runtime makes one a second at most: nearly three hours of trace. Each costs 0.1 ms whatever it holds."""
 MAX_BATCHES = 1 << 21
 """In the whole file; at 64 KiB each 128 GiB. 80 MB of rows."""
 MAX_THREADS = 1 << 20
@@ -35,7 +35,7 @@ MIN_BIN_S = 0.1
 """Creations are counted in bins of at least this: a peak per second needs some milliseconds to be one."""
 
 # Numbers shared with kernels/trace_scan.py, which cannot be imported here: it imports numba. A test compares them.
-B, C, G, W, N = 5, 9, 8, 5, 11
+B, C, G, W, N = 5, 7, 8, 5, 11
 KIND_EVENTS, KIND_STRINGS, KIND_STACKS, KIND_SYNC = 0, 1, 2, 3
 S_SEED, S_STAMP, S_LAST, S_FIRST_GEN = 0, 1, 2, 5
 S_GMASK, S_GN, S_GLIMIT, S_WMASK, S_WN, S_WLIMIT, S_CMASK, S_CN, S_CLIMIT = 6, 7, 8, 9, 10, 11, 12, 13, 14
@@ -46,11 +46,11 @@ S_EVENTS, S_CREATED, S_ENDED, S_BINNS, S_BINS = 32, 33, 34, 35, 36
 S_STRCAP, S_FRCAP, S_SKCAP, S_POOLCAP, S_IDCAP, S_SIDCAP = 37, 38, 39, 40, 41, 42
 S_NBATCH, S_GEN, S_ERRPOS = 43, 44, 45
 E_BATCH, E_BATCH_POS, E_FORCED, E_LATE, E_STATUS, E_NOG, E_EXISTS, E_ID, E_TABLE, E_TABLE_POS = range(47, 57)
-E_FULL, E_STACKID, E_STRINGID, E_DUP, E_CAP, E_BYTES = range(57, 63)
+E_FULL, E_STACKID, E_STRINGID, E_DUP, E_CAP, E_BYTES, E_EMPTY = range(57, 64)
 S_SIZE = 64
 DONE, GROW_G, GROW_W, GROW_C, GROW_P, GROW_M = 0, 1, 2, 3, 4, 5
 MAX_PARKED = 256
-MAX_GOROUTINES = 1 << 21
+MAX_GOROUTINES = 1 << 20
 MAX_SITES = 1 << 17
 MAX_PARENTS = 1 << 19
 MAX_STRINGS = 1 << 20
@@ -386,7 +386,7 @@ def _run(result: Scan, generations: list[Generation]) -> None:
     nargs = np.full(256, -1, dtype=np.int64)
     for kind, count in _ARGS.items():
         nargs[kind] = count
-    parked = np.zeros(MAX_PARKED, dtype=np.int64)
+    parked = np.zeros(2 * MAX_PARKED, dtype=np.int64)
     tables = _Tables(result)
     for number, g in enumerate(generations, start=1):
         state[S_STAMP], state[S_FIRST_GEN] = number, number == 1
@@ -427,8 +427,8 @@ def _read_events(result: Scan, tables: _Tables, g: Generation, nargs: Ints, park
     tables.threads_for(ids.shape[0])
     cursors = np.zeros((ids.shape[0], C), dtype=np.int64)
     cursors[:, 0] = ids
-    cursors[:, 2] = starts
-    cursors[:, 3] = np.append(starts[1:], order.shape[0])
+    cursors[:, 1] = starts
+    cursors[:, 2] = np.append(starts[1:], order.shape[0])
     heap = np.zeros(ids.shape[0] + 1, dtype=np.int64)
     scale = np.array([1e9 / g.hz, result.begin_ns], dtype=np.float64)
     flat, places = g.batches.reshape(-1), cursors.reshape(-1)

@@ -271,7 +271,8 @@ _COUNTED = (
     (scans.E_NOG, 0, "no-goroutine", "{n} events of threads that run no known goroutine"),
     (scans.E_EXISTS, 0, "born-twice", "{n} goroutines are created while they are alive"),
     (scans.E_ID, 0, "invalid-event", "{n} events hold a goroutine id or state that cannot be"),
-    (scans.E_FULL, 0, "limit", "{n} events beyond what is kept (2,097,152 goroutines, 131,072 stacks each)"),
+    (scans.E_EMPTY, 0, "empty-generation", "{n} ends of generations that hold nothing"),
+    (scans.E_FULL, 0, "limit", "{n} events beyond what is kept (1,048,576 goroutines, 131,072 stacks each)"),
     (scans.E_CAP, 0, "limit", "{n} entries beyond what is kept (1,048,576 strings or frames, 524,288 stacks)"),
 )
 

@@ -19,8 +19,8 @@ B = 5
 KIND_EVENTS, KIND_STRINGS, KIND_STACKS, KIND_SYNC, KIND_CPU, KIND_OTHER = 0, 1, 2, 3, 4, 5
 
 # columns of a cursor (one per thread and generation)
-C = 9
-C_M, C_SLOT, C_NEXT, C_END, C_POS, C_STOP, C_TIME, C_ARGS, C_GOID = 0, 1, 2, 3, 4, 5, 6, 7, 8
+C = 7
+C_M, C_NEXT, C_END, C_POS, C_STOP, C_TIME, C_ARGS = 0, 1, 2, 3, 4, 5, 6
 
 # columns of a goroutine
 G = 8
@@ -48,14 +48,14 @@ S_NBATCH, S_GEN, S_ERRPOS, S_FORCE = 43, 44, 45, 46
 E_BATCH, E_BATCH_POS, E_FORCED, E_LATE, E_STATUS, E_NOG, E_EXISTS, E_ID, E_TABLE, E_TABLE_POS = (
     47, 48, 49, 50, 51, 52, 53, 54, 55, 56,
 )  # fmt: skip
-E_FULL, E_STACKID, E_STRINGID, E_DUP, E_CAP, E_BYTES = 57, 58, 59, 60, 61, 62
+E_FULL, E_STACKID, E_STRINGID, E_DUP, E_CAP, E_BYTES, E_EMPTY = 57, 58, 59, 60, 61, 62, 63
 S_SIZE = 64
 
 # why `run` came back
 DONE, GROW_G, GROW_W, GROW_C, GROW_P, GROW_M = 0, 1, 2, 3, 4, 5
 
 MAX_PARKED = 256  # threads held back at once for a goroutine's earlier event; more is not clock skew but damage
-MAX_GOROUTINES = 1 << 21  # alive at once: 256 MB of rows; a Go process with so many holds 4 GB of stacks
+MAX_GOROUTINES = 1 << 20  # alive at once: 128 MB of rows; a Go process with so many holds 2 GB of stacks
 MAX_SITES = 1 << 17  # distinct (stack, reason) and (creating stack, start); real traces have hundreds
 MAX_PARENTS = 1 << 19  # (creation, parent) pairs told apart; from then on `parents` is a lower bound
 MAX_THREADS = 1 << 20  # the runtime itself stops at 10,000 unless told otherwise
@@ -191,6 +191,10 @@ def index(data, size, pos, batches, capacity, st):
             st[S_NBATCH] = n
             return pos
         if data[pos] == 52:
+            if n == 0:
+                st[E_EMPTY] += 1
+                pos += 1
+                continue
             st[S_ERRPOS] = 1
             st[S_NBATCH] = n
             return pos + 1
@@ -739,14 +743,21 @@ def _pop(heap, st, cur):
 
 
 @njit
+def _unpark(st, parked, i):
+    n = st[S_PARKED] - 1
+    st[S_PARKED] = n
+    parked[i] = parked[n]
+    parked[MAX_PARKED + i] = parked[MAX_PARKED + n]
+
+
+@njit
 def _wake(heap, st, cur, parked, goid):
     """Something happened to a goroutine: threads held back for it may try again."""
     i = 0
     while i < st[S_PARKED]:
-        c = parked[i]
-        if cur[c * C + C_GOID] == goid:
-            st[S_PARKED] -= 1
-            parked[i] = parked[st[S_PARKED]]
+        if parked[MAX_PARKED + i] == goid:
+            c = parked[i]
+            _unpark(st, parked, i)
             _push(heap, st, cur, c)
         else:
             i += 1
@@ -760,8 +771,7 @@ def _force_earliest(heap, st, cur, parked):
         if cur[parked[i] * C + C_TIME] < cur[parked[best] * C + C_TIME]:
             best = i
     c = parked[best]
-    st[S_PARKED] -= 1
-    parked[best] = parked[st[S_PARKED]]
+    _unpark(st, parked, best)
     _push(heap, st, cur, c)
     st[S_FORCE] = 1
 
@@ -1047,8 +1057,8 @@ def run(
                     st[E_ID] += 1  # no Go program has such a goroutine: waiting for it would be in vain
                 elif early:
                     if st[S_FORCE] == 0 and st[S_PARKED] < MAX_PARKED:
-                        cursors[at + C_GOID] = a0
                         parked[st[S_PARKED]] = c
+                        parked[MAX_PARKED + st[S_PARKED]] = a0
                         st[S_PARKED] += 1
                         _pop(heap, st, cursors)
                         break
