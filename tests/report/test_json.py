@@ -14,11 +14,14 @@ import jsonschema
 import numpy as np
 import pytest
 
-from parkwarden.model import Artefact, Creation, FormatError, Frame, Kind, Report, Stack, Wait
+from parkwarden.model import Artefact, Case, Creation, FormatError, Frame, Kind, Report, Stack, Wait
 from parkwarden.report.json import clusters_to_json, report_to_json, trace_to_json
 from tests.report import samples
 
-SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "schema" / "report-1.json").read_text("utf-8"))
+FOLDER = Path(__file__).parents[2] / "docs" / "schema"
+SCHEMA, STACKS, TRACE = (
+    json.loads((FOLDER / f"{name}-1.json").read_text("utf-8")) for name in ("report", "stacks", "trace")
+)
 
 FINDING_FIELDS = [
     "code",
@@ -61,6 +64,17 @@ def keys(value: dict[str, Any]) -> list[str]:
 def test_report_follows_its_schema(report: Report) -> None:
     """Every report validates against docs/schema/report-1.json."""
     jsonschema.validate(json.loads(report_to_json(report)), SCHEMA)
+
+
+@pytest.mark.parametrize(
+    "case", [samples.case(), samples.hostile()[1], samples.case(2, 1)], ids=["leak", "hostile", "one look"]
+)
+def test_clusters_and_traces_follow_their_schemas(case: Case) -> None:
+    """Every `stacks` and `trace` document validates against its schema in docs/schema/."""
+    jsonschema.validate(json.loads(clusters_to_json(case)), STACKS)
+    for artefact in case.artefacts:
+        if artefact.trace is not None:
+            jsonschema.validate(json.loads(trace_to_json(artefact)), TRACE)
 
 
 def test_fields_come_in_the_documented_order() -> None:
