@@ -16,6 +16,8 @@ MAX_FRAMES = 10_000
 """Frames kept per goroutine. The runtime prints 100 (tracebackInnerFrames + tracebackOuterFrames); forks print more."""
 MAX_NAME = 8_192
 """Bytes kept of a function name or path. Go's longest real ones (nested closures of generics) are below 2,000."""
+MAX_LINE = 65_536
+"""Bytes of one line of a frame. The runtime prints at most ten argument words; names are bounded above."""
 MAX_LABELS = 1_000
 """Labels kept per goroutine. Real programs set below ten; each costs memory in every table that follows."""
 
@@ -28,7 +30,7 @@ _GO_FILE = re.compile(
 _CGO_FILE = re.compile(rb"\t(?:(.+):(\d{1,18}) )?pc=0x[0-9a-f]+\s*")
 _ELIDED = re.compile(rb"\.\.\.(\d{1,18}|additional) frames elided\.\.\.\s*")
 _ANCESTOR = re.compile(rb"\[originating from goroutine (\d{1,18})\]:\s*")
-_CREATED = re.compile(rb"created by (.+?)(?: in goroutine (\d{1,18}))?\s*")
+_IN_GOROUTINE = re.compile(rb" in goroutine \d{1,18}$")
 _NON_GO = re.compile(rb"non-Go function(?: at pc=0x[0-9a-f]+)?\s*")
 # An argument list inside what should be a name: two lines have run into each other.
 _GLUED = re.compile(rb"[^.\s]\((?:0x|\{|\.\.\.|_|\))")
@@ -87,7 +89,15 @@ class BodyReader:
                     self._damage(body, "a file line without its function")
                 i += 1
                 continue
-            place = _file_of(lines[i + 1]) if i + 1 < n else None
+            after = i + 1
+            place = _file_of(lines[after]) if after < n else None
+            if (place is None or not place[2]) and _is_talk(line):
+                i += 1
+                continue
+            if place is None:
+                while after < n and _is_talk(lines[after]):
+                    after += 1
+                place = _file_of(lines[after]) if after < n else None
             if place is None:
                 i += 1
                 if line:
@@ -95,13 +105,12 @@ class BodyReader:
                     if sections[-1] is not frames:
                         frames, closed = sections[-1], False
                 continue
-            i += 2
-            creator = _CREATED.fullmatch(line) if line.startswith(b"created by ") else None
-            if creator is not None:
+            i = after + 1
+            if line.startswith(b"created by "):
                 if closed:
                     self._damage(body, "a second creator: two records have run together")
                 elif len(sections) == 1:
-                    created = self._frame(creator[1], place, body)
+                    created = self._frame(_creator_of(line), place, body)
                 closed = True
                 continue
             # a cgo symbolizer's names come without arguments, or with C++ types in their place
@@ -157,9 +166,18 @@ class BodyReader:
         return frame
 
 
+def _is_talk(line: bytes) -> bool:
+    """Another writer's whole line (`2026/01/02 took 3 ms`): words in it before any parenthesis, and none of ours."""
+    before = line.partition(b"(")[0]
+    if b" " not in before.strip() or line[:1] in (b"\t", b".", b"["):
+        return False
+    ours = (b"created by ", b"runtime: ", b"non-Go function", INTERLEAVED)
+    return b"{" not in before and not line.startswith(ours)
+
+
 def _file_of(line: bytes) -> tuple[bytes, int, bool] | None:
     """(path, line, is it from a cgo symbolizer) of a file line, None if it is none."""
-    if line[:1] != b"\t":
+    if line[:1] != b"\t" or len(line) > MAX_LINE:
         return None
     found = _GO_FILE.fullmatch(line)
     if found is not None:
@@ -170,6 +188,13 @@ def _file_of(line: bytes) -> tuple[bytes, int, bool] | None:
     return found[1] or b"", int(found[2] or 0), True
 
 
+def _creator_of(line: bytes) -> bytes:
+    """The function of `created by F in goroutine N`."""
+    line = line[len(b"created by ") :].rstrip()
+    tail = _IN_GOROUTINE.search(line, max(0, len(line) - 40))
+    return line[: tail.start()] if tail is not None else line
+
+
 def _function_of(line: bytes) -> bytes | None:
     """The name on a Go function's line, None if the line is damaged or something else.
 
@@ -177,7 +202,7 @@ def _function_of(line: bytes) -> bytes | None:
     """
     line = line.rstrip()
     paren = line.rfind(b"(")
-    if paren <= 0 or not line.endswith(b")"):
+    if paren <= 0 or not line.endswith(b")") or len(line) > MAX_LINE:
         return None
     name = line[:paren]
     if (b" " in name and b"{" not in name) or _GLUED.search(name) is not None:

@@ -16,22 +16,26 @@ from parkwarden.formats._dump_body import INTERLEAVED
 
 MAX_SHAPES = 64
 """Different prefixes undone in one input: more services than that in one file is no dump any more."""
+MAX_KNOWN = 10_000
+"""Prefixes remembered as they stand; those with a time in them are new on every line."""
 MAX_PREFIX = 512
 """Bytes before a header that may be a prefix; Kubernetes' longest (pod, container, time) are below 350."""
 
 _ANSI = re.compile(rb"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b\n]*(?:\x07|\x1b\\)|\x1b[@-Z\\-_]")
 _HEADER = re.compile(rb"goroutine \d+ (?:gp=\S+ m=\S+ (?:mp=\S+ )?)?\[")
-_BURIED = re.compile(rb"(?m)^([^\n]{1,%d}?)goroutine \d+ (?:gp=\S+ m=\S+ (?:mp=\S+ )?)?\[" % MAX_PREFIX)
-_INDENT = re.compile(rb"(?m)^[ \t]{1,16}(?=[^\s][^\n]*:\d+(?: \+0x[0-9a-f]+)?(?: fp=0x[^\n]*)?[ \t]*$)")
-_INDENT_NOTE = re.compile(rb"(?m)^[ ]{1,16}(?=goroutine running on other thread; stack unavailable|pc=0x)")
-_JSON_LINE = re.compile(rb'(?m)^\s*\{"log":"')
+_ANY_HEADER = re.compile(rb"goroutine \d+ (?:gp=|\[)")
+_INDENT = re.compile(
+    rb"(?m)^[ ]{1,16}(?=[^\s\n][^\n]{0,65536}:\d+(?: \+0x[0-9a-f]+)?(?: fp=0x[^\n]{0,100})?[ \t]*$"
+    rb"|goroutine running on other thread; stack unavailable|(?:[^\n]{0,65536}:\d+ )?pc=0x[0-9a-f]+$)"
+)
 _STAMPS = (
     rb"\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?",
     rb"[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d",
     rb"\d\d:\d\d:\d\d(?:[.,]\d+)?",
 )
 _STAMP = re.compile(rb"|".join(_STAMPS))
-_CRI = re.compile(rb"(?m)^(\S+ (?:stdout|stderr) )P (.*)\n\S+ (?:stdout|stderr) [FP] ")
+_COUNTER = re.compile(rb"\[\d+\]|\b\d{6,}\b")  # syslog's process id; sequence numbers, epoch seconds
+_CRI = re.compile(rb"(\S+ (?:stdout|stderr) )([PF]) ")
 
 
 @dataclass(slots=True)
@@ -43,27 +47,29 @@ class Cleaned:
     streams: int = 1
 
 
-def clean(data: bytes) -> Cleaned:
-    """Everything that can be undone, in the order it was done to the dump, last first."""
-    out = Cleaned(data)
-    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        _take(out, data.decode("utf-16", "replace").encode("utf-8", "replace"), "UTF-16")
-    if data[:3] == b"\xef\xbb\xbf":
-        _take(out, data[3:], "byte order mark")
-    for _ in range(2):  # a log may hold CRLF inside JSON and around it
-        if b"\r" in out.data:
-            _take(out, out.data.replace(b"\r\n", b"\n").rstrip(b"\r"), "CRLF line ends")
-        if b"\x1b" in out.data:
-            _take(out, _ANSI.sub(b"", out.data), "terminal colours")
-        if _JSON_LINE.search(out.data) is None:
-            break
+def unwrap(out: Cleaned) -> None:
+    """What lies around all lines and can be told at a glance: UTF-16, CRLF, colours, split lines."""
+    if out.data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        _take(out, out.data.decode("utf-16", "replace").encode("utf-8", "replace"), "UTF-16")
+    if out.data[:3] == b"\xef\xbb\xbf":
+        _take(out, out.data[3:], "byte order mark")
+    if b"\r" in out.data:
+        _take(out, out.data.replace(b"\r\n", b"\n").rstrip(b"\r"), "CRLF line ends")
+    if b"\x1b" in out.data:
+        _take(out, _ANSI.sub(b"", out.data), "terminal colours")
+    if b"stderr P " in out.data or b"stdout P " in out.data:
+        _take(out, _join_parts(out.data), "lines split by the container runtime")
+
+
+def unwrap_json(out: Cleaned) -> None:
+    """docker's json-file driver: `{"log":"text\\n","stream":"stderr","time":"…"}`; other lines stay as they are."""
+    if b'{"log":' in out.data:
         _take(out, _json_lines(out.data), "docker JSON log")
-    _take(out, _CRI.sub(rb"\1F \2", out.data), "lines split by the container runtime")
-    if _BURIED.search(out.data) is not None:
-        _prefixes(out)
-    if _HEADER.search(out.data) is not None:
-        _take(out, _INDENT_NOTE.sub(b"\t", _INDENT.sub(b"\t", out.data)), "tabs turned to spaces")
-    return out
+
+
+def retab(out: Cleaned) -> None:
+    """Spaces before a file line, where a tab was."""
+    _take(out, _INDENT.sub(b"\t", out.data), "tabs turned to spaces")
 
 
 def _take(out: Cleaned, data: bytes, what: str) -> None:
@@ -73,7 +79,6 @@ def _take(out: Cleaned, data: bytes, what: str) -> None:
 
 
 def _json_lines(data: bytes) -> bytes:
-    """docker's json-file driver: `{"log":"text\\n","stream":"stderr","time":"…"}`; other lines stay as they are."""
     lines: list[bytes] = []
     for line in data.split(b"\n"):
         text = None
@@ -88,6 +93,22 @@ def _json_lines(data: bytes) -> bytes:
         else:
             lines.append(line + b"\n")
     return b"".join(lines)
+
+
+def _join_parts(data: bytes) -> bytes:
+    """Kubernetes' log format (CRI): `P` marks all parts of a split line but the last, which has `F`."""
+    lines: list[list[bytes]] = []
+    open_part = False
+    for line in data.split(b"\n"):
+        found = _CRI.match(line)
+        if found is not None and open_part:
+            lines[-1].append(line[found.end() :])
+        elif found is not None and found[2] == b"P":
+            lines.append([found[1], b"F ", line[found.end() :]])
+        else:
+            lines.append([line])
+        open_part = found is not None and found[2] == b"P"
+    return b"\n".join(b"".join(parts) for parts in lines)
 
 
 def _shape(prefix: bytes) -> bytes:
@@ -107,39 +128,63 @@ def _literal(piece: bytes) -> bytes:
     return re.sub(rb"\d+", rb"\\d+", re.escape(piece))
 
 
-def _prefixes(out: Cleaned) -> None:
+def unprefix(out: Cleaned) -> None:
     """Take the prefixes off; where they name several sources (compose services, pods), one source after the other."""
     data = out.data
-    shapes: dict[bytes, int] = {}
-    at = 0
-    while (found := _BURIED.search(data, at)) is not None:
-        pattern = _shape(found[1])
-        if pattern in shapes or len(shapes) < MAX_SHAPES:
-            shapes[pattern] = shapes.get(pattern, 0) + 1
-        at = found.end()
-    # A true prefix stands before the frames as well: two lines in a row with a header's shape in front.
-    kept = [s for s in shapes if re.search(rb"(?m)^" + s + rb"goroutine \d+ [^\n]*\n" + s, data) is not None]
-    kept.sort(key=len, reverse=True)
+    tried: dict[bytes, re.Pattern[bytes]] = {}
+    kept: dict[bytes, None] = {}
+    sources: set[bytes] = set()
+    for found in _ANY_HEADER.finditer(data):
+        at = found.start()
+        begin = data.rfind(b"\n", max(0, at - MAX_PREFIX - 1), at) + 1
+        if begin == at or (begin == 0 and at > MAX_PREFIX):
+            continue
+        prefix = data[begin:at]
+        shape = _shape(prefix)
+        if shape not in tried:
+            if len(tried) == MAX_SHAPES:
+                continue
+            tried[shape] = re.compile(shape)
+        # A true prefix stands before the first frame as well.
+        after = data.find(b"\n", at) + 1
+        if after and tried[shape].match(data, after) is not None:
+            kept[shape] = None
+            sources.add(_source(prefix))
     if not kept:
         return
     # the longest first, so that no shape takes the beginning of another's prefix
-    each = re.compile(b"(?:" + b"|".join(kept) + b")")
-    streams: dict[bytes, list[bytes]] = {}
-    for line in data.split(b"\n"):
-        found = each.match(line)
-        if found is None:
-            streams.setdefault(b"", []).append(line)
-            continue
-        source = _STAMP.sub(b"", found[0]).rstrip()
-        streams.setdefault(source, []).append(line[found.end() :])
-    named = [s for s in streams if s]
-    if len(named) > 1 and len(named) <= MAX_SHAPES:
-        out.data = b"\n\n".join(b"\n".join(lines) for lines in streams.values())
-        out.streams = len(named)
-        out.undone.append(f"{len(named)} sources woven together")
+    ordered: list[bytes] = sorted(kept, key=len, reverse=True)
+    pattern = b"(?:" + b"|".join(ordered) + b")"
+    if 1 < len(sources) <= MAX_SHAPES:
+        out.data = _by_source(data, re.compile(pattern), sources)
+        out.streams = len(sources)
+        out.undone.append(f"{len(sources)} sources woven together")
     else:
-        out.data = re.sub(rb"(?m)^" + each.pattern, b"", data)
+        out.data = re.sub(b"(?m)^" + pattern, b"", data)
     out.undone.append("line prefixes")
+
+
+def _source(prefix: bytes) -> bytes:
+    """What a prefix says besides the time: the service, the pod, the stream. Counters after it are no part of it."""
+    return _COUNTER.sub(b"", _STAMP.sub(b"", prefix)).rstrip()
+
+
+def _by_source(data: bytes, prefix: re.Pattern[bytes], sources: set[bytes]) -> bytes:
+    streams: dict[bytes, list[bytes]] = {source: [] for source in sorted(sources)}
+    loose: list[bytes] = []
+    known: dict[bytes, list[bytes]] = {}
+    for line in data.split(b"\n"):
+        found = prefix.match(line)
+        if found is None:
+            loose.append(line)
+            continue
+        mine = known.get(found[0])
+        if mine is None:
+            mine = streams.get(_source(found[0]), loose)
+            if len(known) < MAX_KNOWN:
+                known[found[0]] = mine
+        mine.append(line[found.end() :])
+    return b"\n\n".join(b"\n".join(lines) for lines in [loose, *streams.values()])
 
 
 _IDLE, _FUNCTION, _FILE, _NEXT, _CREATOR_FILE, _END = range(6)

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from parkwarden.formats._dump_body import Body, BodyReader, read_header, read_labels, read_state, text
-from parkwarden.formats._dump_clean import clean, untangle
+from parkwarden.formats._dump_clean import Cleaned, retab, unprefix, untangle, unwrap, unwrap_json
 from parkwarden.kernels import load
 from parkwarden.model import Artefact, FormatError, Frame, Kind, LimitError, Mark, Problem, Snapshot, Source, Stack
 
@@ -34,7 +34,7 @@ MAX_SNIPPET = 120
 """Bytes of input quoted in a problem."""
 DEBUG2_LIMIT = 64 << 20
 """runtime/pprof: writeGoroutineStacks gives up doubling its buffer here, and what does not fit is cut off."""
-MAX_UNTANGLE = 512 << 20
+MAX_UNTANGLE = 128 << 20
 """Above this, woven dumps are not taken apart: it takes a second per 50 MB."""
 
 _HEADER = re.compile(rb"goroutine \d{1,18} (?:gp=\S+ m=\S+ (?:mp=\S+ )?)?\[[^\n]+\]?[^\n]*:")
@@ -73,24 +73,15 @@ def read(data: bytes, name: str = "") -> Artefact:
     if len(data) > MAX_BYTES:
         raise LimitError("too-large", f"{name or 'the dump'} has {len(data):,} bytes, more than {MAX_BYTES:,}")
     original = data
-    undone: list[str] = []
-    streams = 1
-    scanned: _Scan | None = None
-    if not _needs_cleaning(data):
-        scanned = _scan(data)
-    if scanned is None or scanned.buried or scanned.spaced:
-        cleaned = clean(data)
-        undone, streams = cleaned.undone, cleaned.streams
-        if scanned is None or cleaned.data is not data:
-            data = cleaned.data
-            scanned = _scan(data)
+    data, scanned, cleaned = _cleaned(data)
+    undone, streams = cleaned.undone, cleaned.streams
     parsed = _Reader(data, scanned).parse()
     if parsed.tangled >= 2 and len(data) <= MAX_UNTANGLE:
         apart = untangle(data)
         other = _Reader(apart, _scan(apart)).parse()
         if other.headers == parsed.headers and other.lost < parsed.lost:
-            data, parsed = apart, other
-            undone = [*undone, "two dumps woven line by line"]
+            parsed = other
+            undone.append("two dumps woven line by line")
     if not parsed.headers:
         raise FormatError("no-goroutines", f"{name or 'the input'} holds no goroutine header")
     problems = parsed.problems()
@@ -121,9 +112,28 @@ def _utf16_header(head: bytes) -> bool:
     return _HEADER.search(head.decode("utf-16", "replace").encode("utf-8", "replace")) is not None
 
 
-def _needs_cleaning(data: bytes) -> bool:
-    """Signs that cost next to nothing to look for; the scan meets the others."""
-    return b"\r" in data or b"\x1b" in data or data[:2] in (b"\xff\xfe", b"\xfe\xff")
+def _cleaned(data: bytes) -> tuple[bytes, _Scan, Cleaned]:
+    """The dump as it was printed: each way of cleaning is taken only where there is a sign of it."""
+    out = Cleaned(data)
+    unwrap(out)
+    scan = _scan(out.data)
+    if scan.buried:
+        seen = out.data
+        unwrap_json(out)
+        unwrap(out)
+        if out.data is not seen:
+            scan = _scan(out.data)
+    if scan.buried:
+        seen = out.data
+        unprefix(out)
+        if out.data is not seen:
+            scan = _scan(out.data)
+    if scan.spaced:
+        seen = out.data
+        retab(out)
+        if out.data is not seen:
+            scan = _scan(out.data)
+    return out.data, scan, out
 
 
 @dataclass(slots=True)
@@ -276,12 +286,12 @@ class _Reader:
         self.bodies = [self.reader.read(self.data[a:b]) for a, b in self.scan.bodies]
         body_stack = np.array([self._stack(b.stack) for b in self.bodies], dtype=np.int64)
         body_marks = np.array([Mark.DAMAGED if b.damage else 0 for b in self.bodies], dtype=np.int64)
-        states, state_marks = self._read_states()
+        state_numbers, state_marks = self._read_states()
         labels, label_marks = self._read_labels()
         self._odd_headers()
         self._end()
         stack = body_stack[body]
-        state = states[columns[_STATE]]
+        state = state_numbers[columns[_STATE]]
         label = labels[columns[_LABEL]]
         marks = _FLAG_MARKS[flags & 31] | body_marks[body] | label_marks[columns[_LABEL]]
         # an odd header has STATE 0, whatever that belongs to
@@ -363,6 +373,8 @@ class _Reader:
         """Headers that are not quite of the grammar, or of one of its rare shapes: read one by one."""
         columns = self.scan.columns
         for at in np.flatnonzero(columns[_FLAGS] & _ODD_HEADER).tolist():
+            if columns[_GOID, at] == 0:
+                continue
             offset = int(columns[_OFFSET, at])
             end = self.data.find(b"\n", offset)
             end = len(self.data) if end < 0 else end
@@ -437,11 +449,10 @@ class _Reader:
         if not repeated.size:
             return
         rows = np.flatnonzero(keep & np.isin(goid, repeated))
-        known = {int(goid[r]) for r in rows if self.stacks.values[stack[r]].frames}
-        for r in rows.tolist():
-            if int(goid[r]) in known and not self.stacks.values[stack[r]].frames:
-                keep[r] = False
-                self.twice += 1
+        told = np.array([bool(s.frames) for s in self.stacks.values])[stack[rows]]
+        away = rows[~told & np.isin(goid[rows], goid[rows][told])]
+        keep[away] = False
+        self.twice = int(away.size)
         left = np.sort(goid[rows][keep[rows]])
         again = int(np.count_nonzero(left[1:] == left[:-1]))
         if again:

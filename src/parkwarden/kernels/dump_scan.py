@@ -16,7 +16,7 @@ from __future__ import annotations
 import numpy as np
 from llvmlite import ir
 from numba import njit, types
-from numba.cpython.unsafe.numbers import trailing_zeros
+from numba.cpython.unsafe.numbers import leading_zeros, trailing_zeros
 from numba.extending import intrinsic
 
 # Columns of `cols`, each `cap` long.
@@ -386,14 +386,12 @@ def _body(p, i, size, row, cols, cap, st):
             if mask != 0:
                 stop = np.int64(trailing_zeros(mask))
                 open_ &= np.uint32((np.uint64(1) << np.uint64(stop)) - np.uint64(1))
-                while open_ != 0:
-                    paren = end + np.int64(trailing_zeros(open_))
-                    open_ &= open_ - np.uint32(1)
+                if open_ != 0:
+                    paren = end + 63 - np.int64(leading_zeros(np.uint64(open_)))
                 end += stop
                 break
-            while open_ != 0:
-                paren = end + np.int64(trailing_zeros(open_))
-                open_ &= open_ - np.uint32(1)
+            if open_ != 0:
+                paren = end + 63 - np.int64(leading_zeros(np.uint64(open_)))
             end += 32
         else:
             while end < size and p[end] != _LF:
@@ -405,6 +403,7 @@ def _body(p, i, size, row, cols, cap, st):
             cut = paren + 1
             if leaf:
                 _first_word(p, cut, end, row, cols, cap)
+            leaf = False
         elif c == 99 and end - i > 11 and p[i + 7] == 32 and p[i + 8] == 98 and p[i + 9] == 121:
             if not ancestors:
                 cut = _creator_end(p, i, end, row, cols, cap)
@@ -417,7 +416,6 @@ def _body(p, i, size, row, cols, cap, st):
                 st[SPACED] += 1
             if _buried(p, i, end, size):
                 st[BURIED] += 1
-        leaf = False
         h1, h2 = _mix(p, i, cut, size, h1, h2)
         i = end + 1
     return i, h1, h2
