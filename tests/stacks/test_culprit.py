@@ -12,7 +12,7 @@ from parkwarden.stacks.culprit import MAX_PATH, constructor_per_request, creatio
 from parkwarden.stacks.normalise import site_of
 
 LIB = "github.com/zeromicro/go-zero/core/collection."
-FILE = "/root/go/pkg/mod/github.com/zeromicro/go-zero@v1.6.0/core/collection/"
+FILE = "/home/u/go/pkg/mod/github.com/zeromicro/go-zero@v1.6.0/core/collection/"
 CLEAN = "github.com/zeromicro/go-zero/core/collection/"
 
 RUN = Frame(LIB + "(*TimingWheel).run", FILE + "timingwheel.go", 240)

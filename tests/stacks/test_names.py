@@ -33,7 +33,7 @@ def test_clean_function(raw: str, clean: str) -> None:
         ("/usr/local/go/src/net/http/server.go", "net/http", "net/http/server.go"),
         ("net/http/server.go", "net/http", "net/http/server.go"),
         ("C:/Program Files/Go/src/net/http/server.go", "net/http", "net/http/server.go"),
-        ("/root/go/pkg/mod/github.com/!azure/x@v1.2.3/a/f.go", "github.com/Azure/x/a", "github.com/Azure/x/a/f.go"),
+        ("/home/u/go/pkg/mod/github.com/!azure/x@v1.2.3/a/f.go", "github.com/Azure/x/a", "github.com/Azure/x/a/f.go"),
         ("github.com/lib/pq@v1.10.9/conn.go", "github.com/lib/pq", "github.com/lib/pq/conn.go"),
         ("/home/u/app/vendor/github.com/lib/pq/conn.go", "github.com/lib/pq", "github.com/lib/pq/conn.go"),
         ("/go/src/github.com/acme/app/db/db.go", "github.com/acme/app/db", "github.com/acme/app/db/db.go"),
@@ -73,7 +73,7 @@ def test_cleaning_twice_changes_nothing(function: str, file: str, line: int) -> 
 def test_cleaning_a_real_frame_twice_changes_nothing() -> None:
     """Also for files: module cache, vendor, GOPATH and the standard library."""
     for frame in (
-        Frame("github.com/a/b/c.(*T[go.shape.int]).F", "/root/go/pkg/mod/github.com/a/b@v1.2.3/c/f.go", 3),
+        Frame("github.com/a/b/c.(*T[go.shape.int]).F", "/home/u/go/pkg/mod/github.com/a/b@v1.2.3/c/f.go", 3),
         Frame("net/http.(*conn).serve", "/usr/local/go/src/net/http/server.go", 3),
         Frame("main.main", "/home/u/app/main.go", 3),
     ):

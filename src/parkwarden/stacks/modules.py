@@ -48,7 +48,7 @@ def package_of(function: str) -> str:
     if dot < 0:
         return ""
     package = function[:dot]
-    if package.startswith("type:") or package == "type":  # equality and hash functions the compiler makes
+    if package.startswith("type:") or package in ("type", "_"):  # what the compiler makes: equality, hashes, closures
         return ""
     if "%" in package:
         package = unquote(package, errors="replace")
@@ -97,9 +97,10 @@ def is_runtime_function(function: str) -> bool:
     """Whether a function belongs to the runtime itself.
 
     runtime/pprof/pprof.go: printStackRecord hides `runtime.` and `internal/runtime/` (before Go 1.24 that was
-    `runtime/internal/`); packages such as runtime/pprof and runtime/trace are ordinary code.
+    `runtime/internal/`); packages such as runtime/pprof and runtime/trace are ordinary code. `_.goready.func1` is
+    how Go 1.27's profiles name the runtime's own closures.
     """
-    return function.startswith(("runtime.", "internal/runtime/", "runtime/internal/"))
+    return function.startswith(("runtime.", "internal/runtime/", "runtime/internal/", "_."))
 
 
 def is_runtime_frame(frame: Frame) -> bool:
@@ -173,50 +174,70 @@ def guess_user_modules(
     if known:
         return ("main", *(module for module in known if module != "main"))
     mains: set[str] = set()
-    own: Counter[str] = Counter()
-    gopath: Counter[str] = Counter()
-    for frame in {
-        frame for stack in stacks for frame in (*stack.frames, *((stack.created_by,) if stack.created_by else ()))
-    }:
-        package = package_of(frame.function)
-        if not package or not frame.file or is_stdlib(package) or is_third_party_file(frame.file):
+    own: dict[str, str] = {}
+    gopath: set[str] = set()
+    every = {f for stack in stacks for f in (*stack.frames, *((stack.created_by,) if stack.created_by else ()))}
+    for frame in sorted(every):
+        package, path = package_of(frame.function), frame.file.replace("\\", "/")
+        if not package or "/" not in path or is_stdlib(package) or is_third_party_file(path):
             continue
-        path = frame.file.replace("\\", "/")
+        folder = path.rpartition("/")[0]
         if package == "main":
-            mains.add(_home(path))
+            mains.add(folder)
         elif f"/src/{package}/" in path:
-            gopath[module_of(package)] += 1
+            gopath.add(module_of(package))
         else:
-            own[_module_by_file(package, path)] += 1
-    found = own or (gopath if len(gopath) == 1 else Counter())
-    for module in gopath:
-        if module in mains:
-            found[module] += 1
-    if not found:
-        found.update(home for home in mains if "." in home.split("/", 1)[0] and "/" in home)
-    return ("main", *(module for module, _ in found.most_common(MAX_GUESSED_MODULES) if module))
+            own.setdefault(package, folder)
+    homes = {_home(folder) for folder in mains}
+    if own:
+        found = Counter(_modules_by_folder(own, mains))
+    elif len(gopath) == 1 or not homes & gopath:
+        found = Counter(gopath if len(gopath) == 1 else ())
+        found.update(home for home in homes if "." in home.split("/", 1)[0] and "/" in home)
+    else:
+        found = Counter(homes & gopath)
+    ranked = sorted(found.items(), key=lambda item: (-item[1], item[0]))
+    return ("main", *(module for module, _ in ranked[:MAX_GUESSED_MODULES] if module))
 
 
-def _home(path: str) -> str:
-    """Module that a main package's file lies in, by GOPATH or -trimpath; "" where the path does not tell."""
-    folder = path.rpartition("/")[0]
+def _home(folder: str) -> str:
+    """Module that a main package's folder lies in, by GOPATH or -trimpath; "" where the path does not tell."""
     if "/src/" in folder:
         return module_of(folder.rpartition("/src/")[2])
     return "" if folder.startswith("/") or ":" in folder[:3] else module_of(folder)
 
 
-def _module_by_file(package: str, path: str) -> str:
-    """Module path from how much of the import path the folder repeats: `ex.org/app/pkg` in `/x/pkg` -> `ex.org/app`.
+def _modules_by_folder(own: dict[str, str], mains: set[str]) -> list[str]:
+    """Module of each of the user's packages (import path -> folder): what lies above their common folder.
 
-    The folders below the module's root are the same in both; what the import path has before them is the module.
+    Below the module's root import paths and folders are the same: `ex.org/team/app/db` in `/w/app/db` with main in
+    `/w/app/cmd` have `/w/app` in common, so two elements of the path before `db` and `app` are not enough: it is
+    `ex.org/team/app`. Hosts with owners (`github.com/owner/name`) tell by their shape, and so does what is alone.
     """
-    parts, folders = package.split("/"), path.rpartition("/")[0].split("/")
+    found: list[str] = []
+    folders = [folder.split("/") for folder in {*own.values(), *mains}]
+    shared = _same(folders)
+    for package, folder in own.items():
+        usual = module_of(package)
+        parts, at = package.split("/"), folder.split("/")
+        below = len(at) - shared
+        same = _same([parts[::-1], at[::-1]])
+        if parts[0] not in _HOSTS_WITH_OWNER and len(folders) > 1 and below <= same and below < len(parts):
+            cut = parts[: len(parts) - below]
+        else:
+            owned = parts[0] in _HOSTS_WITH_OWNER
+            cut = parts[: max(usual.count("/") + 1, 0 if owned else len(parts) - same)]
+        if "internal" in cut:
+            cut = cut[: cut.index("internal")]
+        found.append("/".join(cut))
+    return found
+
+
+def _same(rows: list[list[str]]) -> int:
+    """How many leading elements all rows share."""
     same = 0
-    while same < len(parts) and same < len(folders) and parts[-1 - same] == folders[-1 - same]:
+    for column in zip(*rows, strict=False):
+        if len(set(column)) > 1:
+            break
         same += 1
-    if same == len(parts):  # under -trimpath or in GOPATH the whole path is there
-        return module_of(package)
-    root = "/".join(parts[: len(parts) - same])
-    usual = module_of(package)
-    # A checkout is often named like the last element of its module's path; that element still belongs to the module.
-    return usual if usual.startswith(root) and in_module(package, usual) else root
+    return same
