@@ -17,7 +17,7 @@ SNIPPET = 60
 """Characters of input shown in a problem."""
 
 _ANSI = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\^_])")
-_DOCKER = re.compile(rb'^\s*\{"log":"')
+_DOCKER = re.compile(rb'^\s*\{"log":\s*"')
 _RUNS = re.compile(r"\d+|[A-Z][a-z]{2}\b|[0-9a-f]{8,}")
 
 
@@ -42,7 +42,8 @@ def _unwrap_docker(line: bytes) -> bytes:
             return log.encode("utf-8", "replace").split(b"\n", 1)[0]
     except (ValueError, RecursionError):
         pass
-    body = line.split(b'"log":"', 1)[-1].split(b'\\n"', 1)[0]
+    body = line[found.end() :] if (found := _DOCKER.match(line)) else line
+    body = body.split(b'\\n"', 1)[0]
     return body.replace(b"\\t", b"\t").replace(b'\\"', b'"').replace(b"\\u003c", b"<").replace(b"\\u003e", b">")
 
 

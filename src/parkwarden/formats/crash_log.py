@@ -74,11 +74,21 @@ _FILE = re.compile(r"^\s*(\S.{0,2000}):(\d{1,9})(?: \+0x[0-9a-f]+)?(?: fp=0x\S+ 
 _CREATED = re.compile(r"^created by (.+?)(?: in goroutine (\d+))?$")
 _ELIDED = re.compile(r"^\.\.\.(?:(\d{1,12})|additional) frames elided\.\.\.$")
 _SIGNAL = re.compile(r"^\[signal (\S+?)(?:: (.*?))? code=(\S+) addr=(\S+) pc=(\S+?)\]$")
-_PC = re.compile(r"^PC=0x[0-9a-f]+ m=\d+ sigcode=(\d+)(?: addr=(0x[0-9a-f]+))?")
+_PC = re.compile(r"\bPC=0x[0-9a-f]+ m=\d+ sigcode=(\d+)(?: addr=(0x[0-9a-f]+))?")
 _RAISED_AGAIN = re.compile(r" \[recovered(?:, repanicked)?\]$")
 _TIMED_OUT = re.compile(r"^test timed out after (\S+)")
 _MEMORY = re.compile(r"out of memory|cannot allocate memory|cannot allocate heap metadata|cannot map pages in arena")
-_GOES_ON = ("\t", " ", "[", "fatal error: ", "runtime", "created by", "PC=")  # how lines of one cause go on
+_GOES_ON = (
+    "\t",
+    " ",
+    "[",
+    "fatal error: ",
+    "runtime",
+    "created by",
+    "PC=",
+    "SIG",
+    "signal ",
+)  # how lines of one cause go on
 _JUNK_ENDS = 4  # lines in a row that are no frames: the block is over
 
 _ASKED_FOR = frozenset({"SIGQUIT", "SIGTERM", "SIGINT", "SIGHUP"})
@@ -278,6 +288,7 @@ def _speaks_go(lines: list[str]) -> bool:
         or first.startswith(
             (
                 "fatal error: all goroutines are asleep",
+                "fatal error: no goroutines (main called",
                 "fatal error: concurrent map",
                 "fatal error: stack overflow",
                 "fatal error: runtime: out of memory",
