@@ -132,6 +132,11 @@ _FLAG = re.compile(
 _KEY_MARKS = (
     "passw", "passphrase", "pwd", "secret", "token", "credential", "key", "session", "cookie", "authorization", "sig",
 )  # fmt: skip
+_KEY_STARTS = (
+    "passw", "passphrase", "pwd", "secret", "token", "credential", "api", "access", "auth", "private", "session", "jsession",
+    "set-cookie", "cookie", "signature", "sig",
+)  # fmt: skip
+"""How the keys of _KEY_VALUE begin."""
 _STRONG_KEYS = ("passw", "passphrase", "pwd", "secret", "cookie", "credential")
 _ID_CARD = re.compile(
     _NUM_BEGIN + r"[1-9]\d{5}(?:18|19|20)\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])\d{3}[0-9Xx](?![0-9A-Za-z])"
@@ -164,6 +169,18 @@ def _id_card_ok(number: str) -> bool:
     weights = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
     total = sum(int(digit) * weight for digit, weight in zip(number[:17], weights, strict=True))
     return "10X98765432"[total % 11] == number[17].upper()
+
+
+def _card_ok(number: str) -> bool:
+    digits = number.replace(" ", "").replace("-", "")
+    return 13 <= len(digits) <= 19 and len(set(digits)) > 1 and _luhn(digits)
+
+
+_NUMBERS: tuple[tuple[re.Pattern[str], str, Callable[[str], bool] | None], ...] = (
+    (_ID_CARD, "id-card", _id_card_ok),
+    (_BANK_CARD, "bank-card", _card_ok),
+    (_PHONE, "phone", None),
+)
 
 
 class Redactor:
@@ -209,13 +226,10 @@ class Redactor:
         if "bearer" in low or "authorization" in low:
             s = _BEARER.sub(self._bearer, s)
         if ("=" in s or ":" in s) and any(mark in low for mark in _KEY_MARKS):
-            s = _KEY_VALUE.sub(self._key_value, s)
+            s = self._keys(s, s.lower())
         if "-" in s and any(mark in low for mark in _KEY_MARKS):
             s = _FLAG.sub(lambda match: match[1] + self._hit("secret"), s)
-        if _DIGITS.search(s):
-            s = _ID_CARD.sub(self._checked("id-card", _id_card_ok), s)
-            s = _BANK_CARD.sub(self._checked("bank-card", _card_ok), s)
-            s = _PHONE.sub(self._mark("phone"), s)
+        s = self._numbers(s)
         if "/home/" in s or "/Users/" in s or ":\\" in s or ":/" in s:
             s = _HOME.sub(self._home, s)
         return s
@@ -227,11 +241,44 @@ class Redactor:
     def _mark(self, kind: str) -> Callable[[re.Match[str]], str]:
         return lambda _match: self._hit(kind)
 
-    def _checked(self, kind: str, check: Callable[[str], bool]) -> Callable[[re.Match[str]], str]:
-        return lambda match: self._hit(kind) if check(match[0]) else match[0]
-
     def _credentials(self, match: re.Match[str]) -> str:
         return f"://{self._hit('credentials')}@"
+
+    def _numbers(self, s: str) -> str:
+        """Cards, identities and telephones: looked for only around long runs of digits, which are rare."""
+        out: list[str] = []
+        done = 0
+        for run in _DIGITS.finditer(s):
+            # what precedes a number (+, 00) and what must not follow it (`-byte`, `objects`) lies within these margins
+            begin, end = max(done, run.start() - 2), run.end() + 16
+            for pattern, kind, check in _NUMBERS:
+                hits = [hit for hit in pattern.finditer(s, begin, end) if check is None or check(hit[0])]
+                for hit in hits:
+                    if hit.start() >= done:
+                        out += [s[done : hit.start()], self._hit(kind)]
+                        done = hit.end()
+                if hits:
+                    break  # another kind in the same run is found by the next pass
+        return "".join([*out, s[done:]]) if out else s
+
+    def _keys(self, s: str, low: str) -> str:
+        """`password=...` and its like, looked for only where a key stands: by search, not at every character."""
+        if len(low) != len(s):  # a letter that grows when lowered: positions would not fit
+            return _KEY_VALUE.sub(self._key_value, s)
+        spots: set[int] = set()
+        for start in _KEY_STARTS:
+            at = low.find(start)
+            while at >= 0:
+                spots.add(at)
+                at = low.find(start, at + 1)
+        out: list[str] = []
+        done = 0
+        for at in sorted(spots):
+            match = _KEY_VALUE.match(s, at) if at >= done else None
+            if match:
+                out += [s[done:at], self._key_value(match)]
+                done = match.end()
+        return "".join([*out, s[done:]]) if out else s
 
     def _bearer(self, match: re.Match[str]) -> str:
         value = match[2]
@@ -391,11 +438,6 @@ class Redactor:
         return replace(
             entry, name=self.text(entry.name), problems=self.problems(entry.problems), why=self.text(entry.why)
         )
-
-
-def _card_ok(number: str) -> bool:
-    digits = number.replace(" ", "").replace("-", "")
-    return 13 <= len(digits) <= 19 and len(set(digits)) > 1 and _luhn(digits)
 
 
 def redact_report(report: Report, redactor: Redactor | None = None) -> Report:
