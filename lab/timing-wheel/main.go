@@ -36,8 +36,8 @@ func main() {
 		return
 	}
 
-	// What people who profile their services set: one contention event in 100, one blocking event per 10 us blocked.
-	runtime.SetMutexProfileFraction(100)
+	// What people who profile their services set: one contention event in 5, one blocking event per 10 us blocked.
+	runtime.SetMutexProfileFraction(5)
 	runtime.SetBlockProfileRate(10_000)
 
 	handler := &orders.Handler{Catalogue: pricing.LoadCatalogue()}

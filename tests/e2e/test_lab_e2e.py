@@ -13,6 +13,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -144,6 +145,52 @@ def test_reporter_recursion_profile_shows_the_senders(reporter_recursion: LabRes
     told = pprof(go, "-traces", reporter_recursion.folder / "goroutine.pprof")
     assert "agent.(*Reporter).sendLoop" in told
     assert "net/http.(*persistConn).roundTrip" in told
+
+
+def diagnose(result: LabResult) -> dict[str, Any]:
+    """The report of `parkwarden diagnose DIR --format json`."""
+    command = [sys.executable, "-c", "from parkwarden.cli import main; main()", "diagnose", str(result.folder)]
+    told = subprocess.run([*command, "--format", "json"], capture_output=True, text=True, check=False, timeout=120)
+    assert told.returncode in (0, 1), told.stderr
+    report: dict[str, Any] = json.loads(told.stdout)
+    assert all(one["used"] or one["why"] for one in report["inputs"])
+    return report
+
+
+def test_timing_wheel_is_diagnosed(timing_wheel: LabResult) -> None:
+    """C1, C2: first finding: the creating line, the rate, the user's constructor; the heap file is listed as useless."""
+    report = diagnose(timing_wheel)
+    first = report["findings"][0]
+    assert first["verdict"] == "leak"
+    assert first["pattern"] == "constructor-per-request"
+    assert "collection.NewTimingWheel" in first["site"]["created_by"]["function"]
+    assert first["culprit"]["function"] == "example.com/shop/consumer/internal/pricing.NewPriceBook"
+    assert first["count"] > 2000
+    assert first["rate_per_min"] / 60 > 1000
+    heap = next(one for one in report["inputs"] if one["name"].endswith("mem.pprof"))
+    assert not heap["used"]
+    assert "in use" in heap["why"]
+
+
+def test_transcoder_is_diagnosed(transcoder: LabResult) -> None:
+    """B2, B3: who retains the heap comes first, and who is stuck behind the slow clients is named beside it."""
+    findings = diagnose(transcoder)["findings"]
+    assert "[]byte under bytes.Buffer" in findings[0]["title"]
+    assert re.search(r"\b(8[5-9]|9\d)% of the heap", findings[0]["title"])
+    assert findings[0]["culprit"]["function"].endswith("stream.(*Session).Write")
+    stuck = next(one for one in findings if one["pattern"] == "io-copy-slow-client")
+    assert stuck["verdict"] in ("suspect", "leak")
+    assert stuck["culprit"]["function"].endswith("stream.(*Transcoder).ServeHTTP")
+    assert stuck["count"] >= 36
+
+
+def test_reporter_recursion_is_diagnosed(reporter_recursion: LabResult) -> None:
+    """D3: the cycle is named, all four functions of it."""
+    first = diagnose(reporter_recursion)["findings"][0]
+    assert first["verdict"] == "leak"
+    assert first["pattern"] == "stack-overflow"
+    for function in ("(*Reporter).Report", "(*Reporter).drop", "(*Logger).Warn", "(*Logger).emit"):
+        assert f"checkout/internal/agent.{function}" in first["title"]
 
 
 @pytest.mark.parametrize("innocent", [False, True])

@@ -117,7 +117,7 @@ def timing_wheel(run: LabRun) -> None:
             run.die_at_limit(consumer, until, (0.65, 0.9))
     run.step("restarted; saving the heap profile, too late", 0.9)
     consumer = run.start()
-    run.save(consumer, "mem.pprof", "/debug/pprof/heap")
+    run.save(consumer, "mem.pprof", "/debug/pprof/heap?gc=1")
     run.notes.append(
         f"restarted; mem.pprof taken {time.monotonic() - consumer.started:.1f} s after the new process began"
     )

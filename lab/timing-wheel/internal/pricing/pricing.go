@@ -26,7 +26,7 @@ func LoadCatalogue() *Catalogue {
 	for i := range skus {
 		sku := fmt.Sprintf("SKU-%06d", i)
 		c.cents[sku] = 100 + i*7%9_900
-		c.terms[sku] = make([]byte, 640)
+		c.terms[sku] = make([]byte, 384)
 	}
 	return c
 }
