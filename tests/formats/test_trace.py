@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
 import mmap
-import re
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from parkwarden.formats import _trace_scan, trace
+from parkwarden.kernels import _trace_layout
 from parkwarden.model.artefact import Artefact, Creation, Kind, Wait
 from parkwarden.model.errors import FormatError
 from parkwarden.model.snapshot import Source
@@ -459,19 +458,10 @@ def test_any_bytes_behind_a_header_are_survived(body: bytes, version: int) -> No
     assert artefact.snapshot is not None
 
 
-def test_constants_equal_the_kernels() -> None:
-    """The driver cannot import the kernels' module at run time (numba), so their shared numbers are compared here."""
-    kernels = importlib.import_module("parkwarden.kernels.trace_scan")
-    shared = [n for n in dir(_trace_scan) if re.fullmatch(r"[SE]_\w+|[BCGWN]|GROW_\w|KIND_\w+|DONE|MAX_\w+", n)]
-    both = [n for n in shared if hasattr(kernels, n)]
-    assert len(both) > 60
-    assert {n: getattr(_trace_scan, n) for n in both} == {n: getattr(kernels, n) for n in both}
-
-
 def _batches(data: bytes) -> list[list[int]]:
     found = _trace_scan.Scan(
         data=np.frombuffer(data, dtype=np.uint8),
-        state=np.zeros(_trace_scan.S_SIZE, dtype=np.int64),
+        state=np.zeros(_trace_layout.S_SIZE, dtype=np.int64),
         counts=np.zeros(256, dtype=np.int64),
     )
     return [row for g in _trace_scan._index(found, 26) for row in g.batches.tolist()]

@@ -14,6 +14,72 @@ import numpy as np
 import numpy.typing as npt
 
 from parkwarden.kernels import load
+from parkwarden.kernels._trace_layout import (
+    DONE,
+    E_BATCH,
+    E_BYTES,
+    GROW_C,
+    GROW_G,
+    GROW_M,
+    GROW_P,
+    GROW_W,
+    KIND_EVENTS,
+    KIND_STACKS,
+    KIND_STRINGS,
+    KIND_SYNC,
+    MAX_FRAMES_KEPT,
+    MAX_GOROUTINES,
+    MAX_PARENTS,
+    MAX_PARKED,
+    MAX_SITES,
+    MAX_STACKS,
+    MAX_STRINGS,
+    MAX_THREADS,
+    S_BINNS,
+    S_BINS,
+    S_CLIMIT,
+    S_CMASK,
+    S_CN,
+    S_ERRPOS,
+    S_FIRST_GEN,
+    S_FRCAP,
+    S_FRMASK,
+    S_FRN,
+    S_GEN,
+    S_GLIMIT,
+    S_GMASK,
+    S_IDCAP,
+    S_IDMASK,
+    S_IDN,
+    S_MLIMIT,
+    S_MMASK,
+    S_MN,
+    S_NBATCH,
+    S_PLIMIT,
+    S_PMASK,
+    S_POOLCAP,
+    S_POOLN,
+    S_SEED,
+    S_SIDCAP,
+    S_SIDMASK,
+    S_SIDN,
+    S_SIZE,
+    S_SKCAP,
+    S_SKMASK,
+    S_SKN,
+    S_STAMP,
+    S_STRCAP,
+    S_STRMASK,
+    S_STRN,
+    S_WLIMIT,
+    S_WMASK,
+    S_WN,
+    B,
+    C,
+    G,
+    N,
+    W,
+)  # fmt: skip
 
 Ints = npt.NDArray[np.int64]
 
@@ -22,8 +88,6 @@ MAX_GENERATIONS = 10_000
 """The runtime makes one a second at most: nearly three hours of trace. Each costs 0.1 ms whatever it holds."""
 MAX_BATCHES = 1 << 21
 """In the whole file; at 64 KiB each 128 GiB. 80 MB of rows."""
-MAX_THREADS = 1 << 20
-"""The runtime itself stops at 10,000 unless told otherwise."""
 MAX_RESYNCS = 1000
 """Damaged places in one file looked at; each costs a search for the next batch."""
 MAX_BATCH_SKEW_S = 3600
@@ -33,29 +97,6 @@ FALLBACK_HZ = 15_625_000
 MAX_BINS = 200
 MIN_BIN_S = 0.1
 """Creations are counted in bins of at least this: a peak per second needs some milliseconds to be one."""
-
-# Numbers shared with kernels/trace_scan.py, which cannot be imported here: it imports numba. A test compares them.
-B, C, G, W, N = 5, 7, 8, 5, 11
-KIND_EVENTS, KIND_STRINGS, KIND_STACKS, KIND_SYNC = 0, 1, 2, 3
-S_SEED, S_STAMP, S_LAST, S_FIRST_GEN = 0, 1, 2, 5
-S_GMASK, S_GN, S_GLIMIT, S_WMASK, S_WN, S_WLIMIT, S_CMASK, S_CN, S_CLIMIT = 6, 7, 8, 9, 10, 11, 12, 13, 14
-S_PMASK, S_PN, S_PLIMIT, S_MMASK, S_MN, S_MLIMIT = 15, 16, 17, 18, 19, 20
-S_IDMASK, S_IDN, S_STRMASK, S_STRN, S_SIDMASK, S_SIDN = 21, 22, 23, 24, 25, 26
-S_FRMASK, S_FRN, S_SKMASK, S_SKN, S_POOLN = 27, 28, 29, 30, 31
-S_EVENTS, S_CREATED, S_ENDED, S_BINNS, S_BINS = 32, 33, 34, 35, 36
-S_STRCAP, S_FRCAP, S_SKCAP, S_POOLCAP, S_IDCAP, S_SIDCAP = 37, 38, 39, 40, 41, 42
-S_NBATCH, S_GEN, S_ERRPOS = 43, 44, 45
-E_BATCH, E_BATCH_POS, E_FORCED, E_LATE, E_STATUS, E_NOG, E_EXISTS, E_ID, E_TABLE, E_TABLE_POS = range(47, 57)
-E_FULL, E_STACKID, E_STRINGID, E_DUP, E_CAP, E_BYTES, E_EMPTY = range(57, 64)
-S_SIZE = 64
-DONE, GROW_G, GROW_W, GROW_C, GROW_P, GROW_M = 0, 1, 2, 3, 4, 5
-MAX_PARKED = 256
-MAX_GOROUTINES = 1 << 20
-MAX_SITES = 1 << 17
-MAX_PARENTS = 1 << 19
-MAX_STRINGS = 1 << 20
-MAX_STACKS = 1 << 19
-MAX_FRAMES_KEPT = 1 << 24
 NEVER = 1 << 62
 
 # arguments of each timed event behind its time (tracev2/events.go), -1 for what cannot stand in a batch of events
@@ -120,7 +161,7 @@ def scan(data: bytes | bytearray | memoryview, version: int) -> Scan:
 
 def _index(result: Scan, version: int) -> list[Generation]:
     """The generations of the file and their batches."""
-    kernels = load("trace_scan")
+    kernels = load("trace_tables")
     index, resync = kernels["index"], kernels["resync"]
     data, state, notes = result.data, result.state, result.notes
     size = int(data.shape[0])
@@ -256,7 +297,7 @@ class _Tables:
     """Everything the kernels write to, and how each part grows."""
 
     def __init__(self, result: Scan) -> None:
-        self.kernels = load("trace_scan")
+        self.kernels = load("trace_tables") | load("trace_scan")
         self.state = result.state
         self.hashed: dict[str, tuple[Ints, int]] = {}
         for name, mask, width, rows in (

@@ -28,8 +28,8 @@ from typing import Any
 
 import numpy as np
 
-from parkwarden.formats import _trace_scan as scans
-from parkwarden.formats._trace_scan import Scan, scan
+from parkwarden.formats._trace_scan import HEADER_SIZE, Scan, scan
+from parkwarden.kernels import _trace_layout as layout
 from parkwarden.model.artefact import Artefact, Creation, Kind, Problem, Trace, Wait
 from parkwarden.model.errors import FormatError
 from parkwarden.model.snapshot import Snapshot, Source, make_snapshot
@@ -49,16 +49,16 @@ _REASONS = {-1: "waiting", -2: "syscall", -3: "scheduler", -4: "waiting", -5: "c
 
 def sniff(head: bytes) -> bool:
     """Whether these first bytes are those of an execution trace, of any version."""
-    return _HEADER.match(bytes(head[: scans.HEADER_SIZE])) is not None
+    return _HEADER.match(bytes(head[:HEADER_SIZE])) is not None
 
 
 def read(data: bytes | bytearray | memoryview, name: str = "") -> Artefact:
     """A trace as an artefact. `data` is only read; kernels see its memory directly."""
-    version = _version(bytes(data[: scans.HEADER_SIZE]))
+    version = _version(bytes(data[:HEADER_SIZE]))
     found = scan(data, version)
     words = _Words(found)
     state = found.state
-    duration = float(state[scans.S_LAST]) / 1e9
+    duration = float(state[layout.S_LAST]) / 1e9
     began = found.began_at
     problems = _problems(found, version)
     census, unknown = _census(found, words, None if began is None else began + duration)
@@ -70,10 +70,10 @@ def read(data: bytes | bytearray | memoryview, name: str = "") -> Artefact:
         version=f"1.{version}",
         duration_s=duration,
         started_at=began,
-        events=int(state[scans.S_EVENTS]),
+        events=int(state[layout.S_EVENTS]),
         generations=found.generations,
-        created=int(state[scans.S_CREATED]),
-        ended=int(state[scans.S_ENDED]),
+        created=int(state[layout.S_CREATED]),
+        ended=int(state[layout.S_ENDED]),
         creations=creations,
         waits=waits,
         census=census,
@@ -88,14 +88,14 @@ def read(data: bytes | bytearray | memoryview, name: str = "") -> Artefact:
         snapshot=census,
         trace=trace,
         taken_at=census.taken_at,
-        lost=int(state[scans.E_BATCH] + state[scans.E_TABLE] + state[scans.E_ID])
+        lost=int(state[layout.E_BATCH] + state[layout.E_TABLE] + state[layout.E_ID])
         + sum(code in ("damaged-batches", "truncated") for code, _, _ in found.notes),
     )
 
 
 def _version(head: bytes) -> int:
     match = _HEADER.match(head)
-    if match is None or len(head) < scans.HEADER_SIZE:
+    if match is None or len(head) < HEADER_SIZE:
         raise FormatError("not-a-trace", "this is not a Go execution trace", context=f"it begins with {head!r}")
     version = int(match[1])
     if version < 22:
@@ -180,7 +180,7 @@ def _census(found: Scan, words: _Words, taken_at: float | None) -> tuple[Snapsho
         if renamed[i] == len(stacks):
             stacks.append(one)
 
-    minutes = (found.state[scans.S_LAST] - rows[:, 3]) // 60_000_000_000
+    minutes = (found.state[layout.S_LAST] - rows[:, 3]) // 60_000_000_000
     snapshot = make_snapshot(
         Source.CENSUS,
         stacks,
@@ -199,7 +199,7 @@ def _census(found: Scan, words: _Words, taken_at: float | None) -> tuple[Snapsho
 def _creations(found: Scan, words: _Words, problems: list[Problem]) -> list[Creation]:
     rows = found.creations
     rows = _largest(rows, rows[:, 0], "creations", problems)
-    bin_s = float(found.state[scans.S_BINNS]) / 1e9
+    bin_s = float(found.state[layout.S_BINNS]) / 1e9
     return [
         Creation(
             stack=words.stack(r[9]),
@@ -220,7 +220,7 @@ def _waits(found: Scan, words: _Words, problems: list[Problem]) -> list[Wait]:
     rows = np.concatenate([found.waits, np.zeros((found.waits.shape[0], 1), dtype=np.int64)], axis=1)
     going = found.goroutines[found.goroutines[:, 5] >= 0]
     if going.shape[0]:
-        took = np.maximum(found.state[scans.S_LAST] - going[:, 3], 0)
+        took = np.maximum(found.state[layout.S_LAST] - going[:, 3], 0)
         np.add.at(rows[:, 0], going[:, 5], 1)
         np.add.at(rows[:, 5], going[:, 5], 1)
         np.maximum.at(rows[:, 2], going[:, 5], took)
@@ -260,20 +260,20 @@ def _unknown_site(unknown: int, total: int, version: int) -> Problem:
 
 
 _COUNTED = (
-    (scans.E_BATCH, scans.E_BATCH_POS, "damaged-events", "{n} event batches could not be read to their end"),
-    (scans.E_TABLE, scans.E_TABLE_POS, "damaged-tables", "{n} string or stack tables could not be read to their end"),
-    (scans.E_DUP, 0, "duplicate-id", "{n} entries of string or stack tables repeat an id; the first counts"),
-    (scans.E_STACKID, 0, "unknown-stack", "{n} events name a stack that is in no table"),
-    (scans.E_STRINGID, 0, "unknown-string", "{n} events or frames name a string that is in no table"),
-    (scans.E_FORCED, 0, "disorder", "{n} events came before those they must follow; taken as they stand"),
-    (scans.E_LATE, 0, "late-goroutine", "{n} goroutines are first mentioned after the first generation without birth"),
-    (scans.E_STATUS, 0, "contradiction", "{n} goroutines have another state than their events led to"),
-    (scans.E_NOG, 0, "no-goroutine", "{n} events of threads that run no known goroutine"),
-    (scans.E_EXISTS, 0, "born-twice", "{n} goroutines are created while they are alive"),
-    (scans.E_ID, 0, "invalid-event", "{n} events hold a goroutine id or state that cannot be"),
-    (scans.E_EMPTY, 0, "empty-generation", "{n} ends of generations that hold nothing"),
-    (scans.E_FULL, 0, "limit", "{n} events beyond what is kept (1,048,576 goroutines, 131,072 stacks each)"),
-    (scans.E_CAP, 0, "limit", "{n} entries beyond what is kept (1,048,576 strings or frames, 524,288 stacks)"),
+    (layout.E_BATCH, layout.E_BATCH_POS, "damaged-events", "{n} event batches could not be read to their end"),
+    (layout.E_TABLE, layout.E_TABLE_POS, "damaged-tables", "{n} string or stack tables could not be read to their end"),
+    (layout.E_DUP, 0, "duplicate-id", "{n} entries of string or stack tables repeat an id; the first counts"),
+    (layout.E_STACKID, 0, "unknown-stack", "{n} events name a stack that is in no table"),
+    (layout.E_STRINGID, 0, "unknown-string", "{n} events or frames name a string that is in no table"),
+    (layout.E_FORCED, 0, "disorder", "{n} events came before those they must follow; taken as they stand"),
+    (layout.E_LATE, 0, "late-goroutine", "{n} goroutines are first mentioned after the first generation without birth"),
+    (layout.E_STATUS, 0, "contradiction", "{n} goroutines have another state than their events led to"),
+    (layout.E_NOG, 0, "no-goroutine", "{n} events of threads that run no known goroutine"),
+    (layout.E_EXISTS, 0, "born-twice", "{n} goroutines are created while they are alive"),
+    (layout.E_ID, 0, "invalid-event", "{n} events hold a goroutine id or state that cannot be"),
+    (layout.E_EMPTY, 0, "empty-generation", "{n} ends of generations that hold nothing"),
+    (layout.E_FULL, 0, "limit", "{n} events beyond what is kept (1,048,576 goroutines, 131,072 stacks each)"),
+    (layout.E_CAP, 0, "limit", "{n} entries beyond what is kept (1,048,576 strings or frames, 524,288 stacks)"),
 )
 
 

@@ -107,6 +107,7 @@ def _cache_path(name: str) -> Path:
     for part in (
         _MAGIC,
         _source(name).read_bytes(),
+        *(p.read_bytes() for p in sorted(_source(name).parent.glob("_[!_]*.py"))),  # what kernel modules share
         llvmlite.__version__.encode(),
         _version("numba").encode(),
         llvm.get_host_cpu_name().encode(),

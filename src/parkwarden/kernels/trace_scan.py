@@ -1,12 +1,8 @@
-"""Execution traces: batch headers, string and stack tables, and one pass over all events in time order.
+"""Execution traces: one pass over all events of a generation in time order.
 
-The format is that of `internal/trace` (Go 1.22-1.27): `batch.go: readBatch`, `generation.go: addStrings, addStacks`,
-`batchcursor.go`, `order.go`. The pass keeps one row per living goroutine and sums creations and waits by stack; a
-table that is nearly full makes a kernel return, its caller (formats/_trace_scan.py) grows it and calls again.
-
-Shapes. Every hash table is open addressing in rows of int64 with the key in column 0; column 1 is nonzero where the
-row is used, or, in the two id tables that start anew each generation, `stamp << 32 | value`. Capacities are powers
-of two, kept at most half full by the caller (the goroutines' at most two thirds).
+Rules of order and state are those of `internal/trace` (Go 1.22-1.27): `batchcursor.go`, `order.go`. One row is kept
+per living goroutine; creations and waits are summed up by stack. A table that is nearly full makes `run` return, its
+caller (formats/_trace_scan.py) grows it and calls again. Layout of all arrays: _trace_layout.py.
 """
 
 from __future__ import annotations
@@ -14,489 +10,110 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-# columns of a batch: kind, offset and size of its data, thread, time
-B = 5
-KIND_EVENTS, KIND_STRINGS, KIND_STACKS, KIND_SYNC, KIND_CPU, KIND_OTHER = 0, 1, 2, 3, 4, 5
-
-# columns of a cursor (one per thread and generation)
-C = 7
-C_M, C_NEXT, C_END, C_POS, C_STOP, C_TIME, C_ARGS = 0, 1, 2, 3, 4, 5, 6
-
-# columns of a goroutine
-G = 8
-G_ID, G_META, G_SEQ, G_SINCE, G_STACK, G_WAIT, G_MADE, G_PARENT = 0, 1, 2, 3, 4, 5, 6, 7
-RUNNABLE, RUNNING, SYSCALL, WAITING = 1, 2, 3, 4  # tracev2.GoStatus
-
-# columns of a wait and of a creation
-W = 5
-W_COUNT, W_TOTAL, W_MAX, W_STACK, W_REASON = 0, 1, 2, 3, 4
-N = 11
-N_COUNT, N_FIRST, N_LAST, N_BIN, N_INBIN, N_PEAK, N_ALIVE, N_PARENTS, N_PARENT, N_STACK, N_START = range(11)
-
-# reasons that are not strings of the trace
-R_SYSCALL, R_SCHED, R_WAITING, R_COROUTINE, R_FIRST = -2, -3, -4, -5, -6
-
-# state shared by caller and kernels
-S_SEED, S_STAMP, S_LAST, S_HEAP, S_PARKED, S_FIRST_GEN = 0, 1, 2, 3, 4, 5
-S_GMASK, S_GN, S_GLIMIT, S_WMASK, S_WN, S_WLIMIT, S_CMASK, S_CN, S_CLIMIT = 6, 7, 8, 9, 10, 11, 12, 13, 14
-S_PMASK, S_PN, S_PLIMIT, S_MMASK, S_MN, S_MLIMIT = 15, 16, 17, 18, 19, 20
-S_IDMASK, S_IDN, S_STRMASK, S_STRN, S_SIDMASK, S_SIDN = 21, 22, 23, 24, 25, 26
-S_FRMASK, S_FRN, S_SKMASK, S_SKN, S_POOLN = 27, 28, 29, 30, 31
-S_EVENTS, S_CREATED, S_ENDED, S_BINNS, S_BINS = 32, 33, 34, 35, 36
-S_STRCAP, S_FRCAP, S_SKCAP, S_POOLCAP, S_IDCAP, S_SIDCAP = 37, 38, 39, 40, 41, 42
-S_NBATCH, S_GEN, S_ERRPOS, S_FORCE = 43, 44, 45, 46
-E_BATCH, E_BATCH_POS, E_FORCED, E_LATE, E_STATUS, E_NOG, E_EXISTS, E_ID, E_TABLE, E_TABLE_POS = (
-    47, 48, 49, 50, 51, 52, 53, 54, 55, 56,
+from parkwarden.kernels._trace_common import (
+    find,
+    home,
+    lookup,
+    mixed,
+    string_of,
+    uvarint,
 )  # fmt: skip
-E_FULL, E_STACKID, E_STRINGID, E_DUP, E_CAP, E_BYTES, E_EMPTY = 57, 58, 59, 60, 61, 62, 63
-S_SIZE = 64
-
-# why `run` came back
-DONE, GROW_G, GROW_W, GROW_C, GROW_P, GROW_M = 0, 1, 2, 3, 4, 5
-
-MAX_PARKED = 256  # threads held back at once for a goroutine's earlier event; more is not clock skew but damage
-MAX_GOROUTINES = 1 << 20  # alive at once: 128 MB of rows; a Go process with so many holds 2 GB of stacks
-MAX_SITES = 1 << 17  # distinct (stack, reason) and (creating stack, start); real traces have hundreds
-MAX_PARENTS = 1 << 19  # (creation, parent) pairs told apart; from then on `parents` is a lower bound
-MAX_THREADS = 1 << 20  # the runtime itself stops at 10,000 unless told otherwise
-MAX_STRINGS = 1 << 20  # distinct strings, frames: a large Go binary has some 100,000 functions
-MAX_STACKS = 1 << 19  # distinct stacks
-MAX_FRAMES_KEPT = 1 << 24  # frames of all distinct stacks together: 64 MB
-MAX_TICKS = 1 << 62
-MAX_ID = 1 << 62
-MAX_BATCH = 65536  # tracev2.MaxBatchSize
-MAX_STRING = 1024  # tracev2.MaxEventTrailerDataSize
-MAX_FRAMES = 128  # tracev2.MaxFramesPerStack
-MAX_GEN_JUMP = 16  # generations count up by one; a header further off is taken for damage
-
-
-@njit(inline="always")
-def mixed(key, seed):
-    h = (np.uint64(key) ^ np.uint64(seed)) * np.uint64(0x9E3779B97F4A7C15)
-    h ^= h >> np.uint64(29)
-    h *= np.uint64(0xBF58476D1CE4E5B9)
-    return h ^ (h >> np.uint64(32))
-
-
-@njit(inline="always")
-def home(key, seed, mask):
-    return np.int64(mixed(key, seed) & np.uint64(mask))
-
-
-@njit
-def find(tab, mask, width, key, seed):
-    """Row of `key`, or -1 - the empty row where it would go."""
-    i = home(key, seed, mask)
-    while True:
-        at = i * width
-        if tab[at + 1] == 0:
-            return -1 - i
-        if tab[at] == key:
-            return i
-        i = (i + 1) & mask
-
-
-@njit
-def lookup(tab, mask, key, seed, stamp):
-    """Value of `key` in an id table, -1 where this generation has none."""
-    i = home(key, seed, mask)
-    while True:
-        value = tab[2 * i + 1]
-        if value >> 32 != stamp:
-            return np.int64(-1)
-        if tab[2 * i] == key:
-            return value & 0xFFFFFFFF
-        i = (i + 1) & mask
-
-
-@njit
-def enter(tab, mask, key, value, seed, stamp):
-    """Put `key` into an id table; False where it is there already (the first one counts)."""
-    i = home(key, seed, mask)
-    while tab[2 * i + 1] >> 32 == stamp:
-        if tab[2 * i] == key:
-            return False
-        i = (i + 1) & mask
-    tab[2 * i] = key
-    tab[2 * i + 1] = stamp << 32 | value
-    return True
-
-
-@njit
-def uvarint(data, pos, stop):
-    """(value, position behind it); the position is -1 where there is none. encoding/binary: Uvarint."""
-    if pos < stop:
-        b = np.int64(data[pos])
-        if b < 128:
-            return b, pos + 1
-        if pos + 1 < stop:
-            b1 = np.int64(data[pos + 1])
-            if b1 < 128:
-                return b & 127 | b1 << 7, pos + 2
-        value = b & 127
-        shift = 7
-        pos += 1
-        while pos < stop and shift < 70:
-            b = np.int64(data[pos])
-            pos += 1
-            if b < 128:
-                if shift == 63 and b > 1:
-                    break
-                return value | b << shift, pos
-            value |= (b & 127) << shift
-            shift += 7
-    return np.int64(0), np.int64(-1)
-
-
-@njit
-def header(data, pos, size):
-    """A batch header: (data's offset or -1, data's size, experiment, generation, thread, time)."""
-    exp = np.int64(0)
-    bad = np.int64(-1)
-    zero = np.int64(0)
-    first = data[pos]
-    pos += 1
-    if first == 49:
-        if pos >= size:
-            return bad, zero, zero, zero, zero, zero
-        exp = np.int64(data[pos]) + 1
-        pos += 1
-    elif first != 1:
-        return bad, zero, zero, zero, zero, zero
-    gen, pos = uvarint(data, pos, size)
-    if pos < 0 or gen <= 0:
-        return bad, zero, zero, zero, zero, zero
-    m, pos = uvarint(data, pos, size)
-    if pos < 0:
-        return bad, zero, zero, zero, zero, zero
-    time, pos = uvarint(data, pos, size)
-    if pos < 0 or time < 0 or time > MAX_TICKS:
-        return bad, zero, zero, zero, zero, zero
-    length, pos = uvarint(data, pos, size)
-    if pos < 0 or length < 0 or length > MAX_BATCH:
-        return bad, zero, zero, zero, zero, zero
-    return pos, length, exp, gen, m, time
-
-
-def index(data, size, pos, batches, capacity, st):
-    """Batch headers of one generation from `pos` on, appended to `batches`; the position behind the last one.
-
-    st[S_ERRPOS] tells why it stopped: 0 end of data, 1 end of generation marker, 2 another generation begins, 3 no
-    room, 4 not a batch, 5 a batch cut off by the end of the data (its part is a row).
-    """
-    n = st[S_NBATCH]
-    while pos < size:
-        if n >= capacity:
-            st[S_ERRPOS] = 2 + 1
-            st[S_NBATCH] = n
-            return pos
-        if data[pos] == 52:
-            if n == 0:
-                st[E_EMPTY] += 1
-                pos += 1
-                continue
-            st[S_ERRPOS] = 1
-            st[S_NBATCH] = n
-            return pos + 1
-        off, length, exp, gen, m, time = header(data, pos, size)
-        current = st[S_GEN]
-        if off < 0 or (current != 0 and (gen < current or gen > current + MAX_GEN_JUMP)):
-            st[S_ERRPOS] = 4
-            st[S_NBATCH] = n
-            return pos
-        if current != 0 and gen != current:
-            st[S_ERRPOS] = 2
-            st[S_NBATCH] = n
-            return pos
-        st[S_GEN] = gen
-        cut = off + length > size
-        if cut:
-            length = size - off
-        kind = KIND_EVENTS
-        if exp != 0 or length == 0:
-            kind = KIND_OTHER
-        else:
-            first = data[off]
-            if first == 4:
-                kind = KIND_STRINGS
-            elif first == 2:
-                kind = KIND_STACKS
-            elif first == 6:
-                kind = KIND_CPU
-            elif first == 8 or first == 50:
-                kind = KIND_SYNC
-        at = n * B
-        batches[at] = kind
-        batches[at + 1] = off
-        batches[at + 2] = length
-        batches[at + 3] = m
-        batches[at + 4] = time
-        n += 1
-        pos = off + length
-        if cut:
-            st[S_ERRPOS] = 5
-            st[S_NBATCH] = n
-            return pos
-    st[S_ERRPOS] = 0
-    st[S_NBATCH] = n
-    return pos
-
-
-def resync(data, size, pos, gen):
-    """The next position from which two batches in a row (or one and the end) make sense, else `size`."""
-    while pos < size:
-        if data[pos] == 1 or data[pos] == 49:
-            off, length, _exp, g, _m, _time = header(data, pos, size)
-            if off >= 0 and length > 0 and (gen == 0 or (g >= gen and g <= gen + MAX_GEN_JUMP)):
-                after = off + length
-                if after == size:
-                    return pos
-                if after < size:
-                    if data[after] == 52:
-                        return pos
-                    off2, _l2, _e2, g2, _m2, _t2 = header(data, after, size)
-                    if off2 >= 0 and g2 >= g and g2 <= g + 1:
-                        return pos
-        pos += 1
-    return size
-
-
-def strings(data, batches, i, st, idtab, strs, strtab):
-    """String tables from batch `i` on; the batch to go on with once there is room, or the number of batches.
-
-    `strs` gets a row (offset, length) per distinct string, `idtab` this generation's ids.
-    """
-    seed = st[S_SEED]
-    stamp = st[S_STAMP]
-    n = st[S_NBATCH]
-    while i < n:
-        at = i * B
-        if batches[at] != KIND_STRINGS:
-            i += 1
-            continue
-        most = batches[at + 2] // 3 + 1
-        if st[S_IDN] + most > st[S_IDCAP] or (st[S_STRN] + most > st[S_STRCAP] and st[S_STRCAP] < MAX_STRINGS):
-            return i
-        pos = batches[at + 1] + 1
-        stop = batches[at + 1] + batches[at + 2]
-        while pos < stop:
-            began = pos
-            ok = data[pos] == 5
-            key, pos = uvarint(data, pos + 1, stop)
-            length = np.int64(0)
-            if pos >= 0:
-                length, pos = uvarint(data, pos, stop)
-            if not ok or pos < 0 or length < 0 or length > MAX_STRING or pos + length > stop:
-                if st[E_TABLE] == 0:
-                    st[E_TABLE_POS] = began
-                st[E_TABLE] += 1
-                st[E_BYTES] += stop - began
-                break
-            h = np.uint64(0xCBF29CE484222325)
-            for j in range(length):
-                h = (h ^ np.uint64(data[pos + j])) * np.uint64(0x100000001B3)
-            hashed = np.int64(h)
-            k = home(hashed, seed, st[S_STRMASK])
-            found = np.int64(-1)
-            while strtab[2 * k + 1] != 0:
-                if strtab[2 * k] == hashed:
-                    row = strtab[2 * k + 1] - 1
-                    if strs[2 * row + 1] == length:
-                        other = strs[2 * row]
-                        same = True
-                        for j in range(length):
-                            if data[other + j] != data[pos + j]:
-                                same = False
-                                break
-                        if same:
-                            found = row
-                            break
-                k = (k + 1) & st[S_STRMASK]
-            if found < 0:
-                if st[S_STRN] >= st[S_STRCAP]:
-                    st[E_CAP] += 1
-                    pos += length
-                    continue
-                found = st[S_STRN]
-                strs[2 * found] = pos
-                strs[2 * found + 1] = length
-                strtab[2 * k] = hashed
-                strtab[2 * k + 1] = found + 1
-                st[S_STRN] = found + 1
-            if enter(idtab, st[S_IDMASK], key, found, seed, stamp):
-                st[S_IDN] += 1
-            else:
-                st[E_DUP] += 1
-            pos += length
-        i += 1
-    return i
-
-
-@njit
-def _string_of(idtab, st, key):
-    """Index of a string id plus one; 0 is the empty string, ids unknown count as it."""
-    if key == 0:
-        return np.int64(0)
-    value = lookup(idtab, st[S_IDMASK], key, st[S_SEED], st[S_STAMP])
-    if value < 0:
-        st[E_STRINGID] += 1
-    return value + 1
-
-
-@njit
-def _frame_of(frames, frtab, st, func, file, line):
-    """Index of a frame (function, file, line), new or known; -1 where there is no more room."""
-    key = np.int64(mixed(mixed(func << 32 | file, 0), line))
-    k = home(key, st[S_SEED], st[S_FRMASK])
-    while frtab[2 * k + 1] != 0:
-        if frtab[2 * k] == key:
-            row = 3 * (frtab[2 * k + 1] - 1)
-            if frames[row] == func and frames[row + 1] == file and frames[row + 2] == line:
-                return frtab[2 * k + 1] - 1
-        k = (k + 1) & st[S_FRMASK]
-    n = st[S_FRN]
-    if n >= st[S_FRCAP]:
-        return np.int64(-1)
-    frames[3 * n] = func
-    frames[3 * n + 1] = file
-    frames[3 * n + 2] = line
-    frtab[2 * k] = key
-    frtab[2 * k + 1] = n + 1
-    st[S_FRN] = n + 1
-    return n
-
-
-@njit
-def _stack_of(stacks, sktab, pool, st, count):
-    """Index of the stack whose `count` frames stand at the pool's end; they stay there only if it is new."""
-    start = st[S_POOLN]
-    h = np.uint64(count)
-    for j in range(count):
-        h = (h ^ np.uint64(pool[start + j])) * np.uint64(0x9E3779B97F4A7C15)
-        h ^= h >> np.uint64(31)
-    key = np.int64(h)
-    k = home(key, st[S_SEED], st[S_SKMASK])
-    while sktab[2 * k + 1] != 0:
-        if sktab[2 * k] == key:
-            row = sktab[2 * k + 1] - 1
-            if stacks[2 * row + 1] == count:
-                other = stacks[2 * row]
-                same = True
-                for j in range(count):
-                    if pool[other + j] != pool[start + j]:
-                        same = False
-                        break
-                if same:
-                    return row
-        k = (k + 1) & st[S_SKMASK]
-    n = st[S_SKN]
-    if n >= st[S_SKCAP]:
-        return np.int64(-1)
-    stacks[2 * n] = start
-    stacks[2 * n + 1] = count
-    sktab[2 * k] = key
-    sktab[2 * k + 1] = n + 1
-    st[S_SKN] = n + 1
-    st[S_POOLN] = start + count
-    return n
-
-
-@njit
-def _one_stack(data, pos, stop, count, st, idtab, frames, frtab, pool):
-    """`count` frames from `pos` on to the pool's end; the position behind, -1 on damage, -2 when out of room."""
-    start = st[S_POOLN]
-    for j in range(count):
-        _pc, pos = uvarint(data, pos, stop)
-        if pos < 0:
-            return pos
-        func, pos = uvarint(data, pos, stop)
-        if pos < 0:
-            return pos
-        file, pos = uvarint(data, pos, stop)
-        if pos < 0:
-            return pos
-        line, pos = uvarint(data, pos, stop)
-        if pos < 0:
-            return pos
-        row = _frame_of(frames, frtab, st, _string_of(idtab, st, func), _string_of(idtab, st, file), line)
-        if row < 0:
-            return np.int64(-2)
-        pool[start + j] = np.int32(row)
-    return pos
-
-
-def stacks(data, batches, i, st, idtab, sidtab, frames, frtab, rows, sktab, pool):
-    """Stack tables from batch `i` on; as `strings`. `rows` gets (offset in pool, frames) per distinct stack."""
-    seed = st[S_SEED]
-    stamp = st[S_STAMP]
-    n = st[S_NBATCH]
-    while i < n:
-        at = i * B
-        if batches[at] != KIND_STACKS:
-            i += 1
-            continue
-        most = batches[at + 2] // 3 + 1
-        if (
-            st[S_SIDN] + most > st[S_SIDCAP]
-            or (st[S_SKN] + most > st[S_SKCAP] and st[S_SKCAP] < MAX_STACKS)
-            or (st[S_FRN] + most > st[S_FRCAP] and st[S_FRCAP] < MAX_STRINGS)
-            or (st[S_POOLN] + most + MAX_FRAMES > st[S_POOLCAP] and st[S_POOLCAP] < MAX_FRAMES_KEPT)
-        ):
-            return i
-        pos = batches[at + 1] + 1
-        stop = batches[at + 1] + batches[at + 2]
-        while pos < stop:
-            began = pos
-            ok = data[pos] == 3
-            key, pos = uvarint(data, pos + 1, stop)
-            count = np.int64(-1)
-            if pos >= 0:
-                count, pos = uvarint(data, pos, stop)
-            if ok and pos >= 0 and count >= 0 and count <= MAX_FRAMES:
-                if st[S_POOLN] + count > st[S_POOLCAP]:
-                    st[E_CAP] += 1
-                    break
-                pos = _one_stack(data, pos, stop, count, st, idtab, frames, frtab, pool)
-                if pos == -2:
-                    st[E_CAP] += 1
-                    break
-            else:
-                pos = np.int64(-1)
-            if pos < 0:
-                if st[E_TABLE] == 0:
-                    st[E_TABLE_POS] = began
-                st[E_TABLE] += 1
-                st[E_BYTES] += stop - began
-                break
-            row = _stack_of(rows, sktab, pool, st, count)
-            if row < 0:
-                st[E_CAP] += 1
-            elif enter(sidtab, st[S_SIDMASK], key, row, seed, stamp):
-                st[S_SIDN] += 1
-            else:
-                st[E_DUP] += 1
-        i += 1
-    return i
-
-
-def rehash(old, old_rows, new, new_mask, width, seed, stamp):
-    """Move the used rows of one table into a larger, empty one; `stamp` < 0: not an id table."""
-    moved = 0
-    for i in range(old_rows):
-        at = i * width
-        used = old[at + 1]
-        if used == 0 or (stamp >= 0 and used >> 32 != stamp):
-            continue
-        k = home(old[at], seed, new_mask)
-        while new[k * width + 1] != 0:
-            k = (k + 1) & new_mask
-        for j in range(width):
-            new[k * width + j] = old[at + j]
-        moved += 1
-    return moved
-
-
-# --- events ---------------------------------------------------------------------------------------------------------
+from parkwarden.kernels._trace_layout import (
+    C_ARGS,
+    C_END,
+    C_NEXT,
+    C_POS,
+    C_STOP,
+    C_TIME,
+    DONE,
+    E_BATCH,
+    E_BATCH_POS,
+    E_BYTES,
+    E_EXISTS,
+    E_FORCED,
+    E_FULL,
+    E_ID,
+    E_LATE,
+    E_NOG,
+    E_STACKID,
+    E_STATUS,
+    G_MADE,
+    G_META,
+    G_PARENT,
+    G_SEQ,
+    G_SINCE,
+    G_STACK,
+    G_WAIT,
+    GROW_C,
+    GROW_G,
+    GROW_M,
+    GROW_P,
+    GROW_W,
+    MAX_GOROUTINES,
+    MAX_ID,
+    MAX_PARENTS,
+    MAX_PARKED,
+    MAX_SITES,
+    MAX_THREADS,
+    MAX_TICKS,
+    N_ALIVE,
+    N_BIN,
+    N_FIRST,
+    N_INBIN,
+    N_LAST,
+    N_PARENT,
+    N_PARENTS,
+    N_PEAK,
+    N_STACK,
+    N_START,
+    R_COROUTINE,
+    R_FIRST,
+    R_SCHED,
+    R_SYSCALL,
+    R_WAITING,
+    RUNNABLE,
+    RUNNING,
+    S_BINNS,
+    S_BINS,
+    S_CLIMIT,
+    S_CMASK,
+    S_CN,
+    S_CREATED,
+    S_ENDED,
+    S_EVENTS,
+    S_FIRST_GEN,
+    S_FORCE,
+    S_GLIMIT,
+    S_GMASK,
+    S_GN,
+    S_HEAP,
+    S_LAST,
+    S_MLIMIT,
+    S_MMASK,
+    S_MN,
+    S_PARKED,
+    S_PLIMIT,
+    S_PMASK,
+    S_PN,
+    S_SEED,
+    S_SIDMASK,
+    S_STAMP,
+    S_WLIMIT,
+    S_WMASK,
+    S_WN,
+    SYSCALL,
+    W_COUNT,
+    W_MAX,
+    W_REASON,
+    W_STACK,
+    W_TOTAL,
+    WAITING,
+    B,
+    C,
+    G,
+    N,
+    W,
+)  # fmt: skip
 
 
 @njit
@@ -884,6 +501,20 @@ def _leave_cpu(gtab, wtab, waits, mtab, st, slot, status, stack, reason, now):
     return goid
 
 
+@njit
+def _full(st):
+    """Which table has no room for another event."""
+    if st[S_GN] >= st[S_GLIMIT]:
+        return GROW_G
+    if st[S_WN] >= st[S_WLIMIT]:
+        return GROW_W
+    if st[S_CN] >= st[S_CLIMIT]:
+        return GROW_C
+    if st[S_PN] >= st[S_PLIMIT]:
+        return GROW_P
+    return GROW_M
+
+
 def run(
     data, batches, order, cursors, heap, parked, st, scale, nargs, counts, idtab, sidtab,
     gtab, wtab, waits, ctab, creations, ptab, mtab, bins, ncursors,
@@ -918,21 +549,15 @@ def run(
                 limit = min(limit, cursors[heap[2] * C + C_TIME])
         slot = _thread(mtab, st, cursors[at])
         while True:
-            if st[S_GN] >= st[S_GLIMIT]:
+            if (
+                st[S_GN] >= st[S_GLIMIT]
+                or st[S_WN] >= st[S_WLIMIT]
+                or st[S_CN] >= st[S_CLIMIT]
+                or st[S_PN] >= st[S_PLIMIT]
+                or st[S_MN] >= st[S_MLIMIT]
+            ):
                 st[S_LAST] = last
-                return GROW_G
-            if st[S_WN] >= st[S_WLIMIT]:
-                st[S_LAST] = last
-                return GROW_W
-            if st[S_CN] >= st[S_CLIMIT]:
-                st[S_LAST] = last
-                return GROW_C
-            if st[S_PN] >= st[S_PLIMIT]:
-                st[S_LAST] = last
-                return GROW_P
-            if st[S_MN] >= st[S_MLIMIT]:
-                st[S_LAST] = last
-                return GROW_M
+                return _full(st)
             typ = np.int64(data[cursors[at + C_POS]])
             stop = cursors[at + C_STOP]
             pos = cursors[at + C_ARGS]
@@ -972,7 +597,7 @@ def run(
                 elif typ == 20:  # GoBlock reason stack
                     woken = _leave_cpu(
                         gtab, wtab, waits, mtab, st, slot, WAITING, _stack_id(sidtab, st, a1),
-                        _string_of(idtab, st, a0) - 1, now,
+                        string_of(idtab, st, a0) - 1, now,
                     )  # fmt: skip
                 elif typ == 21:  # GoUnblock g seq stack
                     g = find(gtab, st[S_GMASK], G, a0, seed)
@@ -1095,10 +720,5 @@ def run(
 
 
 KERNELS = {
-    "index": (index, "u8*, i64, i64, i64*, i64, i64*"),
-    "resync": (resync, "u8*, i64, i64, i64"),
-    "strings": (strings, "u8*, i64*, i64, i64*, i64*, i64*, i64*"),
-    "stacks": (stacks, "u8*, i64*, i64, i64*, i64*, i64*, i64*, i64*, i64*, i64*, i32*"),
-    "rehash": (rehash, "i64*, i64, i64*, i64, i64, i64, i64"),
     "run": (run, "u8*, i64*, i64*, i64*, i64*, i64*, i64*, f64*" + ", i64*" * 12 + ", i64"),
 }
