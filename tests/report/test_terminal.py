@@ -4,22 +4,13 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import pytest
 from rich.console import Console
 
-from parkwarden.model import Artefact, Finding, FormatError, Kind, Report
+from parkwarden.model import Artefact, Finding, FormatError, Kind, LookCost, Report
 from parkwarden.report.terminal import print_clusters, print_cost, print_report, print_trace, sparkline
 from tests.report import samples
-
-
-@dataclass
-class LookCost:
-    what: str
-    took_s: float | None = None
-    bytes: int | None = None
-    note: str = ""
 
 
 def printed(call: Callable[[Console], None], width: int = 100, *, colour: bool = False, encoding: str = "utf-8") -> str:

@@ -38,8 +38,7 @@ def command(
 
     options = Options(modules=tuple(module or ()), redact=not no_redact)
     with progress() as tell:
-        opened = open_case(inputs, options, tell)
-    case = opened.case
+        case, redacted = open_case(inputs, options, tell)
     if not case.looks:
         raise FormatError(
             "no-goroutines",
@@ -52,7 +51,7 @@ def command(
     if report_format is TextOrJson.JSON:
         from parkwarden.report.json import clusters_to_json
 
-        deliver(clusters_to_json(case, opened.redacted) + "\n", output, force)
+        deliver(clusters_to_json(case, redacted) + "\n", output, force)
         return
     from parkwarden.report.terminal import print_clusters
 

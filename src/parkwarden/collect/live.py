@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 from parkwarden.collect import limits
 from parkwarden.collect.limits import Tell
 from parkwarden.formats.detect import read_bytes
-from parkwarden.model.artefact import Artefact, Kind, Problem
+from parkwarden.model.artefact import Artefact, Kind, LookCost, Problem
 from parkwarden.model.errors import LimitError, UnreachableError, UsageError
 
 if TYPE_CHECKING:
@@ -76,16 +76,6 @@ class LiveOptions:
     total_timeout_s: float = limits.LOOK_TIMEOUT_S
 
 
-@dataclass(frozen=True, slots=True)
-class Cost:
-    """The price of one look at the service; None where it was not taken, and `note` says why."""
-
-    what: str
-    took_s: float | None = None
-    bytes: int | None = None
-    note: str = ""
-
-
 @dataclass(slots=True, kw_only=True)
 class LiveBag:
     """What a service told. `bodies` holds the answers as they came, by artefact name, for saving."""
@@ -93,7 +83,7 @@ class LiveBag:
     url: str
     """Without user and password."""
     artefacts: list[Artefact] = field(default_factory=list)
-    costs: list[Cost] = field(default_factory=list)
+    costs: list[LookCost] = field(default_factory=list)
     cmdline: tuple[str, ...] = ()
     goroutines: int | None = None
     bodies: dict[str, bytes] = field(default_factory=dict)
@@ -124,7 +114,7 @@ async def look(url: str, *, options: LiveOptions | None = None, progress: Tell |
                 await (looks.one() if target.single else looks.all())
         except TimeoutError:
             text = f"stopped after {options.total_timeout_s:g} s (LOOK_TIMEOUT_S); what came until then is used"
-            looks.bag.costs.append(Cost("the rest", note=text))
+            looks.bag.costs.append(LookCost("the rest", note=text))
     if not looks.bag.artefacts:
         raise looks.first_error or UnreachableError(
             "nothing-there",
@@ -325,7 +315,7 @@ class _Looks:
         await self._census(options.census_s)
         for profile in ("heap", "block", "mutex", "threadcreate"):
             await self._pprof(profile)
-        self.bag.costs.append(Cost("allocs", note="not asked: heap tells the same allocations"))
+        self.bag.costs.append(LookCost("allocs", note="not asked: heap tells the same allocations"))
         if self.bag.goroutines is not None and (left := first + options.interval_s - time.monotonic()) > 0:
             self.tell(f"waiting {left:.1f} s to look again", None)
             await asyncio.sleep(left)
@@ -354,7 +344,7 @@ class _Looks:
     async def _pprof(self, profile: str, query: str = "", what: str = "") -> None:
         what = what or profile
         if self.listed is not None and profile not in self.listed:
-            self.bag.costs.append(Cost(what, note="not there"))
+            self.bag.costs.append(LookCost(what, note="not there"))
             return
         artefact = await self._take(what, self._url(f"debug/pprof/{profile}", query))
         if profile == "goroutine" and artefact is not None and artefact.snapshot is not None and not query:
@@ -362,7 +352,7 @@ class _Looks:
 
     async def _census(self, seconds: float) -> None:
         if not self.options.census:
-            self.bag.costs.append(Cost("trace", note="not asked: switched off"))
+            self.bag.costs.append(LookCost("trace", note="not asked: switched off"))
         elif self._too_many("trace", limits.CENSUS_MAX_GOROUTINES, "CENSUS_MAX_GOROUTINES"):
             return
         else:
@@ -371,17 +361,17 @@ class _Looks:
 
     async def _leak_profile(self) -> None:
         if not self.options.leak_profile:
-            self.bag.costs.append(Cost("goroutineleak", note="not asked: switched off"))
+            self.bag.costs.append(LookCost("goroutineleak", note="not asked: switched off"))
         elif self.listed is not None and "goroutineleak" not in self.listed:
             self.bag.costs.append(
-                Cost("goroutineleak", note="not there: Go 1.27, or 1.26 built with its experiment, has it")
+                LookCost("goroutineleak", note="not there: Go 1.27, or 1.26 built with its experiment, has it")
             )
         elif not self._too_many("goroutineleak", limits.LEAK_PROFILE_MAX_GOROUTINES, "LEAK_PROFILE_MAX_GOROUTINES"):
             await self._pprof("goroutineleak")
 
     async def _text_dump(self) -> None:
         if not self.options.text_dump:
-            self.bag.costs.append(Cost("goroutine?debug=2", note="not asked: switched off"))
+            self.bag.costs.append(LookCost("goroutine?debug=2", note="not asked: switched off"))
         elif not self._too_many("goroutine?debug=2", limits.TEXT_DUMP_MAX_GOROUTINES, "TEXT_DUMP_MAX_GOROUTINES"):
             await self._pprof("goroutine", "debug=2", "goroutine?debug=2")
 
@@ -391,7 +381,7 @@ class _Looks:
         if self.options.any_size or (count is not None and count <= most):
             return False
         number = "an unknown number of" if count is None else f"{count:,}"
-        self.bag.costs.append(Cost(what, note=f"not asked: {number} goroutines, more than {name} = {most:,}"))
+        self.bag.costs.append(LookCost(what, note=f"not asked: {number} goroutines, more than {name} = {most:,}"))
         return True
 
     async def _cmdline(self) -> None:
@@ -433,7 +423,7 @@ class _Looks:
             answer = await self.session.get(url, limit, extra_s)
         except (UnreachableError, LimitError) as error:
             self.first_error = self.first_error or error
-            self.bag.costs.append(Cost(what, time.monotonic() - began, None, error.message))
+            self.bag.costs.append(LookCost(what, time.monotonic() - began, None, error.message))
             return None
         if answer.status == 404:
             note = "not there"
@@ -441,7 +431,7 @@ class _Looks:
             note = f"refused: status {answer.status} {_words(answer.body)}".rstrip()
         elif answer.problem is not None:
             note = answer.problem.text
-        self.bag.costs.append(Cost(what, answer.took_s, len(answer.body), note))
+        self.bag.costs.append(LookCost(what, answer.took_s, len(answer.body), note))
         return answer
 
 

@@ -40,10 +40,10 @@ from parkwarden.formats._profile_model import Problems, build_of, kind_of, snaps
 from parkwarden.formats._profile_wire import Columns, Ints, Tables, decode, encode, gunzip, resolve
 from parkwarden.model import Artefact, FormatError, Frame, Kind, LimitError, Profile, Stack
 
-MAX_DEPTH = 4096
+MAX_DEPTH = 2048
 """Frames of one stack, inlined ones included; Go's own greatest is 1024 (GODEBUG=profstackdepth). The rest is elided."""
-MAX_FRAMES = 16_000_000
-"""Frames over all distinct stacks, 8 bytes each: a few bytes of input can name thousands."""
+MAX_FRAMES = 48_000_000
+"""Frames expanded over all distinct chains of locations: a few bytes of input can name thousands."""
 MAX_LABEL_SETS = 1_000_000
 """Distinct label sets, some hundred bytes each; a vendor profile has one per goroutine."""
 NUMERIC_LABELS = ("bytes",)
@@ -237,9 +237,9 @@ def _stacks(c: Columns, samples: Ints, problems: Problems) -> tuple[list[Stack],
             elided = max(0, depth - MAX_DEPTH)
             cut += elided > 0
             ids = (*flat[:MAX_DEPTH], -elided)
+            total += len(ids)
             at = known.get(ids)
             if at is None:
-                total += len(ids)
                 if total > MAX_FRAMES:
                     raise LimitError("profile-too-big", "The profile's stacks have more frames than the limit allows.",
                                      context=f"limit {MAX_FRAMES:,} frames")  # fmt: skip
@@ -291,6 +291,13 @@ def merge(profiles: Sequence[bytes] | Iterable[bytes]) -> bytes:
     Raises FormatError (`profiles-differ`, `not-a-profile`, `nothing-to-merge`), LimitError.
     """
     return _gzip(merging.merge_all(profiles))
+
+
+def texts(data: bytes) -> list[str]:
+    """All texts of a profile (gzipped or not): names, paths, labels, comments. For looking through them, e.g. for secrets."""
+    message, _ = gunzip(data)
+    columns = decode(message)
+    return [columns.text(i) for i in range(1, len(columns.strings))]
 
 
 def write(profile: Profile) -> bytes:

@@ -36,7 +36,7 @@ def fuse(findings: list[Finding]) -> list[Finding]:
     joined = _join_bursts(_without_explained(findings))
     joined = _join_ends(_join_calls(joined))
     _bear_out(joined)
-    return sorted(joined, key=_rank)
+    return sorted(joined, key=rank)
 
 
 def _without_explained(findings: list[Finding]) -> list[Finding]:
@@ -45,7 +45,8 @@ def _without_explained(findings: list[Finding]) -> list[Finding]:
     return [f for f in findings if not (f.code.startswith("PW4") and f.site and f.site.id in explained)]
 
 
-def _rank(finding: Finding) -> tuple[int, bool, float, int, str, str]:
+def rank(finding: Finding) -> tuple[int, bool, float, int, str, str]:
+    """Sort key, worst first: verdict, causes of death, confidence, count; then stable."""
     return (
         -finding.verdict.rank,
         not finding.code.startswith(CRASH_PREFIX),

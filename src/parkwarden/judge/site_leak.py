@@ -21,6 +21,9 @@ from parkwarden.stacks.patterns import Accusation, Match, PatternContext, accuse
 MAX_UNKNOWN = 5
 """Crowds reported as `unknown`, largest first: more would bury the verdict."""
 
+MIN_UNKNOWN = 50
+"""Goroutines of a crowd worth mentioning (A5's count): fewer that cannot be told from a crew are noise."""
+
 MAX_FINDINGS = 100
 """Accused sites reported; a process with more has one cause behind most of them."""
 
@@ -40,7 +43,7 @@ def judge(case: Case, grouping: Grouping) -> list[Finding]:
         accusation = accuse(cluster, context)
         if accusation.verdict.rank >= Verdict.SUSPECT.rank and len(accused) < MAX_FINDINGS:
             accused.append(_finding(case, cluster, context, accusation))
-        elif accusation.verdict is Verdict.UNKNOWN and len(unknown) < MAX_UNKNOWN:
+        elif accusation.verdict is Verdict.UNKNOWN and cluster.count >= MIN_UNKNOWN and len(unknown) < MAX_UNKNOWN:
             unknown.append(_finding(case, cluster, context, accusation))
     return accused + unknown
 

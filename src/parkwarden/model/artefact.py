@@ -207,3 +207,14 @@ class Artefact:
     """Unix seconds the artefact itself tells (or the collector knows), None otherwise."""
     lost: int = 0
     """Records known to be damaged or missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class LookCost:
+    """The price of one look at a live service; None where it was not taken, and `note` says why."""
+
+    what: str
+    took_s: float | None = None
+    bytes: int | None = None
+    """As they came over the wire."""
+    note: str = ""

@@ -23,6 +23,7 @@ from parkwarden.model import (
     Finding,
     FormatError,
     Frame,
+    LookCost,
     Report,
     SourceExcerpt,
     Trace,
@@ -542,7 +543,7 @@ def _yours(console: Console, frames: Iterable[Frame], user_modules: Sequence[str
 # ---- the price of looking
 
 
-def print_cost(looks: Sequence[words.LookCost], console: Console) -> None:
+def print_cost(looks: Sequence[LookCost], console: Console) -> None:
     """What each look cost the watched service: which, how long the answer took, its size, what was seen or refused."""
     if not looks:
         return

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
-from typing import Protocol
 
 from parkwarden.model import Cluster, Finding, Frame, Grade, Verdict
 
@@ -28,14 +28,22 @@ GRADE_WORDS = {
 }
 
 
+UNKNOWN = "?"
+"""In place of a number that is none: inputs may lie."""
+
+
 def count(n: float) -> str:
-    """1234567 -> `1,234,567`."""
+    """1234567 -> `1,234,567`; `?` for what is no number."""
+    if not math.isfinite(n):
+        return UNKNOWN
     return f"{int(n):,}"
 
 
 def size(n: float) -> str:
     """Bytes in binary units: `46.6 MiB`."""
     value = float(n)
+    if not math.isfinite(value):
+        return UNKNOWN
     for unit in ("B", "KiB", "MiB", "GiB"):
         if abs(value) < 1024:
             return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
@@ -45,6 +53,8 @@ def size(n: float) -> str:
 
 def seconds(value: float) -> str:
     """A duration a person reads at a glance: `350 µs`, `2.5 s`, `7 min`, `3 h 20 min`, `2 d 4 h`."""
+    if not math.isfinite(value) or value < 0:
+        return UNKNOWN
     if value < 0.001:
         return f"{value * 1e6:.0f} µs"
     if value < 1:
@@ -69,6 +79,8 @@ def moment(text: str) -> str:
 
 def rate(per_min: float) -> str:
     """Goroutines per minute, or per second where that is easier to grasp."""
+    if not math.isfinite(per_min):
+        return UNKNOWN
     if abs(per_min) >= 600:
         return f"{per_min / 60:,.0f}/s"
     return f"{per_min:,.0f}/min" if abs(per_min) >= 10 else f"{per_min:.1f}/min"
@@ -77,10 +89,12 @@ def rate(per_min: float) -> str:
 def percent(share: float) -> str:
     """A share 0..1: `92 %`, `0.4 %`, `< 0.1 %`; never rounded up to all."""
     value = share * 100
+    if not math.isfinite(value):
+        return UNKNOWN
     if 0 < value < 0.1:
         return "< 0.1 %"
     if value >= 10:
-        return f"{min(value, 99.0 if value < 100 else 100.0):.0f} %"
+        return f"{min(value, 99.0) if value < 100 else value:.0f} %"
     return f"{value:.1f} %"
 
 
@@ -173,20 +187,6 @@ def facts(finding: Finding) -> list[Fact]:
         out.append(Fact("since", moment(finding.since)))
     out.append(Fact("confidence", percent(finding.confidence)))
     return out
-
-
-class LookCost(Protocol):
-    """The price of one look at a live service, as the collector notes it; None where the look was not taken."""
-
-    @property
-    def what(self) -> str: ...
-    @property
-    def took_s(self) -> float | None: ...
-    @property
-    def bytes(self) -> int | None: ...
-    @property
-    def note(self) -> str:
-        """What was seen, or why the look was refused."""
 
 
 @dataclass(frozen=True, slots=True)
