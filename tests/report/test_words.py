@@ -104,3 +104,11 @@ def test_words_fit_the_kind_of_finding() -> None:
     finding.code = "PW206"
     assert words.role_words(blocked, finding) == "died here"
     assert not any("blocked" in step.role for step in words.leak_path(samples.recursion()))
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_numbers_that_are_none_are_a_question_mark(value: float) -> None:
+    """Inputs may lie; no report dies of it."""
+    assert {words.count(value), words.size(value), words.seconds(value), words.rate(value), words.percent(value)} == {
+        "?"
+    }
