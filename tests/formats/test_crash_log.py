@@ -148,7 +148,7 @@ def test_a_bystander_is_not_accused(data: Path, version: str) -> None:
     assert crash.details["limit"] == "24"
 
 
-@pytest.mark.parametrize("version", ("go1.24", "go1.27"))
+@pytest.mark.parametrize("version", ["go1.24", "go1.27"])
 def test_a_header_within_a_message_is_text(data: Path, version: str) -> None:
     """runtime/error.go: printindented indents a message's lines, so a fake goroutine in it stays text (Go 1.21 did not)."""
     crash = only(log(data, version, "panic-lines"))
