@@ -126,11 +126,11 @@ def _proven(view: View, _library: Library | None) -> _Answer | None:
     proof = f"Go's leak profile proves {leaked:,} of them: nothing that still runs can reach what they wait for"
     if leaked >= MIN_PROVEN:
         return Verdict.LEAK, 0.99, (proof,)
-    if view.context.born:
-        return Verdict.SUSPECT, 0.6, (proof, "and more were born between the looks")
+    if view.cluster.count >= MIN_COUNT:
+        return None  # the others of the crowd are judged by the numbers
     if view.reason == "select (no cases)":
         return Verdict.OK, 0.7, ("a goroutine or two parked in select {} on purpose",)
-    return Verdict.UNKNOWN, 0.5, (proof, f"fewer than {MIN_PROVEN} and no growth: no harm yet")
+    return Verdict.UNKNOWN, 0.5, (proof, f"fewer than {MIN_PROVEN}: look whether more come")
 
 
 def _forever(view: View, _library: Library | None) -> _Answer | None:
@@ -153,6 +153,9 @@ def _busy(view: View, _library: Library | None) -> _Answer | None:
     if stay and (nature or (context.born and span >= SPIN_SPAN_S)):
         told = (nature,) if nature else (f"more were born meanwhile ({context.born:,})",)
         return Verdict.SUSPECT, 0.65, (*told, "the same goroutines are busy at every look, and none finished")
+    if stay and span >= MOMENT_S:
+        told_s = f"the same goroutines are busy at every look over {span:.0f} s"
+        return Verdict.UNKNOWN, 0.4, (told_s, f"load or a spin: {SPIN_SPAN_S:.0f} s between looks would tell")
     return Verdict.OK, 0.6, ("runnable or running: load, not a leak, unless the same ones never finish",)
 
 

@@ -89,7 +89,7 @@ class PatternContext:
     creations: tuple[Creation, ...] = ()
     """What a trace saw created for this very site."""
     wakeups: int | None = None
-    """Waits at this site that ended while a trace ran; None without a trace."""
+    """Times that a goroutine came back to wait at this site while a trace ran; None without a trace."""
     operations: Counter[str] = field(default_factory=Counter)
     """The runtime's functions on top of the raw stacks (`chanrecv2`, `selectnbrecv`), where an artefact shows them."""
     source: SourceExcerpt | None = None
@@ -167,6 +167,12 @@ class View:
     def reachable(self) -> bool:
         """A leak profile was taken and did not name these: something that lives can still reach what they wait on."""
         return self.context.leak_profile and not self.cluster.leaked
+
+    @property
+    def grows(self) -> bool:
+        """Goroutines were born between the looks, or the counts say so."""
+        counts = self.cluster.counts
+        return bool(self.context.born) or (len(counts) > 1 and counts[-1] > counts[0])
 
     def has(self, *functions: str) -> bool:
         return any(function in self.functions for function in functions)

@@ -7,7 +7,7 @@ import re
 from parkwarden.stacks.libraries import identify
 from parkwarden.stacks.modules import is_stdlib, package_of
 from parkwarden.stacks.patterns.base import RUNNING, Entry, LifeCycle, Pattern, View, Weight, weigh, words_of
-from parkwarden.stacks.patterns.vocabulary import BACKGROUND, CONSTRUCTORS
+from parkwarden.stacks.patterns.vocabulary import BACKGROUND, CONSTRUCTORS, STARTERS
 
 SPIN = Pattern(
     id="spinning-loop",
@@ -103,12 +103,12 @@ CONSTRUCTOR = Pattern(
 )
 
 
-def is_constructor(function: str) -> bool:
+def is_constructor(function: str, names: tuple[str, ...] = CONSTRUCTORS) -> bool:
     """Whether a function is named as a constructor: `cache.New`, `pkg.(*Opener).Open`, `timingwheel.newWheel.func1`."""
     tail = function[function.rfind("/") + 1 :].partition(".")[2]
     name = tail.rpartition(").")[2] if ")." in tail else tail
     name = name.split(".")[0].removesuffix("[...]")
-    return name.lower().startswith(CONSTRUCTORS)
+    return name.lower().startswith(names)
 
 
 def _constructor(view: View) -> Weight | None:
@@ -123,13 +123,16 @@ def _constructor(view: View) -> Weight | None:
         return None
     foreign = owner != "main"
     background = min(words_of(root) & BACKGROUND, default="")
-    built = bool(creator) and is_constructor(creator) and package_of(creator) == owner
-    if not built and not (foreign and background and not creator):
+    own = bool(creator) and package_of(creator) == owner
+    built = own and is_constructor(creator)
+    started = own and foreign and not built and is_constructor(creator, STARTERS)
+    if not (built or started) and not (foreign and background and not creator):
         return None
     creations = sum(creation.count for creation in view.context.creations)
     return weigh(
-        0.45 if built else 0.3,
+        0.45 if built else 0.4,
         (built, 0.0, f"started in a constructor ({creator})"),
+        (started, 0.0, f"started by its own package ({creator})"),
         (built and foreign, 0.55, "of a package of its own"),
         (background and foreign, 0.4, f"its function is named like a background loop ({background})"),
         (creations >= 10, 0.5, f"a trace saw {creations} of them created"),

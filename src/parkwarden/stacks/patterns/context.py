@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 
-from parkwarden.model import Case, Cluster, Creation, Snapshot, Stack
+from parkwarden.model import Case, Cluster, Creation, Frame, Snapshot, SourceExcerpt, Stack
 from parkwarden.model.snapshot import Ints
 from parkwarden.stacks.cluster import Grouping, ids_at
 from parkwarden.stacks.culprit import creations_of
@@ -20,12 +21,21 @@ from parkwarden.stacks.patterns.base import RUNNING, PatternContext
 MAX_MOMENTS = 64
 """Moments whose ids are compared, the latest ones: a recording of hours holds more, and memory goes with them."""
 
+MIN_EXCERPT = 10
+"""Goroutines at a site from which on its source is looked at: it orders candidates, and few need that."""
+
+Excerpt = Callable[[Frame], SourceExcerpt | None]
+
 _PARKED = frozenset(["runtime.gopark", "runtime.goparkunlock"])
 _SYSTEM_CALLS = ("syscall.", "internal/runtime/syscall", "runtime/internal/syscall", "internal/syscall/")
 
 
-def contexts(case: Case, grouping: Grouping) -> dict[str, PatternContext]:
-    """A PatternContext per cluster, by the id of its site. `grouping` is the one `case.clusters` came from."""
+def contexts(case: Case, grouping: Grouping, excerpt: Excerpt | None = None) -> dict[str, PatternContext]:
+    """A PatternContext per cluster, by the id of its site. `grouping` is the one `case.clusters` came from.
+
+    `excerpt` finds the source of a blocked line (`--source`), None where it is not to be had; it is asked for crowds of
+    at least `MIN_EXCERPT` goroutines only.
+    """
     looks = grouping.snapshots[: grouping.looks]
     times = tuple(look.at for look in case.looks)
     at = [times[i] if i < len(times) else snapshot.taken_at for i, snapshot in enumerate(looks)]
@@ -41,6 +51,7 @@ def contexts(case: Case, grouping: Grouping) -> dict[str, PatternContext]:
         i = index.get(cluster.site.id)
         if i is None:
             continue
+        made = _creations(cluster, creations)
         out[cluster.site.id] = replace(
             moves.of(i),
             looks=len(looks),
@@ -50,8 +61,9 @@ def contexts(case: Case, grouping: Grouping) -> dict[str, PatternContext]:
             leak_profile=proof,
             operations=operations[i],
             creators=creators[i],
-            creations=_creations(cluster, creations),
-            wakeups=wakeups[i] if wakeups is not None else None,
+            creations=made,
+            wakeups=max(0, wakeups[i] - sum(c.count for c in made)) if wakeups is not None else None,
+            source=_excerpt(cluster, excerpt),
         )
     return out
 
@@ -167,8 +179,19 @@ def _creations(cluster: Cluster, creations: list[Creation]) -> tuple[Creation, .
     return tuple(creations_of(cluster.site, creations)) if creations else ()
 
 
+def _excerpt(cluster: Cluster, excerpt: Excerpt | None) -> SourceExcerpt | None:
+    site = cluster.site
+    if excerpt is None or max(cluster.count, cluster.leaked) < MIN_EXCERPT:
+        return None
+    return excerpt(Frame(site.function, site.file, site.line))
+
+
 def _wakeups(case: Case, of_site: dict[str, int]) -> Counter[int] | None:
-    """Waits that ended while a trace ran, per cluster; None without a trace that tells waits."""
+    """Waits that began while a trace ran, per cluster, by goroutines that were there before; None without a trace.
+
+    Who blocks at a site during the trace had been awake just before: a tick, a sleep's end, a job. The old goroutines
+    that did not move are told with the coarse reason `waiting`; those born meanwhile are taken off by the caller.
+    """
     traces = [artefact.trace for artefact in case.artefacts if artefact.trace is not None]
     if not traces:
         return None
@@ -177,5 +200,8 @@ def _wakeups(case: Case, of_site: dict[str, int]) -> Counter[int] | None:
         for wait in trace.waits:
             cluster = of_site.get(site_of(wait.stack).id)
             if cluster is not None:
-                out[cluster] += wait.count - wait.open
+                out[cluster] += wait.count if wait.reason not in _UNMOVED else wait.count - wait.open
     return out
+
+
+_UNMOVED = frozenset(["", "waiting", "unspecified"])

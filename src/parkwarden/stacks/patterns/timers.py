@@ -43,9 +43,9 @@ def _ticker(view: View) -> Weight | None:
     return weigh(
         0.3 if view.reason == "chan receive" else 0.25,
         (word, 0.75, f"a name speaks of ticking ({word})"),
-        (view.context.wakeups, 0.85, "the trace saw these waits end and begin again"),
+        (view.context.wakeups, 0.85, "a trace saw them wake and wait again"),
         (
-            view.reachable and view.reason == "chan receive",
+            view.reachable and view.grows and view.reason == "chan receive",
             0.3,
             "the leak profile still reaches the channel, as it does a running ticker's",
         ),
@@ -115,7 +115,7 @@ def _sleep(view: View) -> Weight | None:
     return weigh(
         0.9,
         (True, 0.0, "asleep in time.Sleep"),
-        (view.context.wakeups, 0.4, "the trace saw it wake and sleep again"),
+        (view.context.wakeups, 0.4, "a trace saw them wake and sleep again"),
         (word, 0.2, f"a name speaks of polling ({word})"),
     )
 

@@ -33,3 +33,6 @@ BACKGROUND = _words(
 
 CONSTRUCTORS = ("new", "open", "make", "create", "build", "init", "dial", "connect", "setup")
 """How constructors' names begin (lower case)."""
+
+STARTERS = ("start", "run", "init", "launch", "spawn", "begin", "loop")
+"""How methods are called that constructors call to start their goroutine."""
