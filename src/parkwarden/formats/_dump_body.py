@@ -69,6 +69,8 @@ class BodyReader:
 
     def __init__(self) -> None:
         self._frames: dict[tuple[bytes, bytes], Frame] = {}
+        self._pairs: dict[tuple[bytes, bytes], Frame] = {}
+        """(function line up to its arguments, file line) of pairs read before: most of any dump."""
 
     def read(self, raw: bytes) -> Body:
         """One body, header excluded: pairs of lines, elision, creator, ancestors; other lines are passed over."""
@@ -90,6 +92,13 @@ class BodyReader:
                 i += 1
                 continue
             after = i + 1
+            paren = line.rfind(b"(")
+            if after < n and not closed and line[-1:] == b")" and len(frames) < MAX_FRAMES:
+                known = self._pairs.get((line[:paren], lines[after]))
+                if known is not None:
+                    frames.append(known)
+                    i += 2
+                    continue
             place = _file_of(lines[after]) if after < n else None
             if (place is None or not place[2]) and _is_talk(line):
                 i += 1
@@ -118,7 +127,10 @@ class BodyReader:
             if name is None or closed:
                 self._damage(body, "a frame after the creator" if closed else "a file line without its function")
             elif len(frames) < MAX_FRAMES:
-                frames.append(self._frame(name, place, body))
+                frame = self._frame(name, place, body)
+                frames.append(frame)
+                if not place[2] and not body.damage:
+                    self._pairs[name, lines[after]] = frame
             elif len(sections) == 1 and elided != ELIDED_UNKNOWN:
                 elided += 1
         body.stack = Stack(tuple(sections[0]), created, elided)

@@ -22,7 +22,19 @@ import numpy.typing as npt
 from parkwarden.formats._dump_body import Body, BodyReader, read_header, read_labels, read_state, text
 from parkwarden.formats._dump_clean import Cleaned, retab, unprefix, untangle, unwrap, unwrap_json
 from parkwarden.kernels import load
-from parkwarden.model import Artefact, FormatError, Frame, Kind, LimitError, Mark, Problem, Snapshot, Source, Stack
+from parkwarden.model import (
+    ELIDED_UNKNOWN,
+    Artefact,
+    FormatError,
+    Frame,
+    Kind,
+    LimitError,
+    Mark,
+    Problem,
+    Snapshot,
+    Source,
+    Stack,
+)
 
 MAX_BYTES = 4 << 30
 """A dump of 4 GB would hold ten million goroutines; none is known to be above 1 GB."""
@@ -41,6 +53,7 @@ _HEADER = re.compile(rb"goroutine \d{1,18} (?:gp=\S+ m=\S+ (?:mp=\S+ )?)?\[[^\n]
 _ANCESTOR = re.compile(rb"(?m)^\[originating from goroutine (\d{1,18})\]:")
 _WHOLE_END = re.compile(rb"\t.+:\d+ \+0x[0-9a-f]+(?: .*)?\s*")
 _AFTERWORD = re.compile(rb"exit status \d+\s*")
+_WOVEN = re.compile(rb"(?m)^goroutine \d+ [^\n]*:\ngoroutine \d+ ")
 _BEGUN = re.compile(rb"goroutine \d+ ?(?:gp?)?")
 _OUTERMOST = re.compile(r"main\.main|runtime\..*|.*\.init(?:\.\d+)?|non-Go function|")
 """Functions below which there is nothing: a stack that ends in one has not been cut."""
@@ -76,10 +89,10 @@ def read(data: bytes, name: str = "") -> Artefact:
     data, scanned, cleaned = _cleaned(data)
     undone, streams = cleaned.undone, cleaned.streams
     parsed = _Reader(data, scanned).parse()
-    if parsed.tangled >= 2 and len(data) <= MAX_UNTANGLE:
+    if parsed.tangled >= 2 and len(data) <= MAX_UNTANGLE and _WOVEN.search(data) is not None:
         apart = untangle(data)
         other = _Reader(apart, _scan(apart)).parse()
-        if other.headers == parsed.headers and other.lost < parsed.lost:
+        if other.headers >= parsed.headers and other.lost < parsed.lost:
             parsed = other
             undone.append("two dumps woven line by line")
     if not parsed.headers:
@@ -449,7 +462,8 @@ class _Reader:
         if not repeated.size:
             return
         rows = np.flatnonzero(keep & np.isin(goid, repeated))
-        told = np.array([bool(s.frames) for s in self.stacks.values])[stack[rows]]
+        unavailable = [not s.frames and s.elided == ELIDED_UNKNOWN for s in self.stacks.values]
+        told = ~np.array(unavailable)[stack[rows]]
         away = rows[~told & np.isin(goid[rows], goid[rows][told])]
         keep[away] = False
         self.twice = int(away.size)
