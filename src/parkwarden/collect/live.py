@@ -18,6 +18,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
+from base64 import b64encode
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -129,7 +130,8 @@ class _Target:
     """Where to ask: `base` without credentials; `single` if it is the URL of one endpoint."""
 
     base: URL
-    auth: tuple[str, str] | None
+    auth: str | None
+    """The Authorization header (RFC 7617), never shown."""
     socket: str | None
     single: bool
 
@@ -152,7 +154,9 @@ class _Target:
             raise UsageError(
                 "bad-url", "not a URL of a service", hint="http://host:6060, https://host/prefix or unix:/path.sock"
             )
-        auth = (url.user or "", url.password or "") if url.user or url.password else None
+        auth = None
+        if url.user or url.password:
+            auth = "Basic " + b64encode(f"{url.user or ''}:{url.password or ''}".encode()).decode()
         url = url.with_user(None).with_fragment(None)
         single = url.name in ENDPOINTS or bool(url.query_string)
         if not single:
@@ -204,10 +208,10 @@ class _Session:
             connect=limits.CONNECT_TIMEOUT_S,
             sock_read=min(limits.IDLE_TIMEOUT_S, self.options.endpoint_timeout_s) + extra_s,
         )
-        auth = aiohttp.BasicAuth(*self.target.auth) if self.target.auth else None
+        headers = {"Authorization": self.target.auth} if self.target.auth else None
         try:
             for _ in range(limits.MAX_REDIRECTS + 1):
-                async with self._client.get(url, timeout=timeout, allow_redirects=False, auth=auth) as response:
+                async with self._client.get(url, timeout=timeout, allow_redirects=False, headers=headers) as response:
                     if response.status not in (301, 302, 303, 307, 308):
                         body, problem = await _body(response, limit)
                         return _Answer(response.status, body, time.monotonic() - began, problem)
