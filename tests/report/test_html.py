@@ -170,3 +170,11 @@ def test_leak_path_is_a_picture_in_two_forms() -> None:
 def test_same_report_same_page() -> None:
     """Rendering is a pure function."""
     assert render(samples.report(), samples.case()) == render(samples.report(), samples.case())
+
+
+def test_rows_come_by_what_there_is_now() -> None:
+    """The first order is the one the header tells: goroutines of the last look, most first."""
+    page = Page(render(samples.report(), samples.case(40)))
+    counts = [int(attrs["data-n"] or 0) for tag, attrs in page.tags if tag == "tr" and attrs.get("class") == "row"]
+    assert len(counts) == 40
+    assert counts == sorted(counts, reverse=True)

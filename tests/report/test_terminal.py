@@ -134,7 +134,7 @@ def test_sparkline_scales_to_the_greatest() -> None:
 
 def test_trace_shows_rates_waits_and_users_code() -> None:
     """Creations per second with who never ended, waits by time, and the user's own frame on the way."""
-    text = printed(lambda console: print_trace(samples.case().artefacts[2], console, user_modules=("shop",)))
+    text = printed(lambda console: print_trace(samples.case().artefacts[2], console, user_modules=("shop",)), 140)
     assert "3,680.0/s" in text
     assert "18,400 never ended" in text
     assert "yours: " + samples.QUOTE.function in text

@@ -248,7 +248,9 @@ class _Strings:
 def _clusters(case: Case, limits: Limits) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """Rows for the table, and the data block: interned texts, stacks of the rows, the flame graph."""
     strings = _Strings(limits.name)
+    # what was big in any look is worth its row; shown by what there is now
     ranked = sorted(case.clusters, key=lambda c: -max(c.count, max(c.counts, default=0)))[: limits.clusters]
+    ranked.sort(key=lambda c: -c.count)
     peak = max((c.count for c in ranked), default=1) or 1
     rows = [_cluster(cluster, case, limits, peak) for cluster in ranked]
     stacks = [_stack(cluster, case, strings, limits) for cluster in ranked]

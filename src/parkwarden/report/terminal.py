@@ -388,21 +388,9 @@ def _cluster(cluster: Cluster, case: Case, console: Console, *, diff: bool, look
     _say(console, (inert(site.function), "bold"), indent=11)
     _say(console, (middle(inert(words.place(words.site_frame(cluster))), max(24, console.width - 12)), _DIM), indent=11)
     if inner is not None and inner.function != site.function:
-        _say(
-            console,
-            "yours: ",
-            (inert(inner.function), "yellow"),
-            (f"  {inert(words.short_place(inner))}", _DIM),
-            indent=11,
-        )
+        _who(console, "yours: ", inner, "yellow")
     if site.created_by is not None:
-        _say(
-            console,
-            "go:    ",
-            inert(site.created_by.function),
-            (f"  {inert(words.short_place(site.created_by))}", _DIM),
-            indent=11,
-        )
+        _who(console, "go:    ", site.created_by)
     _say(console, (" · ".join(_traits(cluster, diff)), _DIM), indent=11)
 
 
@@ -491,7 +479,7 @@ def _creations(trace: Trace, console: Console, user_modules: Sequence[str], show
         kept = one.alive / one.count if one.count else 0.0
         style = "bold red" if kept > 0.5 and one.count >= 50 else ""
         leaf = one.stack.frames[0] if one.stack.frames else Frame("unknown")
-        parents = f" · by {words.count(one.parents)} goroutines" if one.parents else ""
+        parents = f" · by {words.count(one.parents)} goroutine{'s' * (one.parents > 1)}" if one.parents else ""
         console.print()
         _say(
             console,
@@ -524,20 +512,18 @@ def _waits(trace: Trace, console: Console, user_modules: Sequence[str], show_all
     _more(console, limit, len(ranked), "waits")
 
 
-def _who(console: Console, what: str, frame: Frame) -> None:
-    _say(console, what, inert(frame.function), (f"  {inert(words.short_place(frame))}", _DIM), indent=11)
+def _who(console: Console, what: str, frame: Frame, style: str = "") -> None:
+    """`what` and a frame on one line where it fits: without the package's directories if it has to be."""
+    name, where = inert(frame.function), inert(words.short_place(frame))
+    if len(what) + len(name) + len(where) + 14 > console.width:
+        name = inert(words.short_function(frame.function)) or name
+    _say(console, what, (name, style), (f"  {where}", _DIM), indent=11, hang=7)
 
 
 def _yours(console: Console, frames: Iterable[Frame], user_modules: Sequence[str], leaf: Frame) -> None:
     mine = user_frame(tuple(frames), user_modules)
     if mine is not None and mine != leaf:
-        _say(
-            console,
-            "yours: ",
-            (inert(mine.function), "yellow"),
-            (f"  {inert(words.short_place(mine))}", _DIM),
-            indent=11,
-        )
+        _who(console, "yours: ", mine, "yellow")
 
 
 # ---- the price of looking
