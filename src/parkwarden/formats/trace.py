@@ -146,7 +146,7 @@ class _Words:
 
     def stack(self, stack: int, made: int = -1) -> Stack:
         """A stack, with the `go` statement of creation `made` where that is known."""
-        created_by = int(self.found.creations[made, 9]) if made >= 0 else -1
+        created_by = int(self.found.creations[made, layout.N_STACK]) if made >= 0 else -1
         known = self._stacks.get((stack, created_by))
         if known is None:
             chain = self.frames(created_by)[:1]
@@ -161,16 +161,16 @@ class _Words:
 
 def _census(found: Scan, words: _Words, taken_at: float | None) -> tuple[Snapshot, int]:
     """All goroutines alive at the end, by rising id, and how many of them have no stack."""
-    rows = found.goroutines[np.argsort(found.goroutines[:, 0], kind="stable")]
-    status = rows[:, 1] & 255
+    rows = found.goroutines[np.argsort(found.goroutines[:, layout.G_ID], kind="stable")]
+    status = rows[:, layout.G_META] & 255
     reasons = np.full(rows.shape[0], -4, dtype=np.int64)
-    told = rows[:, 5] >= 0
-    reasons[told] = found.waits[rows[told, 5], 4]
+    told = rows[:, layout.G_WAIT] >= 0
+    reasons[told] = found.waits[rows[told, layout.G_WAIT], layout.W_REASON]
     state_key = np.where(status == 4, reasons, -100 - status)
     keys, state = np.unique(state_key, return_inverse=True)
     states = [_STATUS.get(-100 - int(k), "") if k <= -100 else words.reason(int(k)) for k in keys]
 
-    pairs, stack = np.unique((rows[:, 4] + 1) << 32 | (rows[:, 6] + 1), return_inverse=True)
+    pairs, stack = np.unique((rows[:, layout.G_STACK] + 1) << 32 | (rows[:, layout.G_MADE] + 1), return_inverse=True)
     stacks: list[Stack] = []
     place: dict[Stack, int] = {}
     renamed = np.zeros(len(pairs), dtype=np.int64)
@@ -180,15 +180,15 @@ def _census(found: Scan, words: _Words, taken_at: float | None) -> tuple[Snapsho
         if renamed[i] == len(stacks):
             stacks.append(one)
 
-    minutes = (found.state[layout.S_LAST] - rows[:, 3]) // 60_000_000_000
+    minutes = (found.state[layout.S_LAST] - rows[:, layout.G_SINCE]) // 60_000_000_000
     snapshot = make_snapshot(
         Source.CENSUS,
         stacks,
         renamed[stack.reshape(-1)],
         states=states,
         state=state.reshape(-1),
-        goid=rows[:, 0],
-        parent=rows[:, 7],
+        goid=rows[:, layout.G_ID],
+        parent=rows[:, layout.G_PARENT],
         wait_min=np.where((status == 4) & (minutes > 0), minutes, -1),
         taken_at=taken_at,
     )
@@ -202,14 +202,14 @@ def _creations(found: Scan, words: _Words, problems: list[Problem]) -> list[Crea
     bin_s = float(found.state[layout.S_BINNS]) / 1e9
     return [
         Creation(
-            stack=words.stack(r[9]),
-            start=(words.frames(r[10]) or (Frame(""),))[0],
-            count=r[0],
-            first_s=r[1] / 1e9,
-            last_s=r[2] / 1e9,
-            peak_per_s=r[5] / bin_s,
-            alive=max(r[6], 0),
-            parents=r[7],
+            stack=words.stack(r[layout.N_STACK]),
+            start=(words.frames(r[layout.N_START]) or (Frame(""),))[0],
+            count=r[layout.N_COUNT],
+            first_s=r[layout.N_FIRST] / 1e9,
+            last_s=r[layout.N_LAST] / 1e9,
+            peak_per_s=r[layout.N_PEAK] / bin_s,
+            alive=max(r[layout.N_ALIVE], 0),
+            parents=r[layout.N_PARENTS],
         )
         for r in rows.tolist()
     ]
@@ -217,27 +217,27 @@ def _creations(found: Scan, words: _Words, problems: list[Problem]) -> list[Crea
 
 def _waits(found: Scan, words: _Words, problems: list[Problem]) -> list[Wait]:
     """All sums, those still going on added up to the end."""
-    rows = np.concatenate([found.waits, np.zeros((found.waits.shape[0], 1), dtype=np.int64)], axis=1)
-    going = found.goroutines[found.goroutines[:, 5] >= 0]
-    if going.shape[0]:
-        took = np.maximum(found.state[layout.S_LAST] - going[:, 3], 0)
-        np.add.at(rows[:, 0], going[:, 5], 1)
-        np.add.at(rows[:, 5], going[:, 5], 1)
-        np.maximum.at(rows[:, 2], going[:, 5], took)
-        total = rows[:, 1].astype(np.float64)
-        np.add.at(total, going[:, 5], took.astype(np.float64))
-        rows[:, 1] = np.minimum(total, 4e18).astype(np.int64)
-    rows = _largest(rows[rows[:, 0] > 0], rows[rows[:, 0] > 0][:, 1], "waits", problems)
+    count, longest = found.waits[:, layout.W_COUNT].copy(), found.waits[:, layout.W_MAX].copy()
+    total = found.waits[:, layout.W_TOTAL].astype(np.float64)
+    still = np.zeros_like(count)
+    going = found.goroutines[found.goroutines[:, layout.G_WAIT] >= 0]
+    which = going[:, layout.G_WAIT]
+    took = np.maximum(found.state[layout.S_LAST] - going[:, layout.G_SINCE], 0)
+    np.add.at(still, which, 1)
+    np.add.at(total, which, took.astype(np.float64))
+    np.maximum.at(longest, which, took)
+    count += still
+    rows = np.flatnonzero(count)
     return [
         Wait(
-            stack=words.stack(r[3]),
-            reason=words.reason(r[4]),
-            count=r[0],
-            total_s=r[1] / 1e9,
-            max_s=r[2] / 1e9,
-            open=r[5],
+            stack=words.stack(int(found.waits[i, layout.W_STACK])),
+            reason=words.reason(int(found.waits[i, layout.W_REASON])),
+            count=int(count[i]),
+            total_s=float(total[i]) / 1e9,
+            max_s=int(longest[i]) / 1e9,
+            open=int(still[i]),
         )
-        for r in rows.tolist()
+        for i in _largest(rows, total[rows], "waits", problems)
     ]
 
 

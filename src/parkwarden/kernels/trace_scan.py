@@ -276,7 +276,7 @@ def _thread(mtab, st, m):
     return i
 
 
-@njit
+@njit(inline="always")
 def _next_event(data, batches, order, cur, c, nargs, st):
     """Move a cursor to its next event (type, time and place of arguments); False at the end of its batches."""
     at = c * C
@@ -501,6 +501,124 @@ def _leave_cpu(gtab, wtab, waits, mtab, st, slot, status, stack, reason, now):
     return goid
 
 
+@njit(inline="always")  # called once per event: as a call it costs half as much time again
+def _apply(
+    typ, a0, a1, a2, a3, m, slot, now, st, idtab, sidtab, gtab, wtab, waits, ctab, creations, ptab, mtab, bins
+):  # fmt: skip
+    """What one event does to goroutines and sums: (the goroutine it concerned or -1, whether it came too early).
+
+    An event that came too early has done nothing: the goroutine `a0` has to get another event first.
+    """
+    stamp = st[S_STAMP]
+    woken = np.int64(-1)
+    early = False  # it must wait for another event of goroutine a0
+    if typ == 16:  # GoStart g seq
+        g = find(gtab, st[S_GMASK], G, a0, st[S_SEED])
+        if _in_turn(gtab, g, RUNNABLE, st, a1):
+            _close(gtab, g, waits, now)
+            gtab[g * G + G_META] = RUNNING | stamp << 8
+            gtab[g * G + G_SEQ] = a1
+            mtab[3 * slot + 2] = a0
+            woken = a0
+        else:
+            early = True
+    elif typ == 20:  # GoBlock reason stack
+        woken = _leave_cpu(
+            gtab, wtab, waits, mtab, st, slot, WAITING, _stack_id(sidtab, st, a1),
+            string_of(idtab, st, a0) - 1, now,
+        )  # fmt: skip
+    elif typ == 21:  # GoUnblock g seq stack
+        g = find(gtab, st[S_GMASK], G, a0, st[S_SEED])
+        if _in_turn(gtab, g, WAITING, st, a1):
+            _close(gtab, g, waits, now)
+            gtab[g * G + G_SEQ] = a1
+            w = _wait(wtab, waits, st, _stack_id(sidtab, st, a2), R_SCHED)
+            _enter_status(gtab, st, g, RUNNABLE, now, w)
+            woken = a0
+        else:
+            early = True
+    elif typ == 22:  # GoSyscallBegin p_seq stack
+        woken = _leave_cpu(gtab, wtab, waits, mtab, st, slot, SYSCALL, _stack_id(sidtab, st, a1), R_SYSCALL, now)
+    elif typ == 23 or typ == 24:  # GoSyscallEnd, GoSyscallEndBlocked
+        woken = mtab[3 * slot + 2]
+        g = _current(gtab, st, woken, now)
+        if g >= 0:
+            _close(gtab, g, waits, now)
+            if typ == 23:
+                _enter_status(gtab, st, g, RUNNING, now, -1)
+            else:
+                _enter_status(gtab, st, g, RUNNABLE, now, _wait(wtab, waits, st, -1, R_SCHED))
+        if typ == 24:
+            mtab[3 * slot + 2] = -1
+    elif typ == 19:  # GoStop reason stack
+        woken = _leave_cpu(gtab, wtab, waits, mtab, st, slot, RUNNABLE, _stack_id(sidtab, st, a1), R_SCHED, now)
+    elif typ == 14 or typ == 47:  # GoCreate, GoCreateBlocked new_g new_stack stack
+        if a0 < 0 or a0 >= MAX_ID:
+            st[E_ID] += 1
+        else:
+            _create(
+                gtab, wtab, waits, ctab, creations, ptab, st, typ, a0, _stack_id(sidtab, st, a1),
+                _stack_id(sidtab, st, a2), mtab[3 * slot + 2], now, bins,
+            )  # fmt: skip
+            woken = a0
+    elif typ == 17 or typ == 18:  # GoDestroy, GoDestroySyscall
+        woken = mtab[3 * slot + 2]
+        g = _current(gtab, st, woken, now)
+        if g >= 0:
+            _close(gtab, g, waits, now)
+            _forget(gtab, st, g, creations)
+        mtab[3 * slot + 2] = -1
+    elif typ == 25 or typ == 48:  # GoStatus, GoStatusStack g m status (stack)
+        if a0 < 0 or a0 >= MAX_ID or a2 < RUNNABLE or a2 > WAITING:
+            st[E_ID] += 1
+        else:
+            _status(gtab, wtab, waits, mtab, st, slot, m, a0, a1, a2, _stack_id(sidtab, st, a3), now)
+            woken = a0
+    elif typ == 45 or typ == 46:  # GoSwitch, GoSwitchDestroy g seq
+        g = find(gtab, st[S_GMASK], G, a0, st[S_SEED])
+        if _in_turn(gtab, g, WAITING, st, a1):
+            _close(gtab, g, waits, now)
+            gtab[g * G + G_META] = RUNNING | stamp << 8
+            gtab[g * G + G_SEQ] = a1
+            woken = mtab[3 * slot + 2]
+            mine = _current(gtab, st, woken, now)
+            if mine >= 0:
+                if typ == 45:
+                    _enter_status(gtab, st, mine, WAITING, now, _wait(wtab, waits, st, -1, R_COROUTINE))
+                else:
+                    _forget(gtab, st, mine, creations)
+            mtab[3 * slot + 2] = a0
+        else:
+            early = True
+    elif typ == 15:  # GoCreateSyscall new_g
+        if a0 < 0 or a0 >= MAX_ID:
+            st[E_ID] += 1
+        else:
+            g = _admit(gtab, st, a0, SYSCALL, now)
+            if g >= 0:
+                _close(gtab, g, waits, now)
+                _enter_status(gtab, st, g, SYSCALL, now, _wait(wtab, waits, st, -1, R_SYSCALL))
+            mtab[3 * slot + 2] = a0
+            woken = a0
+    return woken, early
+
+
+@njit
+def _apply_by_force(typ, goid, seq, slot, now, st, gtab, waits, mtab):
+    """An event whose predecessors are missing: the goroutine is in the state it leads to from now on."""
+    st[S_FORCE] = 0
+    st[E_FORCED] += 1
+    status = RUNNABLE if typ == 21 else RUNNING
+    g = _admit(gtab, st, goid, status, now)
+    if g >= 0:
+        _close(gtab, g, waits, now)
+        gtab[g * G + G_META] = status | st[S_STAMP] << 8
+        gtab[g * G + G_SEQ] = seq
+        gtab[g * G + G_SINCE] = now
+        if status == RUNNING:
+            mtab[3 * slot + 2] = goid
+
+
 @njit
 def _full(st):
     """Which table has no room for another event."""
@@ -532,8 +650,6 @@ def run(
         for c in range(ncursors):
             if _next_event(data, batches, order, cursors, c, nargs, st):
                 _push(heap, st, cursors, c)
-    stamp = st[S_STAMP]
-    seed = st[S_SEED]
     per_tick = scale[0]
     begin = scale[1]
     last = st[S_LAST]
@@ -583,101 +699,10 @@ def run(
                 now = last
                 if t > np.float64(last):
                     now = np.int64(min(t, 4e18))
-                early = False  # it must wait for another event of goroutine a0
-                if typ == 16:  # GoStart g seq
-                    g = find(gtab, st[S_GMASK], G, a0, seed)
-                    if _in_turn(gtab, g, RUNNABLE, st, a1):
-                        _close(gtab, g, waits, now)
-                        gtab[g * G + G_META] = RUNNING | stamp << 8
-                        gtab[g * G + G_SEQ] = a1
-                        mtab[3 * slot + 2] = a0
-                        woken = a0
-                    else:
-                        early = True
-                elif typ == 20:  # GoBlock reason stack
-                    woken = _leave_cpu(
-                        gtab, wtab, waits, mtab, st, slot, WAITING, _stack_id(sidtab, st, a1),
-                        string_of(idtab, st, a0) - 1, now,
-                    )  # fmt: skip
-                elif typ == 21:  # GoUnblock g seq stack
-                    g = find(gtab, st[S_GMASK], G, a0, seed)
-                    if _in_turn(gtab, g, WAITING, st, a1):
-                        _close(gtab, g, waits, now)
-                        gtab[g * G + G_SEQ] = a1
-                        w = _wait(wtab, waits, st, _stack_id(sidtab, st, a2), R_SCHED)
-                        _enter_status(gtab, st, g, RUNNABLE, now, w)
-                        woken = a0
-                    else:
-                        early = True
-                elif typ == 22:  # GoSyscallBegin p_seq stack
-                    woken = _leave_cpu(
-                        gtab, wtab, waits, mtab, st, slot, SYSCALL, _stack_id(sidtab, st, a1), R_SYSCALL, now
-                    )
-                elif typ == 23 or typ == 24:  # GoSyscallEnd, GoSyscallEndBlocked
-                    woken = mtab[3 * slot + 2]
-                    g = _current(gtab, st, woken, now)
-                    if g >= 0:
-                        _close(gtab, g, waits, now)
-                        if typ == 23:
-                            _enter_status(gtab, st, g, RUNNING, now, -1)
-                        else:
-                            _enter_status(gtab, st, g, RUNNABLE, now, _wait(wtab, waits, st, -1, R_SCHED))
-                    if typ == 24:
-                        mtab[3 * slot + 2] = -1
-                elif typ == 19:  # GoStop reason stack
-                    woken = _leave_cpu(
-                        gtab, wtab, waits, mtab, st, slot, RUNNABLE, _stack_id(sidtab, st, a1), R_SCHED, now
-                    )
-                elif typ == 14 or typ == 47:  # GoCreate, GoCreateBlocked new_g new_stack stack
-                    if a0 < 0 or a0 >= MAX_ID:
-                        st[E_ID] += 1
-                    else:
-                        _create(
-                            gtab, wtab, waits, ctab, creations, ptab, st, typ, a0, _stack_id(sidtab, st, a1),
-                            _stack_id(sidtab, st, a2), mtab[3 * slot + 2], now, bins,
-                        )  # fmt: skip
-                        woken = a0
-                elif typ == 17 or typ == 18:  # GoDestroy, GoDestroySyscall
-                    woken = mtab[3 * slot + 2]
-                    g = _current(gtab, st, woken, now)
-                    if g >= 0:
-                        _close(gtab, g, waits, now)
-                        _forget(gtab, st, g, creations)
-                    mtab[3 * slot + 2] = -1
-                elif typ == 25 or typ == 48:  # GoStatus, GoStatusStack g m status (stack)
-                    if a0 < 0 or a0 >= MAX_ID or a2 < RUNNABLE or a2 > WAITING:
-                        st[E_ID] += 1
-                    else:
-                        _status(
-                            gtab, wtab, waits, mtab, st, slot, cursors[at], a0, a1, a2, _stack_id(sidtab, st, a3), now
-                        )
-                        woken = a0
-                elif typ == 45 or typ == 46:  # GoSwitch, GoSwitchDestroy g seq
-                    g = find(gtab, st[S_GMASK], G, a0, seed)
-                    if _in_turn(gtab, g, WAITING, st, a1):
-                        _close(gtab, g, waits, now)
-                        gtab[g * G + G_META] = RUNNING | stamp << 8
-                        gtab[g * G + G_SEQ] = a1
-                        woken = mtab[3 * slot + 2]
-                        mine = _current(gtab, st, woken, now)
-                        if mine >= 0:
-                            if typ == 45:
-                                _enter_status(gtab, st, mine, WAITING, now, _wait(wtab, waits, st, -1, R_COROUTINE))
-                            else:
-                                _forget(gtab, st, mine, creations)
-                        mtab[3 * slot + 2] = a0
-                    else:
-                        early = True
-                elif typ == 15:  # GoCreateSyscall new_g
-                    if a0 < 0 or a0 >= MAX_ID:
-                        st[E_ID] += 1
-                    else:
-                        g = _admit(gtab, st, a0, SYSCALL, now)
-                        if g >= 0:
-                            _close(gtab, g, waits, now)
-                            _enter_status(gtab, st, g, SYSCALL, now, _wait(wtab, waits, st, -1, R_SYSCALL))
-                        mtab[3 * slot + 2] = a0
-                        woken = a0
+                woken, early = _apply(
+                    typ, a0, a1, a2, a3, cursors[at], slot, now, st, idtab, sidtab, gtab, wtab, waits, ctab,
+                    creations, ptab, mtab, bins,
+                )  # fmt: skip
                 if early and (a0 < 0 or a0 >= MAX_ID):
                     st[E_ID] += 1  # no Go program has such a goroutine: waiting for it would be in vain
                 elif early:
@@ -687,17 +712,7 @@ def run(
                         st[S_PARKED] += 1
                         _pop(heap, st, cursors)
                         break
-                    st[S_FORCE] = 0
-                    st[E_FORCED] += 1
-                    status = RUNNABLE if typ == 21 else RUNNING
-                    g = _admit(gtab, st, a0, status, now)
-                    if g >= 0:
-                        _close(gtab, g, waits, now)
-                        gtab[g * G + G_META] = status | stamp << 8
-                        gtab[g * G + G_SEQ] = a1
-                        gtab[g * G + G_SINCE] = now
-                        if status == RUNNING:
-                            mtab[3 * slot + 2] = a0
+                    _apply_by_force(typ, a0, a1, slot, now, st, gtab, waits, mtab)
                     woken = a0
                 last = now
                 st[S_EVENTS] += 1
