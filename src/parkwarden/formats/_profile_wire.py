@@ -23,6 +23,8 @@ Ints: TypeAlias = npt.NDArray[np.int64]
 
 MAX_BYTES = 512 << 20
 """Unpacked bytes of one profile. The largest anyone reported (go-runtime's 300 MB cases) fits; a bomb does not."""
+MAX_MEMBERS = 1000
+"""Members of one gzip file; Go writes one, and each costs a copy of what follows."""
 MAX_SAMPLES = 4_000_000
 """Samples of one profile; 48 bytes of columns each. Fleet-wide merges have 500,000."""
 MAX_CELLS = 64_000_000
@@ -58,6 +60,8 @@ def gunzip(data: bytes, limit: int = MAX_BYTES) -> tuple[bytes, str]:
     size = 0
     rest = data
     while rest.startswith(_GZIP):
+        if len(out) >= MAX_MEMBERS:
+            raise LimitError("too-many-members", f"The gzip file has more than {MAX_MEMBERS:,} members.")
         member = zlib.decompressobj(31)
         try:
             part = member.decompress(rest, limit + 1 - size)

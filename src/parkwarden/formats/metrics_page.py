@@ -86,7 +86,7 @@ def read(data: bytes, name: str = "") -> Artefact:
     if len(data) > MAX_BYTES:
         raise LimitError("metrics-too-big", "The metrics page is longer than the limit allows.",
                          context=f"{len(data):,} bytes, limit {MAX_BYTES:,}")  # fmt: skip
-    if not sniff(data):
+    if _HEAD.search(data.replace(b"\r\n", b"\n")) is None:
         raise FormatError("not-metrics", "This is not a Prometheus or OpenMetrics page.", context=name)
     page = _Page()
     for number, line in enumerate(data.split(b"\n"), 1):

@@ -303,7 +303,8 @@ def texts(data: bytes) -> list[str]:
 def write(profile: Profile) -> bytes:
     """The gzipped protobuf of a profile; `go tool pprof` reads it.
 
-    Frames whose name is an address (`0x4390ce`) become locations without a name. Labels in NUMERIC_LABELS are numbers.
+    Frames whose name is an address (`0x4390ce`) become locations without a name; which calls
+    were inlined is not kept in a Profile. Labels in NUMERIC_LABELS are numbers.
     """
     strings: dict[str, int] = {"": 0}
 

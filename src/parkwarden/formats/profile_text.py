@@ -61,8 +61,6 @@ _HEAP_RECORD = re.compile(
     rb"^\s*(\d{1,18}):\s*(\d{1,18})\s*\[\s*(\d{1,18}):\s*(\d{1,18})\]\s*@((?:\s+0x[0-9a-f]{1,16})*)\s*$"
 )
 _CYCLE_RECORD = re.compile(rb"^(-?\d{1,19}) (\d{1,18}) @((?: 0x[0-9a-f]{1,16})*)\s*$")
-_SYMBOL = re.compile(rb"^#\s+0x([0-9a-f]{1,16})(?:\s+(\S.*?)(?:\+0x[0-9a-f]{1,16})?\t+\s*(.*):(\d{1,9}))?\s*$")
-_SYMBOL_SPACES = re.compile(rb"^#\s+0x([0-9a-f]{1,16})\s+(\S+?)(?:\+0x[0-9a-f]{1,16})?\s+(\S.*):(\d{1,9})\s*$")
 _STAT = re.compile(rb"^# (\w{1,40}) = (\S+)")
 _FROM_STATS = {
     "Alloc": "heap_alloc", "TotalAlloc": "total_alloc", "Sys": "sys", "HeapAlloc": "heap_alloc",
@@ -206,10 +204,8 @@ class _Reader:
         self._open.labels = {str(k): str(v) for k, v in found.items()}
 
     def _symbol(self, line: bytes, number: int) -> None:
-        match = _SYMBOL.match(line)
-        if match is None or (match[2] is None and line.count(b"0x") > 1):
-            match = _SYMBOL_SPACES.match(line)
-        if match is None:
+        frame = _frame(line)
+        if frame is None:
             self.problems.add("damaged-frame", f"line {number}", f"is no frame: {_snippet(line)}")
             return
         record = self._open
@@ -218,11 +214,7 @@ class _Reader:
         if len(record.frames) >= MAX_DEPTH:
             record.over += 1
             return
-        if match[2] is None:
-            record.frames.append(Frame("0x" + match[1].decode()))
-            return
-        function, file = match[2].decode("utf-8", "replace"), match[3].decode("utf-8", "replace")
-        record.frames.append(Frame(function, file, int(match[4])))
+        record.frames.append(frame)
 
     def finish(self, name: str, size: int) -> Artefact:
         kind, types, period_type, period = self._types()
@@ -336,6 +328,34 @@ class _Reader:
 
 
 _INT64 = (1 << 63) - 1
+
+
+def _frame(line: bytes) -> Frame | None:
+    r"""`#\t0xpc\tfunc+0xoff\tfile:line` (tabs are padded by a tabwriter, or turned to spaces), or `#\t0xpc`.
+
+    Split by hand: a pattern with optional parts takes quadratic time on long runs of tabs.
+    """
+    parts = [part for part in line[1:].split(b"\t") if part.strip()]
+    if (len(parts) != 1 and len(parts) < 3) or (len(parts) == 1 and b" " in parts[0].strip()):
+        parts = line[1:].split(None, 2)
+    pc = parts[0].strip() if parts else b""
+    if not (pc.startswith(b"0x") and len(pc) <= 18 and _is_hex(pc[2:])):
+        return None
+    if len(parts) == 1:
+        return Frame(pc.decode())
+    if len(parts) < 3:
+        return None
+    function, plus, offset = parts[1].strip().rpartition(b"+0x")
+    if not plus or not _is_hex(offset):
+        function = parts[1].strip()
+    file, _, number = b"\t".join(parts[2:]).strip().rpartition(b":")
+    if not number.isdigit() or len(number) > 9:
+        return None
+    return Frame(function.decode("utf-8", "replace"), file.decode("utf-8", "replace"), int(number))
+
+
+def _is_hex(text: bytes) -> bool:
+    return 0 < len(text) <= 16 and not text.strip(b"0123456789abcdef")
 
 
 def _unsample(count: int, size: int, rate: int) -> tuple[int, int]:

@@ -1,0 +1,84 @@
+"""metrics_page: real client_golang pages in both formats, escapes, exemplars, damage."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from parkwarden.formats import metrics_page
+from parkwarden.model import FormatError, Kind, LimitError
+
+
+@pytest.mark.parametrize("version", ["go1.25", "go1.27"])
+@pytest.mark.parametrize("form", ["prometheus", "openmetrics"])
+def test_real_pages(data: Path, version: str, form: str) -> None:
+    """go_* and process_* metrics, Go's version, and requests summed over hostile labels and exemplars."""
+    page = (data / "metrics_page" / version / f"{form}.txt").read_bytes()
+    assert metrics_page.sniff(page[:256])
+    artefact = metrics_page.read(page)
+    reading = artefact.reading
+    assert artefact.kind is Kind.METRICS
+    assert reading is not None
+    assert reading.goroutines is not None
+    assert reading.goroutines > 20
+    assert reading.open_fds is not None
+    assert reading.max_fds is not None
+    assert reading.rss is not None
+    assert reading.threads is not None
+    assert reading.gomaxprocs is not None
+    assert reading.start_time is not None
+    assert reading.mem_limit is None  # no limit set
+    assert reading.requests_total == 7
+    assert reading.go_version is not None
+    assert reading.go_version.startswith(version)
+    assert (artefact.lost, artefact.problems) == (0, [])
+
+
+def test_lines_of_every_shape() -> None:
+    """Time stamps, exemplars, escaped quotes, NaN, Inf, CRLF and # EOF."""
+    page = (
+        b'# TYPE go_goroutines gauge\r\ngo_goroutines{a="x\\"}\\\\\\n",} 12 1700000000000\r\n'
+        b'go_threads NaN\nprocess_open_fds +Inf\nhttp_requests_total{c="1"} 3 # {trace_id="a b"} 1 1.5\n'
+        b"# EOF\ngo_info 1\nprocess_max_fds 9\n"
+    )
+    artefact = metrics_page.read(page)
+    reading = artefact.reading
+    assert reading is not None
+    assert (reading.goroutines, reading.at, reading.threads, reading.open_fds) == (12, 1.7e9, None, None)
+    assert (reading.requests_total, reading.max_fds) == (3, None)
+
+
+def test_a_damaged_line_costs_one_line() -> None:
+    """What is no sample is counted; lines of other families are not looked into."""
+    artefact = metrics_page.read(b'go_goroutines{a="x} 1\n!\nsomething{else 5\ngo_threads 7\n')
+    assert artefact.reading is not None
+    assert (artefact.lost, artefact.records, artefact.reading.threads) == (2, 4, 7)
+    assert [p.where for p in artefact.problems] == ["line 1", "line 2"]
+
+
+def test_pages_without_go_metrics_say_so() -> None:
+    """A page of another exporter is a metrics page that does not help."""
+    artefact = metrics_page.read(b"# HELP node_load1 1m load average.\nnode_load1 0.5\n")
+    assert [p.code for p in artefact.problems] == ["no-go-metrics"]
+
+
+def test_other_input_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Dumps and JSON are no metrics pages; size is limited."""
+    for other in (b"", b"goroutine 1 [running]:\n", b'{"go_goroutines": 1}', b"# runtime.MemStats\n"):
+        assert not metrics_page.sniff(other)
+        with pytest.raises(FormatError):
+            metrics_page.read(other)
+    monkeypatch.setattr(metrics_page, "MAX_BYTES", 3)
+    with pytest.raises(LimitError):
+        metrics_page.read(b"go_goroutines 1\n")
+
+
+@given(st.binary(max_size=300))
+def test_no_bytes_crash_the_reader(junk: bytes) -> None:
+    """Anything after a good line leaves that line readable."""
+    artefact = metrics_page.read(b"go_goroutines 5\n" + junk)
+    assert artefact.reading is not None
+    assert artefact.reading.goroutines == 5
