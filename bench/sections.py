@@ -119,7 +119,7 @@ def profiles(runs: int, quick: bool) -> list[Row]:
     folder = _generate("gen_profiles.py", OUT / "profiles")
     rows = []
     for kind in ("goroutine", "heap"):
-        files = sorted(str(f) for f in folder.glob(f"{kind}*"))[:100]
+        files = sorted(str(f) for f in (folder / kind).iterdir())[:100]
         out = OUT / f"merged-{kind}.pb.gz"
         ours = median_run([str(BIN / "parkwarden"), "export", *files, "--to", "pprof", "-o", str(out), "--force"], runs)
         peer = median_run(
