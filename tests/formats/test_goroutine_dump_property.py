@@ -110,7 +110,7 @@ def render(goid: int, g: Shape) -> str:
     return "\n".join(lines) + "\n"
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(st.lists(shapes, min_size=1, max_size=8))
 def test_what_is_printed_is_read(goroutines: list[Shape]) -> None:
     """Header, frames, creator, labels and first argument of any goroutine come back as they went in."""
@@ -218,7 +218,7 @@ def test_token_soup_survives(data: bytes) -> None:
     assert isinstance(untangle(data), bytes)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.lists(shapes, min_size=1, max_size=5), st.integers(0, 10_000))
 def test_a_cut_costs_the_last_record_only(goroutines: list[Shape], at: int) -> None:
     """Whatever stands before the record that a cut falls into is read as if there were no cut."""

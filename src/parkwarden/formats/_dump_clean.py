@@ -48,7 +48,7 @@ class Cleaned:
 
 
 def unwrap(out: Cleaned) -> None:
-    """What lies around all lines and can be told at a glance: UTF-16, CRLF, colours, split lines."""
+    """What lies around all lines and can be told at a glance: UTF-16, CRLF, colours."""
     if out.data[:2] in (b"\xff\xfe", b"\xfe\xff"):
         _take(out, out.data.decode("utf-16", "replace").encode("utf-8", "replace"), "UTF-16")
     if out.data[:3] == b"\xef\xbb\xbf":
@@ -57,12 +57,15 @@ def unwrap(out: Cleaned) -> None:
         _take(out, out.data.replace(b"\r\n", b"\n").rstrip(b"\r"), "CRLF line ends")
     if b"\x1b" in out.data:
         _take(out, _ANSI.sub(b"", out.data), "terminal colours")
+
+
+def unwrap_containers(out: Cleaned) -> None:
+    """What container runtimes do to lines beyond a prefix: parts of lines (CRI), docker's json-file driver.
+
+    The latter writes `{"log":"text\\n","stream":"stderr","time":"…"}`; other lines stay as they are.
+    """
     if b"stderr P " in out.data or b"stdout P " in out.data:
         _take(out, _join_parts(out.data), "lines split by the container runtime")
-
-
-def unwrap_json(out: Cleaned) -> None:
-    """docker's json-file driver: `{"log":"text\\n","stream":"stderr","time":"…"}`; other lines stay as they are."""
     if b'{"log":' in out.data:
         _take(out, _json_lines(out.data), "docker JSON log")
 

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from parkwarden.formats._dump_body import Body, BodyReader, read_header, read_labels, read_state, text
-from parkwarden.formats._dump_clean import Cleaned, retab, unprefix, untangle, unwrap, unwrap_json
+from parkwarden.formats._dump_clean import Cleaned, retab, unprefix, untangle, unwrap, unwrap_containers
 from parkwarden.kernels import load
 from parkwarden.model import (
     ELIDED_UNKNOWN,
@@ -132,7 +132,7 @@ def _cleaned(data: bytes) -> tuple[bytes, _Scan, Cleaned]:
     scan = _scan(out.data)
     if scan.buried:
         seen = out.data
-        unwrap_json(out)
+        unwrap_containers(out)
         unwrap(out)
         if out.data is not seen:
             scan = _scan(out.data)
