@@ -119,14 +119,14 @@ func main() {
 				response.Body.Close()
 			}
 		}
-		if i%10 == 9 {
-			close(stop)
-			stop = make(chan struct{})
-		}
 		time.Sleep(5 * time.Millisecond)
 		runtime.GC()
 		save(os.Args[1], "goroutine", i)
 		save(os.Args[1], "heap", i)
+		if i%10 == 9 {
+			close(stop)
+			stop = make(chan struct{})
+		}
 	}
 }
 """

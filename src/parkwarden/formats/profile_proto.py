@@ -21,8 +21,9 @@ What Go writes, checked in runtime/pprof/{pprof,proto,protomem}.go and on sample
 
 Frames are kept as they come; `stacks` makes them comparable.
 
-Why a decoder of our own: google.protobuf hands each sample, location and line to Python as an object, and a merge of
-100 profiles touches 700,000 of them; columns filled by a kernel need none. `merge` follows google/pprof's rules, see
+Why a decoder of our own: google.protobuf parses 100 heap profiles (16 MB) in 0.14 s, but then hands each sample,
+location and line to Python as an object: one walk over them takes 1.8 s more on a machine where the whole process that
+merges them here takes 0.4 s of CPU (`go tool pprof -proto`: 0.75 s). Columns filled by a kernel need no objects. `merge` follows google/pprof's rules, see
 `_profile_merge`.
 """
 
