@@ -156,3 +156,80 @@ func main() {
 	file.Close()
 }
 """
+
+
+def test_go_s_own_cases_of_order_are_understood(go: str) -> None:
+    """Go's test cases for hard orders (stolen processors, threads that come again): every event, nothing by force."""
+    cases = Path(run(go, "env", "GOROOT").decode().strip()) / "src" / "internal" / "trace" / "testdata" / "tests"
+    seen = 0
+    for path in sorted(cases.glob("*.test")):
+        text = path.read_text()
+        if "-- expect --\nSUCCESS" not in text:
+            continue
+        raw, events = assemble(text[text.index("-- trace --\n") + 12 :])
+        artefact = trace.read(raw)
+        odd = {p.code for p in artefact.problems} - {"unknown-site", "no-events"}
+        assert (path.name, odd, artefact.records) == (path.name, set(), events)
+        seen += 1
+    assert seen >= 15
+
+
+NAMES = re.findall(
+    r"\w+",
+    "EventBatch Stacks Stack Strings String CPUSamples CPUSample Frequency ProcsChange ProcStart ProcStop ProcSteal "
+    "ProcStatus GoCreate GoCreateSyscall GoStart GoDestroy GoDestroySyscall GoStop GoBlock GoUnblock GoSyscallBegin "
+    "GoSyscallEnd GoSyscallEndBlocked GoStatus STWBegin STWEnd GCActive GCBegin GCEnd GCSweepActive GCSweepBegin "
+    "GCSweepEnd GCMarkAssistActive GCMarkAssistBegin GCMarkAssistEnd HeapAlloc HeapGoal GoLabel UserTaskBegin "
+    "UserTaskEnd UserRegionBegin UserRegionEnd UserLog GoSwitch GoSwitchDestroy GoCreateBlocked GoStatusStack "
+    "ExperimentalBatch Sync ClockSnapshot EndOfGeneration",
+)
+TIMED = {name for i, name in enumerate(NAMES, 1) if 9 <= i <= 48}
+
+
+def assemble(text: str) -> tuple[bytes, int]:
+    """Go's text form of a trace (internal/trace/raw) as bytes, and how many timed events it holds."""
+    lines = text.splitlines()
+    out = [lines[0].replace("Trace Go", "go ").encode() + b" trace\0\0\0"]
+    batch: list[bytes] = []
+    head: list[int] = []
+    events = 0
+
+    def flush() -> None:
+        if head:
+            data = b"".join(batch)
+            out.append(b"\x01" + b"".join(map(uvarint, (*head, len(data)))) + data)
+        batch.clear()
+        head.clear()
+
+    for line in lines[1:]:
+        words = line.split()
+        if not words:
+            continue
+        if line.startswith("\tdata="):
+            value = line[len("\tdata=") :].strip('"').encode()
+            batch.append(uvarint(len(value)) + value)
+            continue
+        values = [int(v, 0) for _, _, v in (w.partition("=") for w in words) if v]
+        if line.startswith("\t"):
+            batch.append(b"".join(map(uvarint, values)))
+            continue
+        kind = NAMES.index(words[0]) + 1
+        events += words[0] in TIMED
+        if words[0] == "EventBatch":
+            flush()
+            head.extend(values[:3])
+        elif words[0] == "EndOfGeneration":
+            flush()
+            out.append(b"\x34")
+        else:
+            batch.append(bytes([kind]) + b"".join(map(uvarint, values)))
+    flush()
+    return b"".join(out), events
+
+
+def uvarint(value: int) -> bytes:
+    out = bytearray()
+    while value > 127:
+        out.append(value & 127 | 128)
+        value >>= 7
+    return bytes([*out, value])

@@ -409,6 +409,18 @@ def test_strings_and_stacks_of_different_generations_are_one() -> None:
     assert wait.stack.frames[0] == ("main.f", "f.go", 12)
 
 
+def test_floods_end_at_their_limits() -> None:
+    """Millions of empty generations cost one problem; generations past the limit are left unread, and that is said."""
+    artefact = trace.read(HEADER + b"\x34" * 2_000_000)
+    assert codes(artefact) == {"no-events", "empty-generation"}
+    tiny = (_batch(_event(25, 1, 9, 7, 4), gen=i) + b"\x34" for i in range(1, _trace_scan.MAX_GENERATIONS + 50))
+    artefact = trace.read(HEADER + b"".join(tiny))
+    assert artefact.trace is not None
+    assert artefact.trace.generations == _trace_scan.MAX_GENERATIONS
+    (limit,) = [p for p in artefact.problems if p.code == "limit"]
+    assert "were not read" in limit.text
+
+
 def test_many_goroutines_and_stacks_grow_the_tables() -> None:
     """Nothing is lost when every table has to grow: 20,000 goroutines at 20,000 stacks."""
     n = 20_000
