@@ -457,8 +457,10 @@ class _Reader:
     def _told_twice(self, stack: _Ints, keep: npt.NDArray[np.bool_]) -> None:
         """Ids that occur again: the runtime tells a thread's goroutine twice, first as `stack unavailable`."""
         goid = self.scan.columns[_GOID]
-        order = np.sort(goid[keep])
-        repeated = np.unique(order[1:][order[1:] == order[:-1]])
+        # only ids that share their low bits with another can be repeated: few are left to be sorted
+        low = goid & ((1 << (4 * goid.size).bit_length()) - 1)
+        shared = np.sort(goid[keep & (np.bincount(low) > 1)[low]])
+        repeated = np.unique(shared[1:][shared[1:] == shared[:-1]])
         if not repeated.size:
             return
         rows = np.flatnonzero(keep & np.isin(goid, repeated))
