@@ -1,4 +1,5 @@
-"""Regenerates the generated pages: docs/cli.md (from the commands) and docs/findings.md (from the codes).
+"""Regenerates the generated pages: docs/cli.md (from the commands), docs/findings.md (from the codes) and
+docs/patterns.md (from the atlas).
 
 `python tools/gen_docs.py --check` only says whether they are up to date (exit 1 if not).
 """
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import click
 import typer
+from patterns_page import page as patterns_page
 
 from parkwarden.cli import app
 from parkwarden.judge.codes import CODES
@@ -59,7 +61,8 @@ def findings_page() -> str:
 def main() -> int:
     check = "--check" in sys.argv[1:]
     stale = 0
-    for name, text in (("cli.md", cli_page()), ("findings.md", findings_page())):
+    pages = (("cli.md", cli_page()), ("findings.md", findings_page()), ("patterns.md", patterns_page(NOTE)))
+    for name, text in pages:
         path = DOCS / name
         if not path.exists() or path.read_text() != text:
             stale += 1

@@ -99,6 +99,12 @@ class PatternContext:
 RUNNING = "running"
 """In `PatternContext.operations`: stacks without a parking function on top, in looks that show the runtime's frames."""
 
+SPIN_OPERATIONS = frozenset(["selectnbrecv", "selectnbsend", "Gosched", "goschedImpl", "procyield", "osyield"])
+"""Runtime functions that only a loop which refuses to block stands in."""
+
+ON_PROCESSOR = SPIN_OPERATIONS | {RUNNING, "asyncPreempt", "asyncPreempt2"}
+"""Operations of goroutines that run, or would if they got a processor."""
+
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 
 

@@ -6,7 +6,17 @@ import re
 
 from parkwarden.stacks.libraries import identify
 from parkwarden.stacks.modules import is_stdlib, package_of
-from parkwarden.stacks.patterns.base import RUNNING, Entry, LifeCycle, Pattern, View, Weight, weigh, words_of
+from parkwarden.stacks.patterns.base import (
+    ON_PROCESSOR,
+    SPIN_OPERATIONS,
+    Entry,
+    LifeCycle,
+    Pattern,
+    View,
+    Weight,
+    weigh,
+    words_of,
+)
 from parkwarden.stacks.patterns.vocabulary import BACKGROUND, CONSTRUCTORS, STARTERS
 
 SPIN = Pattern(
@@ -27,9 +37,6 @@ SPIN = Pattern(
     twin="A computation that is busy, and finite; a crowd that is runnable because the machine is overloaded.",
     provable=False,
 )
-
-SPIN_OPERATIONS = frozenset(["selectnbrecv", "selectnbsend", "Gosched", "goschedImpl", "procyield", "osyield"])
-"""Runtime functions that only a loop which refuses to block stands in."""
 
 _BUSY_WAITS = (
     "sync/atomic.",
@@ -63,11 +70,8 @@ def is_busy(view: View) -> bool:
         return False
     busy = sum(n for state, n in view.cluster.states.items() if state in ("running", "runnable"))
     operations = view.context.operations
-    on = sum(n for operation, n in operations.items() if operation in _ON_PROCESSOR)
+    on = sum(n for operation, n in operations.items() if operation in ON_PROCESSOR)
     return busy * 2 > max(1, view.cluster.count) or on * 2 > max(1, operations.total())
-
-
-_ON_PROCESSOR = SPIN_OPERATIONS | {RUNNING, "asyncPreempt", "asyncPreempt2"}
 
 
 def _spin(view: View) -> Weight | None:

@@ -16,10 +16,13 @@ from parkwarden.stacks.modules import is_runtime_function
 from parkwarden.stacks.names import clean_frame
 from parkwarden.stacks.normalise import site_of
 from parkwarden.stacks.patterns.accusing import MOMENT_S
-from parkwarden.stacks.patterns.base import RUNNING, PatternContext
+from parkwarden.stacks.patterns.base import ON_PROCESSOR, RUNNING, PatternContext
 
 MAX_MOMENTS = 64
 """Moments whose ids are compared, the latest ones: a recording of hours holds more, and memory goes with them."""
+
+MAX_PREEMPTED_SHARE = 1.25
+"""Goroutines preempted without a site that may belong to the one busy crowd, as a share of the most ever seen there."""
 
 MIN_EXCERPT = 10
 """Goroutines at a site from which on its source is looked at: it orders candidates, and few need that."""
@@ -27,6 +30,7 @@ MIN_EXCERPT = 10
 Excerpt = Callable[[Frame], SourceExcerpt | None]
 
 _PARKED = frozenset(["runtime.gopark", "runtime.goparkunlock"])
+_PREEMPTION = frozenset(["runtime.asyncPreempt", "runtime.asyncPreempt2", "runtime.gopreempt_m", "runtime.goschedImpl"])
 _SYSTEM_CALLS = ("syscall.", "internal/runtime/syscall", "runtime/internal/syscall", "internal/syscall/")
 
 
@@ -46,6 +50,9 @@ def contexts(case: Case, grouping: Grouping, excerpt: Excerpt | None = None) -> 
     wakeups = _wakeups(case, {m.id: i for i, members in enumerate(grouping.members) for m in members})
     # A leak profile, or a dump with (leaked) marks, is the only thing that makes "not proven" mean something.
     proof = len(grouping.snapshots) > grouping.looks
+    spinning = _spinning(operations, grouping)
+    if spinning is not None:
+        moves.give_preempted(spinning, grouping)
     out: dict[str, PatternContext] = {}
     for cluster in case.clusters:
         i = index.get(cluster.site.id)
@@ -81,6 +88,7 @@ class _Moves:
                 moments[-1].append(i)
             else:
                 moments.append([i])
+        self.looks = moments
         self.moments: list[dict[int, Ints]] = [_union(grouping, moment) for moment in moments]
         whens = [at[moment[-1]] for moment in moments]
         told = [when for when in whens if when is not None]
@@ -106,6 +114,19 @@ class _Moves:
             span_s=self.span_s,
             id_spread=spread,
         )
+
+    def give_preempted(self, cluster: int, grouping: Grouping) -> None:
+        """Count goroutines that a census shows preempted, without any frame of their own, to the one busy crowd.
+
+        Only where they are about as many as the crowd is at most; see `_spinning`.
+        """
+        for looks, ids in zip(self.looks, self.moments, strict=True):
+            if cluster in ids:
+                continue
+            found = [_preempted(grouping.snapshots[i]) for i in looks]
+            most = max(found, key=len, default=np.zeros(0, dtype=np.int64))
+            if 0 < most.size <= MAX_PREEMPTED_SHARE * int(grouping.counts[cluster].max(initial=0)):
+                ids[cluster] = most
 
     def _quiet(self, ids: list[Ints]) -> float:
         """The share of the whole time that lies after the last moment at which new ids were seen."""
@@ -141,6 +162,30 @@ def operation_of(stack: Stack) -> str:
             break
         last = frame.function
     return last.rpartition(".")[2] if last and last not in _PARKED else ""
+
+
+def _spinning(operations: list[Counter[str]], grouping: Grouping) -> int | None:
+    """The cluster that most busy goroutines are in, None if no profile or dump shows one that stands out.
+
+    A leaf function without a frame of its own, preempted in a loop, is shown by traces as runtime.asyncPreempt alone
+    (frame pointers cannot be followed from there), so its ids have no site. Where one site has nearly all the busy
+    goroutines, they are its own.
+    """
+    busy = [sum(n for operation, n in told.items() if operation in ON_PROCESSOR) for told in operations]
+    if not busy or max(busy) < MIN_EXCERPT or max(busy) < 0.9 * sum(busy):
+        return None
+    return busy.index(max(busy))
+
+
+def _preempted(snapshot: Snapshot) -> Ints:
+    """Ids, rising, of goroutines whose whole stack is the preemption of unknown code."""
+    lost = [
+        bool(stack.frames) and all(frame.function in _PREEMPTION for frame in stack.frames) for stack in snapshot.stacks
+    ]
+    if not any(lost):
+        return np.zeros(0, dtype=np.int64)
+    ids = snapshot.goid[np.array(lost)[snapshot.stack]]
+    return np.unique(ids[ids > 0])
 
 
 def _shows_parking(snapshot: Snapshot) -> bool:
