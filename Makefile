@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 
-.PHONY: help setup demo test e2e e2e-full lint bench docs fuzz clean
+.PHONY: help setup demo test e2e e2e-full lint bench docs screenshots clean
 help:  ## what can be made
 	@grep -E '^[a-z0-9-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
 
@@ -38,6 +38,10 @@ bench: setup  ## side by side with the peers; table on the terminal, JSON in ben
 
 docs: setup  ## regenerate the generated pages of docs/
 	$(BIN)/python tools/gen_docs.py
+
+screenshots: setup  ## take the pictures of README anew
+	@sh tools/setup-e2e.sh
+	$(BIN)/python tools/screenshots.py
 
 clean:  ## remove what make made
 	rm -rf $(VENV) build dist bench/out out .pytest_cache .mypy_cache .ruff_cache

@@ -75,7 +75,8 @@ def _join_bursts(findings: list[Finding]) -> list[Finding]:
         for crowd in list(rest):
             same = _creating(crowd) == _creating(burst) if _creating(crowd) else _entry(crowd) == _entry(burst)
             if crowd.code.startswith("PW1") and same:
-                burst.evidence += crowd.evidence
+                # the numbers count; what the crowd alone looked like is settled by the burst
+                burst.evidence += [e for e in crowd.evidence if not e.what.startswith(("why ", "could "))]
                 burst.wait_min_s = burst.wait_min_s if burst.wait_min_s is not None else crowd.wait_min_s
                 burst.since = burst.since or crowd.since
                 rest.remove(crowd)
@@ -98,13 +99,11 @@ def _join_calls(findings: list[Finding]) -> list[Finding]:
             if other is not chief and other.site is not None and other.site.created_by is not None:
                 by = other.site.created_by
                 per_s = (other.rate_per_min or 0.0) / 60
-                chief.evidence.append(
-                    Evidence(
-                        other.evidence[0].source,
-                        "the same call also starts",
-                        f"{other.count:,} goroutines at {per_s:,.0f}/s by {by.function} ({by.file.rsplit('/', 1)[-1]}:{by.line})",
-                    )
-                )
+                where = f"{by.function} ({by.file.rsplit('/', 1)[-1]}:{by.line})"
+                said = f"{other.count:,} goroutines at {per_s:,.0f}/s by {where}"
+                more = Evidence(other.evidence[0].source, "the same call also starts", said)
+                if more not in chief.evidence:
+                    chief.evidence.append(more)
         out.append(chief)
     return out
 

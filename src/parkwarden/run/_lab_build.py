@@ -66,7 +66,7 @@ def build_lab(lab: Lab, into: Path) -> Path:
     Raises UsageError (no Go, too old a Go), UnreachableError (modules cannot be fetched), ParkwardenError (others).
     """
     program = into / lab.name
-    command = [find_go(), "build", "-o", str(program), "."]
+    command = [find_go(), "build", "-trimpath", "-o", str(program), "."]
     process = subprocess.Popen(
         command,
         cwd=lab.folder,
