@@ -10,6 +10,7 @@ texts, expvar, metrics), then logs, which may hold a goroutine dump, causes of d
 from __future__ import annotations
 
 import importlib
+import re
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -32,6 +33,11 @@ ANNOUNCED = ("trace", "profile_proto", "profile_text", "expvar", "metrics_page")
 LOOKED_FOR = (
     "goroutine dumps and profiles, heap, cpu, block, mutex, threadcreate and leak profiles, execution traces, expvar, Prometheus "
     "pages, crash logs, kernel OOM lines"
+)
+
+# a goroutine header anywhere in a log of any size: every part bounded, so that no line makes the search quadratic
+_HEADER = re.compile(
+    rb"goroutine \d{1,18} (?:gp=\S{1,40} m=\S{1,40} (?:mp=\S{1,40} )?)?\[[^\n\[\]]{1,200}\][^\n]{0,2000}?:"
 )
 
 _KNOWN_STRANGERS: tuple[tuple[Callable[[bytes], bool], str], ...] = (
@@ -101,8 +107,10 @@ def _log(data: bytes, name: str, failures: list[Problem]) -> Artefact:
     from parkwarden.formats import goroutine_dump
 
     dump: Artefact | None = None
-    words = b"goroutine " in data or data[:2] in (b"\xff\xfe", b"\xfe\xff")
-    if words and _guarded("goroutine_dump", failures, lambda: goroutine_dump.sniff(data)):
+    utf16 = data[:2] in (b"\xff\xfe", b"\xfe\xff")
+    if _HEADER.search(data) or (
+        utf16 and _guarded("goroutine_dump", failures, lambda: goroutine_dump.sniff(data[:HEAD]))
+    ):
         dump = _guarded("goroutine_dump", failures, lambda: goroutine_dump.read(data, name))
     crashes: list[Crash] = []
     if crash_log.sniff(data):

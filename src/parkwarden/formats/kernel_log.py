@@ -119,9 +119,9 @@ def _kernel_kills(data: bytes) -> list[Crash]:
             break
         line_no += data.count(b"\n", line_at, offset)
         line_at = offset
-        if match := _INVOKED.search(line):
+        if (at := line.find(_INVOKED)) > 0:
             # one report begins; a new one about a pid seen before is another kill
-            context = {"invoked_by": match[1].split("kernel: ")[-1].split("] ")[-1].strip()[-15:]}
+            context = {"invoked_by": line[:at].split("kernel: ")[-1].split("] ")[-1].strip()[-15:]}
             by_pid = {}
         elif match := _USAGE.search(line):
             context |= {"usage_bytes": _kb(match[1]), "limit_bytes": _kb(match[2])}
@@ -154,14 +154,24 @@ def _new(kills: list[Crash], by_pid: dict[str, Crash], pid: str, message: str, l
 def _summary(match: re.Match[str]) -> dict[str, str]:
     """`oom-kill:constraint=CONSTRAINT_MEMCG,...,oom_memcg=/a,task_memcg=/a/b,task=comm,pid=1,uid=0` (Linux >= 5.0)."""
     told = {"scope": "cgroup" if match[1] == "CONSTRAINT_MEMCG" else "machine", "constraint": match[1]}
+    text = "," + match[2]
+    pid, uid = text.rfind(",pid="), text.rfind(",uid=")
+    task = text.find(",task=")
     # a command's name may hold commas: what is known to stand around it delimits it
-    names = {"oom_memcg": "limited_cgroup", "task_memcg": "cgroup", "task": "comm", "pid": "pid", "uid": "uid"}
-    for key, ours in names.items():
-        pattern = (
-            rf"(?:^|,){key}=(.*?)(?=,(?:task_memcg|task|pid|uid|cpuset|mems_allowed|oom_memcg|global_oom|nodemask)\b|$)"
-        )
-        if value := re.search(pattern, match[2]):
-            told[ours] = value[1].strip()[:MAX_MESSAGE]
+    if 0 <= task < pid:
+        told["comm"] = text[task + len(",task=") : pid][:MAX_MESSAGE]
+    if number := re.match(r"\d{1,10}", text[pid + len(",pid=") :]) if pid >= 0 else None:
+        told["pid"] = number[0]
+    if number := re.match(r"\d{1,10}", text[uid + len(",uid=") :]) if uid >= 0 else None:
+        told["uid"] = number[0]
+    for key, ours, following in (
+        (",oom_memcg=", "limited_cgroup", ",task_memcg="),
+        (",task_memcg=", "cgroup", ",task="),
+    ):
+        at = text.find(key)
+        end = text.find(following, at)
+        if 0 <= at < end:
+            told[ours] = text[at + len(key) : end][:MAX_MESSAGE]
     return told
 
 
