@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+import time
 import types
 import zipfile
 from pathlib import Path
@@ -161,3 +162,21 @@ def test_snippets_of_problems_from_containers_stay_with_their_member() -> None:
     assert artefact.kind is Kind.CRASH_LOG
     assert artefact.problems[0].code == "truncated"
     assert artefact.lost == 1
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"goroutine 1 [" * 300_000,
+        (b"oom-kill:constraint=X," + b",task=" * 600 + b"\n") * 300,
+        b"panic: x\n" * 300_000,
+        b"a b panic: x\n" * 300_000,
+        b"exitCode: 1 " * 300_000,
+    ],
+    ids=["headers", "summaries", "panics", "talk", "exit-codes"],
+)
+def test_hostile_lines_cost_no_more_than_their_length(data: bytes) -> None:
+    """Lines made to send a search back again and again end in time (the first two once took minutes)."""
+    began = time.process_time()
+    one(data)
+    assert time.process_time() - began < 2

@@ -42,7 +42,7 @@ _NEEDLES = (b"oom-kill", b"Killed process ", b"Kill process ", b"System OOM enco
 _CONTEXT = (b"memory: usage ", b"Task in /")  # tell only together with one of the above
 _ENDS = (b"OOMKilled", b"xit Code:", b"xitCode")
 
-_INVOKED = re.compile(r"(.{1,200}) invoked oom-killer: ")
+_INVOKED = " invoked oom-killer: "
 _USAGE = re.compile(r"memory: usage (\d+)kB, limit (\d+)kB")
 _TASK_IN = re.compile(r"Task in (/\S*) killed as a result of limit of (/\S*)")
 _SUMMARY = re.compile(r"oom-kill:constraint=(\w+),(.*)")
