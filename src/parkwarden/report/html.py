@@ -23,6 +23,7 @@ from parkwarden.report import flame, words
 from parkwarden.report.json import user_frame
 from parkwarden.report.picture import NARROW, WIDE, draw
 from parkwarden.report.safe import inert, inert_lines
+from parkwarden.stacks.normalise import blocked_frame
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -396,7 +397,7 @@ def _trace(artefact: Artefact, trace: Trace, user_modules: Sequence[str], limits
                 "count": words.count(one.count),
                 "max": words.seconds(one.max_s),
                 "open": words.count(one.open),
-                "at": _frame(one.stack.frames[0] if one.stack.frames else Frame("unknown"), limits),
+                "at": _frame(blocked_frame(one.stack.frames) if one.stack.frames else Frame("unknown"), limits),
                 "mine": _mine(one.stack.frames, user_modules, limits),
             }
             for one in waits[: limits.rows]

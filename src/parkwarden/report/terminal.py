@@ -32,6 +32,7 @@ from parkwarden.model import (
 from parkwarden.report import words
 from parkwarden.report.json import user_frame
 from parkwarden.report.safe import inert, inert_lines, middle
+from parkwarden.stacks.normalise import blocked_frame
 
 MAX_FINDINGS = 5
 """Findings shown whole; more than a screen of verdicts is no verdict."""
@@ -499,7 +500,7 @@ def _waits(trace: Trace, console: Console, user_modules: Sequence[str], show_all
     ranked = sorted(trace.waits, key=lambda one: -one.total_s)
     limit = len(ranked) if show_all else MAX_WAITS
     for one in ranked[:limit]:
-        leaf = one.stack.frames[0] if one.stack.frames else Frame("unknown")
+        leaf = blocked_frame(one.stack.frames) if one.stack.frames else Frame("unknown")
         still = f" · {words.count(one.open)} still waiting" if one.open else ""
         console.print()
         _say(

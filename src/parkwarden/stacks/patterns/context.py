@@ -53,6 +53,7 @@ def contexts(case: Case, grouping: Grouping, excerpt: Excerpt | None = None) -> 
     spinning = _spinning(operations, grouping)
     if spinning is not None:
         moves.give_preempted(spinning, grouping)
+    sources, total = tuple(snapshot.source for snapshot in looks), looks[-1].total if looks else 0
     out: dict[str, PatternContext] = {}
     for cluster in case.clusters:
         i = index.get(cluster.site.id)
@@ -62,9 +63,9 @@ def contexts(case: Case, grouping: Grouping, excerpt: Excerpt | None = None) -> 
         out[cluster.site.id] = replace(
             moves.of(i),
             looks=len(looks),
-            sources=tuple(snapshot.source for snapshot in looks),
+            sources=sources,
             times=tuple(at),
-            total=looks[-1].total if looks else 0,
+            total=total,
             leak_profile=proof,
             operations=operations[i],
             creators=creators[i],
@@ -103,14 +104,20 @@ class _Moves:
         spread = int(last[-1] - last[0]) + 1 if last.size else None
         if len(ids) < 2:
             return PatternContext(id_spread=spread)
-        earlier = np.unique(np.concatenate(ids[:-1]))
-        stayed = int(np.intersect1d(earlier, last, assume_unique=True).size)
-        born = int(np.setdiff1d(last, ids[0], assume_unique=True).size)
+        # Sets, one moment at a time: most clusters are small, where they beat NumPy, and memory stays with the distinct.
+        first, earlier, latest = set(ids[0].tolist()), set[int](), 0
+        here: set[int] = set()
+        for i, array in enumerate(ids):
+            earlier |= here
+            here = set(array.tolist())
+            if i and not here <= earlier:
+                latest = i
+        stayed = len(here & earlier)
         return PatternContext(
             stayed=stayed,
-            left=int(earlier.size) - stayed,
-            born=born,
-            quiet=self._quiet(ids),
+            left=len(earlier) - stayed,
+            born=len(here - first),
+            quiet=1.0 - self.when[latest] / self.when[-1],
             span_s=self.span_s,
             id_spread=spread,
         )
@@ -127,15 +134,6 @@ class _Moves:
             most = max(found, key=len, default=np.zeros(0, dtype=np.int64))
             if 0 < most.size <= MAX_PREEMPTED_SHARE * int(grouping.counts[cluster].max(initial=0)):
                 ids[cluster] = most
-
-    def _quiet(self, ids: list[Ints]) -> float:
-        """The share of the whole time that lies after the last moment at which new ids were seen."""
-        seen, latest = ids[0], 0
-        for i, here in enumerate(ids[1:], start=1):
-            if np.setdiff1d(here, seen, assume_unique=True).size:
-                latest = i
-                seen = np.union1d(seen, here)
-        return 1.0 - self.when[latest] / self.when[-1]
 
 
 def _union(grouping: Grouping, looks: list[int]) -> dict[int, Ints]:
