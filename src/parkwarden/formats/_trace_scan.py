@@ -79,7 +79,7 @@ from parkwarden.kernels._trace_layout import (
     G,
     N,
     W,
-)  # fmt: skip
+)
 
 Ints = npt.NDArray[np.int64]
 
@@ -393,7 +393,7 @@ class _Tables:
         self.limits()
 
     def threads_for(self, count: int) -> None:
-        """Room for `count` more threads; when far more were seen than can exist, only those that hold a goroutine stay."""
+        """Room for `count` more threads; when more were seen than can exist, all older ones are forgotten."""
         if int(self.state[S_MN]) + count > MAX_THREADS:
             table = self["threads"].reshape(-1, 3)
             table[:] = 0

@@ -10,7 +10,7 @@ from parkwarden.kernels._trace_layout import (
     S_IDMASK,
     S_SEED,
     S_STAMP,
-)  # fmt: skip
+)
 
 
 @njit(inline="always")

@@ -17,7 +17,7 @@ from parkwarden.kernels._trace_common import (
     mixed,
     string_of,
     uvarint,
-)  # fmt: skip
+)
 from parkwarden.kernels._trace_layout import (
     C_ARGS,
     C_END,
@@ -113,7 +113,7 @@ from parkwarden.kernels._trace_layout import (
     G,
     N,
     W,
-)  # fmt: skip
+)
 
 
 @njit

@@ -16,7 +16,7 @@ from parkwarden.kernels._trace_common import (
     mixed,
     string_of,
     uvarint,
-)  # fmt: skip
+)
 from parkwarden.kernels._trace_layout import (
     E_BYTES,
     E_CAP,
@@ -61,7 +61,7 @@ from parkwarden.kernels._trace_layout import (
     S_STRMASK,
     S_STRN,
     B,
-)  # fmt: skip
+)
 
 
 @njit
