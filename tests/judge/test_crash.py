@@ -37,6 +37,12 @@ def test_a_signal_is_no_accusation() -> None:
     assert finding.verdict is Verdict.OK
 
 
+def test_a_recovered_panic_killed_nobody() -> None:
+    """net/http recovers a handler's panic: told, with verdict ok."""
+    (finding,) = judge.judge(crashed(Crash(cause="panic", message="boom", details={"recovered_by": "net/http"})))
+    assert finding.verdict is Verdict.OK
+
+
 def test_a_crash_loop_is_told_once() -> None:
     """The same crash again and again is one finding that says how often."""
     case = crashed(Crash(cause="panic", message="boom"))

@@ -56,6 +56,7 @@ MAX_CMDLINE = 64 << 10
 _INDEX_ROW = re.compile(rb"<td>(\d{1,12})</td>\s*<td>\s*<a href=['\"]?(?:[^'\">]*/)?([a-zA-Z0-9_.-]{1,60})\?debug=")
 _TOTAL = re.compile(rb"goroutine profile: total (\d{1,12})")
 _CHUNK = 64 << 10
+_CONTENTION = (Kind.BLOCK_PROFILE, Kind.MUTEX_PROFILE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -408,6 +409,10 @@ class _Looks:
         self.bag.bodies[name] = answer.body
         found = await asyncio.to_thread(read_bytes, answer.body, name)
         for artefact in found:
+            if artefact.kind in _CONTENTION and url.name in ("block", "mutex"):
+                # alike in content where nothing was sampled; here the endpoint tells which it is
+                artefact.kind = Kind.MUTEX_PROFILE if url.name == "mutex" else Kind.BLOCK_PROFILE
+                artefact.problems = [p for p in artefact.problems if p.code != "ambiguous-kind"]
             if answer.problem is not None:
                 artefact.problems.insert(0, answer.problem)
             if artefact.taken_at is None:

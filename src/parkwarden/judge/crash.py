@@ -53,6 +53,11 @@ ASKED_FOR = frozenset({"signal"})
 """Ends that somebody asked for: told, not accused."""
 
 
+def fatal(crash: Crash) -> bool:
+    """Whether the process died of it: a signal was asked for, and a panic that was recovered killed nobody."""
+    return crash.cause not in ASKED_FOR and "recovered_by" not in crash.details
+
+
 def judge(case: Case) -> list[Finding]:
     """One finding per crash, the same crash in a loop told once with its number of times."""
     seen: dict[tuple[str, str, str], Finding] = {}
@@ -83,8 +88,8 @@ def _finding(artefact: Artefact, crash: Crash, culprit: Frame | None) -> Finding
         )
     return Finding(
         code=CODE_BY_CAUSE.get(crash.cause, "PW208"),
-        verdict=Verdict.OK if crash.cause in ASKED_FOR else Verdict.LEAK,
-        confidence=1.0 if crash.cause not in ASKED_FOR else 0.5,
+        verdict=Verdict.LEAK if fatal(crash) else Verdict.OK,
+        confidence=1.0 if fatal(crash) else 0.5,
         title=_title(crash),
         pattern=crash.cause,
         site=_site(crash),
