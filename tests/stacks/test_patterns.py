@@ -12,7 +12,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from parkwarden.formats.detect import read_bytes
-from parkwarden.model import Case, Cluster, Creation, Frame, Look, Site, Source, SourceExcerpt, Stack, Verdict
+from parkwarden.model import (
+    Artefact,
+    Case,
+    Cluster,
+    Creation,
+    Frame,
+    Kind,
+    Look,
+    Site,
+    Source,
+    SourceExcerpt,
+    Stack,
+    Trace,
+    Verdict,
+    Wait,
+    make_snapshot,
+)
 from parkwarden.stacks.cluster import group, of_grouping
 from parkwarden.stacks.patterns import PATTERNS, Accusation, Match, PatternContext, accuse, contexts, describe, match
 
@@ -81,6 +97,97 @@ def test_a_polling_loop_is_not_a_channel_wait_in_a_profile() -> None:
     rows = judged(GOLDENS / "spinning-loop" / "leak", FILES[2:3])
     crowd = [(c.site.wait_reason, m[0].pattern.id) for c, m, _a in rows if c.count >= 50]
     assert crowd == [("", "spinning-loop")]
+
+
+# --- contexts
+
+PARKED = (Frame("runtime.gopark", "proc.go", 474), Frame("runtime.chanrecv", "chan.go", 667))
+WAITS = Stack((*PARKED, Frame("runtime.chanrecv2", "chan.go", 514), Frame("main.follow", "f.go", 10)))
+SPINS = Stack((Frame("main.spin", "f.go", 20),))
+LOST = Stack((Frame("runtime.asyncPreempt2", "preempt.go", 320), Frame("runtime.asyncPreempt", "preempt.s", 124)))
+
+
+def context_of(
+    function: str, looks: list[tuple[float, Source, Stack, list[int]]], trace: Trace | None = None
+) -> PatternContext:
+    """The context of one function's cluster over looks of (time, kind, stack, ids)."""
+    snapshots = [
+        make_snapshot(kind, [WAITS, stack], [0, *[1] * len(ids)], goid=[0, *ids], taken_at=at)
+        if kind is not Source.PROFILE
+        else make_snapshot(kind, [WAITS, stack], [0, 1], count=[1, len(ids)], taken_at=at)
+        for at, kind, stack, ids in looks
+    ]
+    artefacts = [Artefact(name="a", kind=Kind.TRACE, size=1, snapshot=s, trace=trace) for s in snapshots]
+    grouping = group(snapshots)
+    case = Case(
+        artefacts=artefacts,
+        looks=[Look(artefact=a, snapshot=s, at=s.taken_at) for a, s in zip(artefacts, snapshots, strict=True)],
+        clusters=of_grouping(grouping),
+    )
+    known = contexts(case, grouping)
+    return next(known[c.site.id] for c in case.clusters if c.site.function == function)
+
+
+def test_ids_tell_who_stayed_left_and_was_born() -> None:
+    """Over all looks: seen earlier and still there, seen earlier and gone, there now and not at first."""
+    told = context_of(
+        "main.follow",
+        [(t, Source.CENSUS, WAITS, ids) for t, ids in ((0.0, [1, 2, 3]), (4.0, [2, 3, 4]), (10.0, [3, 4]))],
+    )
+    assert (told.stayed, told.left, told.born, told.span_s) == (2, 2, 1, 10.0)
+    assert told.quiet == pytest.approx(0.6)
+    assert told.operations["chanrecv2"] > 0
+
+
+def test_looks_of_one_moment_are_one() -> None:
+    """A census and a dump taken together tell nothing about staying."""
+    told = context_of("main.follow", [(0.0, Source.CENSUS, WAITS, [1, 2, 3]), (0.1, Source.DUMP, WAITS, [1, 2, 3, 4])])
+    assert (told.stayed, told.born, told.span_s) == (None, None, None)
+
+
+def test_spinning_goroutines_without_a_stack_count_to_the_one_busy_crowd() -> None:
+    """Traces show a preempted leaf function as asyncPreempt alone; a profile beside tells whose it is."""
+    ids = list(range(1, 41))
+    told = context_of(
+        "main.spin",
+        [
+            (0.0, Source.PROFILE, SPINS, ids),
+            (0.1, Source.CENSUS, LOST, ids),
+            (9.0, Source.CENSUS, LOST, ids),
+        ],
+    )
+    assert (told.stayed, told.left) == (40, 0)
+
+
+def test_wakeups_are_waits_begun_by_those_who_were_there() -> None:
+    """A wait that begins during the trace is a wake-up, unless its goroutine was born meanwhile."""
+    wait = Stack(WAITS.frames[2:])
+    trace = Trace(
+        version="1.26",
+        duration_s=0.1,
+        started_at=0.0,
+        events=9,
+        generations=1,
+        created=4,
+        ended=0,
+        creations=[
+            Creation(
+                stack=Stack((Frame("main.serve", "f.go", 3),)),
+                start=Frame("main.follow", "f.go", 9),
+                count=4,
+                first_s=0,
+                last_s=0.1,
+                peak_per_s=40,
+                alive=4,
+            )
+        ],
+        waits=[
+            Wait(stack=WAITS, reason="waiting", count=30, total_s=3.0, max_s=0.1, open=30),
+            Wait(stack=wait, reason="chan receive", count=14, total_s=1.0, max_s=0.1, open=14),
+        ],
+        census=None,
+    )
+    assert context_of("main.follow", [(0.0, Source.CENSUS, WAITS, [1, 2])], trace).wakeups == 10
 
 
 # --- the atlas itself
