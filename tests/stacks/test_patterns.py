@@ -350,6 +350,31 @@ def test_no_crew_idles_in_a_lock_or_a_send(reason: str) -> None:
     assert accuse(cluster(reason=reason), told).verdict is Verdict.SUSPECT
 
 
+@pytest.mark.parametrize("reason", ["chan send", "sync.Mutex.Lock", "sync.RWMutex.RLock", "semacquire"])
+def test_a_queue_of_which_none_comes_through_is_suspect_in_seconds(reason: str) -> None:
+    """At a lock or a full channel the first in line leaves when it is served; an idle crew is told apart by its wait."""
+    told = PatternContext(stayed=100, left=0, born=0, quiet=1.0, span_s=3.0)
+    assert accuse(cluster(reason=reason), told).verdict is Verdict.SUSPECT
+    assert accuse(cluster(reason="chan receive"), told).verdict is Verdict.UNKNOWN
+
+
+def test_open_response_bodies_are_suspect_in_seconds() -> None:
+    """readLoop in `select` waits for a body to be read or closed; in `IO wait` the connection is idle."""
+    told = PatternContext(stayed=100, left=0, born=0, quiet=1.0, span_s=3.0)
+    loop = "net/http.(*persistConn).readLoop"
+    assert accuse(cluster(loop, reason="select"), told).verdict is Verdict.SUSPECT
+    assert accuse(cluster("net.(*conn).Read", loop, reason="IO wait"), told).verdict is Verdict.OK
+
+
+def test_a_multiplied_owner_is_suspect_without_growth() -> None:
+    """Fifty timing wheels are fifty caches, whenever they were built."""
+    wheel = "github.com/zeromicro/go-zero/core/collection.(*TimingWheel).run"
+    found = accuse(cluster(wheel, reason="select", count=60), PatternContext())
+    assert (found.verdict, found.library and found.library.name) == (Verdict.SUSPECT, "go-zero timing wheel")
+    assert verdict(cluster(wheel, reason="select", count=49)) is Verdict.OK
+    assert best(cluster(wheel, reason="select", count=60)) == "constructor-per-request"
+
+
 def test_few_are_not_accused_without_proof() -> None:
     """Below 50 at one site numbers accuse nobody (A5); growth is said."""
     assert verdict(cluster(count=49, wait_min=(3, 9))) is Verdict.OK

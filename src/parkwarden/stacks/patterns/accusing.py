@@ -46,6 +46,10 @@ Shorter convicts ramps of load, longer is surer and later. Below it the verdict 
 SURE_SPAN_S = 120.0
 """Seconds at which that confidence stops growing: beyond it time-outs are rare."""
 
+QUEUE_SPAN_S = 2.0
+"""Seconds in which a queue of `MIN_COUNT` (at a lock, a semaphore, a full channel) must let somebody through. Default 2: a
+lock held that long with 50 waiting is an outage, whether it is released one day or not. Higher forgives slow holders."""
+
 MOMENT_S = 0.5
 """Looks nearer than this in time are one moment (a census and a dump taken together): nobody could have left between."""
 
@@ -172,7 +176,7 @@ def _usual(view: View, library: Library | None) -> _Answer | None:
     """A library's goroutines in their usual number, and the look itself."""
     if library is None or view.cluster.count >= library.role.multiplied:
         return None
-    if view.has("net/http.(*persistConn).readLoop") and view.reason == "select":
+    if _is_open_body(view):
         return None  # not idle: a response body is open
     told = f"{library.name}: {library.expected}; {library.role.multiplied:,} would be many"
     context = view.context
@@ -202,7 +206,7 @@ def _by_ids(view: View, library: Library | None) -> _Answer | None:
     if churn > MAX_CHURN:
         return Verdict.OK, 0.8, (f"they come and go: {left:,} of {stayed + left:,} seen earlier have left{over}",)
     if not born:
-        return _standing(view, f"the same {stayed:,} goroutines at every look{over}, none born")
+        return _standing(view, library, f"the same {stayed:,} goroutines at every look{over}, none born")
     if stayed < MIN_STAYED:
         return Verdict.UNKNOWN, 0.4, (f"only {stayed} were there before: look again",)
     if not _grows_still(context):
@@ -220,15 +224,31 @@ def _by_ids(view: View, library: Library | None) -> _Answer | None:
     return Verdict.SUSPECT, 0.7 if library is None else 0.6, reasons
 
 
-def _standing(view: View, told: str) -> _Answer:
+def _standing(view: View, library: Library | None, told: str) -> _Answer:
     """Nobody left and nobody was born: a crew, unless no crew stands like this."""
+    span, minutes = view.context.span_s or 0.0, _longest_min(view)
+    if library is not None and library.role.per_owner:
+        return Verdict.SUSPECT, 0.6, (told, f"{library.name}: {library.expected}, and here are {view.cluster.count:,}")
+    if _is_queue(view) and span >= QUEUE_SPAN_S:
+        return Verdict.SUSPECT, 0.6, (told, f"a queue in `{view.reason}` of which none came through in {span:.0f} s")
+    if _is_open_body(view) and span >= QUEUE_SPAN_S:
+        return Verdict.SUSPECT, 0.55, (told, "response bodies that nobody reads or closes, or long streams")
+    lasts = span >= LEAK_SPAN_S or minutes >= MIN_WAIT_MIN
+    if not lasts:
+        return Verdict.UNKNOWN, 0.4, (told, "a standing crew, or a leak between two waves: look again later")
     if view.reason in IDLE_REASONS:
         return Verdict.OK, 0.6, (told, "a standing crew")
-    span, minutes = view.context.span_s or 0.0, _longest_min(view)
-    if span >= LEAK_SPAN_S or minutes >= MIN_WAIT_MIN:
-        long = f"waiting {minutes} min or more" if minutes else f"for {span:.0f} s"
-        return Verdict.SUSPECT, 0.6, (told, f"{long} in `{view.reason}`, where no idle crew stands")
-    return Verdict.UNKNOWN, 0.4, (told, "look again later")
+    long = f"waiting {minutes} min or more" if minutes else f"for {span:.0f} s"
+    return Verdict.SUSPECT, 0.6, (told, f"{long} in `{view.reason}`, where no idle crew stands")
+
+
+def _is_queue(view: View) -> bool:
+    """Waits that are served one after the other: a lock, a slot, a send into a queue. At the head somebody leaves."""
+    return view.reason in ("chan send", "semacquire") or view.reason.startswith(("sync.Mutex.", "sync.RWMutex."))
+
+
+def _is_open_body(view: View) -> bool:
+    return view.reason == "select" and view.has("net/http.(*persistConn).readLoop")
 
 
 def _by_counts(view: View, _library: Library | None) -> _Answer | None:
@@ -249,8 +269,10 @@ def _longest_min(view: View) -> int:
     return view.cluster.wait_min[1] if view.cluster.wait_min else 0
 
 
-def _by_one_look(view: View, _library: Library | None) -> _Answer | None:
+def _by_one_look(view: View, library: Library | None) -> _Answer | None:
     count, longest = view.cluster.count, _longest_min(view)
+    if library is not None and library.role.per_owner:
+        return Verdict.SUSPECT, 0.55, (f"{library.name}: {library.expected}, and here are {count:,}",)
     if longest >= MIN_WAIT_MIN:
         told = f"{count:,} goroutines at one line, waiting up to {longest} min or more"
         if view.reason not in IDLE_REASONS:
