@@ -252,6 +252,11 @@ def best(c: Cluster, context: PatternContext | None = None) -> str:
         (("sync.(*Mutex).lockSlow", "sync.(*Mutex).Lock", "main.f"), "semacquire", "lock-never-released"),
         (("syscall.Syscall6", "os.(*Process).wait", "os/exec.(*Cmd).Wait", "main.f"), "syscall", "child-process-pipe"),
         (("time.Sleep", "main.retryForever"), "sleep", "sleep-loop"),
+        (
+            ("internal/poll.(*fdMutex).rwlock", "os.(*File).Read", "io.Copy", "main.f"),
+            "semacquire",
+            "io-copy-slow-client",
+        ),
     ],
 )
 def test_old_and_well_known_stacks(functions: tuple[str, ...], reason: str, pattern: str) -> None:
@@ -401,6 +406,9 @@ def test_runnable_crowds_are_load() -> None:
     assert verdict(busy) is Verdict.OK
     assert accuse(busy, grown(3.0)).verdict is Verdict.UNKNOWN
     assert accuse(busy, grown(11.0)).verdict is Verdict.SUSPECT
+    standing = PatternContext(stayed=100, left=0, born=0, quiet=1.0, span_s=12.0)
+    assert accuse(busy, standing).verdict is Verdict.SUSPECT
+    assert accuse(cluster("main.compute", reason="runnable", count=8), standing).verdict is Verdict.UNKNOWN
     polls = PatternContext(stayed=100, left=0, born=0, quiet=1.0, span_s=3.0, operations=Counter(selectnbrecv=50))
     assert accuse(busy, polls).verdict is Verdict.SUSPECT
 

@@ -159,7 +159,9 @@ def _busy(view: View, _library: Library | None) -> _Answer | None:
         return Verdict.SUSPECT, 0.65, (*told, "the same goroutines are busy at every look, and none finished")
     if stay and span >= MOMENT_S:
         told_s = f"the same goroutines are busy at every look over {span:.0f} s"
-        return Verdict.UNKNOWN, 0.4, (told_s, f"load or a spin: {SPIN_SPAN_S:.0f} s between looks would tell")
+        if span >= SPIN_SPAN_S and view.cluster.count >= MIN_COUNT:
+            return Verdict.SUSPECT, 0.5, (told_s, "and none finished")
+        return Verdict.UNKNOWN, 0.4, (told_s, f"load, a batch or a spin: look for more than {SPIN_SPAN_S:.0f} s")
     return Verdict.OK, 0.6, ("runnable or running: load, not a leak, unless the same ones never finish",)
 
 

@@ -152,7 +152,12 @@ COPY = Pattern(
 )
 
 
+_TURN = ("internal/poll.(*fdMutex).rwlock", "internal/poll.(*FD).readLock", "internal/poll.(*FD).writeLock")
+
+
 def _copy(view: View) -> Weight | None:
+    if view.has(*_TURN) and view.has(*_COPIES):
+        return 0.75, ("waits for its turn at a file or connection in which another goroutine is stuck, in io.Copy",)
     if not _is_io(view) or not view.has(*_WRITES) or _is_pipe(view):
         return None
     copying = view.has(*_COPIES)
