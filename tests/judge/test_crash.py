@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from tests.judge.cases import crashed
-
 from parkwarden.judge import crash as judge
 from parkwarden.model import Crash, Frame, Stack, Verdict
+from tests.judge.cases import crashed
 
 CYCLE = (
     Frame("example.com/shop/report.(*Queue).push", "queue.go", 12),

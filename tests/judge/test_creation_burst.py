@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from tests.judge.cases import USER, trace
-
 from parkwarden.judge import creation_burst
 from parkwarden.judge.fuse import fuse
 from parkwarden.model import Case, Creation, Frame, Stack, Verdict
+from tests.judge.cases import USER, trace
 
 WHEEL = Frame("github.com/zeromicro/go-zero/core/collection.NewTimingWheelWithTicker", "timingwheel.go", 87)
 BOOK = Frame("example.com/shop/pricing.NewBook", "book.go", 22)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from tests.judge.cases import USER, heap
-
 from parkwarden.judge import heap_retention
 from parkwarden.model import Case, Frame, Stack, Verdict
+from tests.judge.cases import USER, heap
 
 MIB = 1 << 20
 BUFFER = Stack(

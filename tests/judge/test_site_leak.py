@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from tests.judge.cases import BLOCKED, case_of, look
-
 from parkwarden.judge import judge_case, site_leak
 from parkwarden.judge.inputs import entries
 from parkwarden.model import Frame, Grade, Mark, Source, Stack, Verdict, make_snapshot
+from tests.judge.cases import BLOCKED, case_of, look
 
 
 def test_growth_with_survivors_is_a_leak() -> None:
