@@ -16,7 +16,7 @@ from parkwarden.model import Case, Cluster, Evidence, Finding, Look, Source, Ver
 from parkwarden.stacks.cluster import Grouping
 from parkwarden.stacks.culprit import culprit, leak_path
 from parkwarden.stacks.libraries import Library
-from parkwarden.stacks.patterns import Accusation, Match, PatternContext, accuse, contexts, match
+from parkwarden.stacks.patterns import Accusation, Excerpt, Match, PatternContext, accuse, contexts, match
 
 MAX_UNKNOWN = 5
 """Crowds reported as `unknown`, largest first: more would bury the verdict."""
@@ -33,9 +33,12 @@ GENERIC = frozenset(
 """Patterns that say only how a library's goroutine waits; whose it is says more."""
 
 
-def judge(case: Case, grouping: Grouping) -> list[Finding]:
-    """One finding per cluster that is accused, and a few that cannot be told; most goroutines first."""
-    known = contexts(case, grouping)
+def judge(case: Case, grouping: Grouping, excerpt: Excerpt | None = None) -> list[Finding]:
+    """One finding per cluster that is accused, and a few that cannot be told; most goroutines first.
+
+    `excerpt`: blocked frame -> its source, or None; see `stacks.patterns.contexts`.
+    """
+    known = contexts(case, grouping, excerpt)
     accused: list[Finding] = []
     unknown: list[Finding] = []
     for cluster in case.clusters:

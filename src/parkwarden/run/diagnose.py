@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from parkwarden.run.cases import assemble, source_tree
 
 if TYPE_CHECKING:
     from parkwarden.collect.live import LiveOptions
+    from parkwarden.stacks.patterns import Excerpt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +62,7 @@ def diagnose(inputs: Sequence[str], options: Options | None = None, tell: Tell |
     for bag in collect_bags(inputs, options.live, options.save, tell):
         tell("clustering and judging", None)
         case, grouping = assemble(bag.artefacts, options.modules, options.source)
-        findings = judge_case(case, grouping)
+        findings = judge_case(case, grouping, _excerpts(options.source) if options.source is not None else None)
         for finding in findings:
             finding.instance = bag.instance
         judged.append((findings, case))
@@ -97,6 +99,12 @@ def open_case(inputs: Sequence[str], options: Options, tell: Tell) -> tuple[Case
         return case, 0
     redactor = Redactor()
     return redact_case(case, redactor), redactor.count
+
+
+def _excerpts(folder: Path) -> Excerpt:
+    from parkwarden.collect.source import excerpt
+
+    return partial(excerpt, source_tree(folder), blame=False)
 
 
 def _attach_source(findings: list[Finding], folder: Path) -> None:

@@ -15,11 +15,12 @@ from parkwarden.model import Cluster
 from parkwarden.stacks.patterns import calls, channels, locks, timers, transfers
 from parkwarden.stacks.patterns.accusing import Accusation, accuse
 from parkwarden.stacks.patterns.base import LifeCycle, Match, Pattern, PatternContext, View
-from parkwarden.stacks.patterns.context import contexts
+from parkwarden.stacks.patterns.context import Excerpt, contexts
 
 __all__ = [
     "PATTERNS",
     "Accusation",
+    "Excerpt",
     "LifeCycle",
     "Match",
     "Pattern",
