@@ -13,26 +13,31 @@ import pytest
 from parkwarden import kernels
 
 
-def test_counts_a_byte() -> None:
-    """A kernel gives the same answer as Python."""
-    data = b"a\nbb\n\nc"
-    assert kernels.load("lines")["count_byte"](data, len(data), 10) == data.count(b"\n")
+BATCH = bytes([1, 1, 1, 1, 2, 0, 0])
+"""A trace's batch: type, generation, thread, time, size, two bytes of content."""
+
+
+def test_a_kernel_answers() -> None:
+    """A loaded kernel is the function that was compiled: here, where after junk a batch begins."""
+    data = b"\xff\xff" + BATCH
+    assert kernels.load("trace_tables")["resync"](data, len(data), 0, 0) == 2
+    assert kernels.load("trace_tables")["resync"](b"\xff" * 9, 9, 0, 0) == 9
 
 
 def test_wrong_arguments_are_refused() -> None:
     """Kernels trust their arguments, so the wrapper refuses a wrong type, layout or number before the call."""
-    count = kernels.load("lines")["count_byte"]
-    with pytest.raises(TypeError, match="takes 3"):
-        count(b"x", 1)
+    resync = kernels.load("trace_tables")["resync"]
+    with pytest.raises(TypeError, match="takes 4"):
+        resync(b"x", 1)
     with pytest.raises(TypeError, match="contiguous"):
-        count(np.zeros(4, dtype=np.int64), 4, 0)
+        resync(np.zeros(4, dtype=np.int64), 4, 0, 0)
     with pytest.raises(TypeError, match="contiguous"):
-        count(np.zeros(8, dtype=np.uint8)[::2], 4, 0)
+        resync(np.zeros(8, dtype=np.uint8)[::2], 4, 0, 0)
 
 
 def test_loading_needs_no_numba() -> None:
     """With a cache, a process never imports numba: that is what the cache is for."""
-    code = "from parkwarden import kernels; kernels.load('lines'); import sys; print('numba' in sys.modules)"
+    code = "from parkwarden import kernels; kernels.load('trace_tables'); import sys; print('numba' in sys.modules)"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "False"
 
@@ -40,7 +45,7 @@ def test_loading_needs_no_numba() -> None:
 def test_compiles_into_a_fresh_cache_and_mistrusts_a_damaged_one(tmp_path: Path) -> None:
     """Without a cache the kernel is compiled and kept; a damaged or writable-by-others entry is compiled anew."""
     env = {**os.environ, "PARKWARDEN_CACHE_DIR": str(tmp_path)}
-    code = "from parkwarden import kernels; print(kernels.load('lines')['count_byte'](b'xx', 2, 120))"
+    code = "from parkwarden import kernels; print(kernels.load('trace_tables')['resync'](b'xx', 2, 0, 0))"
 
     def run() -> str:
         return subprocess.run(
