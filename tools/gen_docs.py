@@ -26,6 +26,7 @@ EXITS = {
     Exit.USAGE: "the command line does not make sense, or the output could not be written",
     Exit.UNREADABLE: "no input could be read",
     Exit.UNREACHABLE: "a live target did not answer",
+    Exit.INTERNAL: "a bug of Parkwarden itself (PARKWARDEN_DEBUG=1 shows where)",
     Exit.INTERRUPTED: "interrupted (Ctrl-C)",
 }
 

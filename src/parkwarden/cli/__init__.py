@@ -61,10 +61,19 @@ def main() -> None:
 
         show(error)
         sys.exit(int(error.exit_code))
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        sys.exit(int(Exit.INTERRUPTED))
     except BrokenPipeError:
         # `parkwarden ... | head` closes our output: that is no error, but Python would complain at exit
         sys.stderr.close()
         sys.exit(int(Exit.OK))
+    except Exception as error:  # the last resort: a bug of ours is told in one line, with the way to its details
+        import os
+
+        if os.environ.get("PARKWARDEN_DEBUG"):
+            raise
+        from parkwarden.cli.errors import internal, show
+
+        show(internal(error))
+        sys.exit(int(Exit.INTERNAL))
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(int(Exit.INTERRUPTED))

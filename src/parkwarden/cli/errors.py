@@ -16,3 +16,12 @@ def show(error: ParkwardenError) -> None:
         print(f"  {inert(error.context)}", file=sys.stderr)
     if error.hint:
         print(f"  next: {inert(error.hint)}", file=sys.stderr)
+
+
+def internal(error: Exception) -> ParkwardenError:
+    """A bug of Parkwarden's own, as an error a user can pass on."""
+    return ParkwardenError(
+        "internal",
+        f"this is a bug of Parkwarden: {type(error).__name__}: {error}",
+        hint="run it again with PARKWARDEN_DEBUG=1 for the details, and report them",
+    )

@@ -117,4 +117,5 @@ class Exit(IntEnum):
     USAGE = 2
     UNREADABLE = 3
     UNREACHABLE = 4
+    INTERNAL = 70
     INTERRUPTED = 130
