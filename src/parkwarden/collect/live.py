@@ -2,7 +2,7 @@
 
 `look(url)` follows the ladder of looks (cheapest first, one at a time, the dear ones only below a number of goroutines): the index
 (count, which profiles there are), goroutine profile, expvar, metrics, census (a 50 ms execution trace), then while the interval
-passes heap, block, mutex, threadcreate, then a second goroutine profile and census, the leak profile, and last the text dump.
+passes heap, block, mutex, threadcreate (and, where the census named no ids, a text dump), then a second goroutine profile and census, the leak profile, and last the text dump.
 What was asked, how long it took, how much came and why something was not asked is in `LiveBag.costs`.
 
 `url`: `http://host:6060`, with or without `/debug/pprof/`, behind any prefix; the full URL of one endpoint takes just that;
@@ -317,7 +317,8 @@ class _Looks:
         await self._take("vars", self._url("debug/vars"))
         await self._take("metrics", self._url("metrics"))
         await self._cmdline()
-        await self._census(options.census_s)
+        if not await self._census(options.census_s):
+            await self._early_text_dump()
         for profile in ("heap", "block", "mutex", "threadcreate"):
             await self._pprof(profile)
         self.bag.costs.append(LookCost("allocs", note="not asked: heap tells the same allocations"))
@@ -355,14 +356,16 @@ class _Looks:
         if profile == "goroutine" and artefact is not None and artefact.snapshot is not None and not query:
             self.bag.goroutines = artefact.snapshot.total
 
-    async def _census(self, seconds: float) -> None:
+    async def _census(self, seconds: float) -> bool:
+        """Whether goroutine ids were told, with where they are: from Go 1.23 on, if nobody else is tracing."""
         if not self.options.census:
             self.bag.costs.append(LookCost("trace", note="not asked: switched off"))
-        elif self._too_many("trace", limits.CENSUS_MAX_GOROUTINES, "CENSUS_MAX_GOROUTINES"):
-            return
-        else:
-            url = self._url("debug/pprof/trace", f"seconds={seconds:g}")
-            await self._take("trace", url, extra_s=seconds, note=f"{seconds:g} s")
+            return False
+        if self._too_many("trace", limits.CENSUS_MAX_GOROUTINES, "CENSUS_MAX_GOROUTINES"):
+            return False
+        url = self._url("debug/pprof/trace", f"seconds={seconds:g}")
+        found = await self._take("trace", url, extra_s=seconds, note=f"{seconds:g} s")
+        return found is not None and found.snapshot is not None and bool(found.snapshot.goid.any())
 
     async def _leak_profile(self) -> None:
         if not self.options.leak_profile:
@@ -373,6 +376,12 @@ class _Looks:
             )
         elif not self._too_many("goroutineleak", limits.LEAK_PROFILE_MAX_GOROUTINES, "LEAK_PROFILE_MAX_GOROUTINES"):
             await self._pprof("goroutineleak")
+
+    async def _early_text_dump(self) -> None:
+        """Who stayed and who was born takes two looks that name ids; where no census does, two text dumps do."""
+        few = self.bag.goroutines is not None and self.bag.goroutines <= limits.TEXT_DUMP_MAX_GOROUTINES
+        if self.options.text_dump and (few or (self.options.any_size and self.bag.goroutines is not None)):
+            await self._text_dump()
 
     async def _text_dump(self) -> None:
         if not self.options.text_dump:

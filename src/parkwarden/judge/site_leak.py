@@ -16,7 +16,7 @@ from parkwarden.model import Case, Cluster, Evidence, Finding, Look, Source, Ver
 from parkwarden.stacks.cluster import Grouping
 from parkwarden.stacks.culprit import culprit, leak_path
 from parkwarden.stacks.libraries import Library
-from parkwarden.stacks.patterns import Accusation, Excerpt, Match, PatternContext, accuse, contexts, match
+from parkwarden.stacks.patterns import SPIN_MIN, Accusation, Excerpt, Match, PatternContext, accuse, contexts, match
 
 MAX_UNKNOWN = 5
 """Crowds reported as `unknown`, largest first: more would bury the verdict."""
@@ -46,9 +46,15 @@ def judge(case: Case, grouping: Grouping, excerpt: Excerpt | None = None) -> lis
         accusation = accuse(cluster, context)
         if accusation.verdict.rank >= Verdict.SUSPECT.rank and len(accused) < MAX_FINDINGS:
             accused.append(_finding(case, cluster, context, accusation))
-        elif accusation.verdict is Verdict.UNKNOWN and cluster.count >= MIN_UNKNOWN and len(unknown) < MAX_UNKNOWN:
+        elif accusation.verdict is Verdict.UNKNOWN and _worth_saying(cluster) and len(unknown) < MAX_UNKNOWN:
             unknown.append(_finding(case, cluster, context, accusation))
     return accused + unknown
+
+
+def _worth_saying(cluster: Cluster) -> bool:
+    """A crowd, or a handful that each take a processor."""
+    busy = cluster.states["running"] + cluster.states["runnable"]
+    return cluster.count >= MIN_UNKNOWN or (cluster.count >= SPIN_MIN and busy * 2 > cluster.count)
 
 
 def _finding(case: Case, cluster: Cluster, context: PatternContext, accusation: Accusation) -> Finding:

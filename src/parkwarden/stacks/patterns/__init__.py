@@ -13,12 +13,13 @@ from __future__ import annotations
 
 from parkwarden.model import Cluster
 from parkwarden.stacks.patterns import calls, channels, locks, timers, transfers
-from parkwarden.stacks.patterns.accusing import Accusation, accuse
+from parkwarden.stacks.patterns.accusing import SPIN_MIN, Accusation, accuse
 from parkwarden.stacks.patterns.base import LifeCycle, Match, Pattern, PatternContext, View
 from parkwarden.stacks.patterns.context import Excerpt, contexts
 
 __all__ = [
     "PATTERNS",
+    "SPIN_MIN",
     "Accusation",
     "Excerpt",
     "LifeCycle",

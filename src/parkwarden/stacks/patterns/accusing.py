@@ -18,6 +18,7 @@ from parkwarden.model import Cluster, Verdict
 from parkwarden.stacks.libraries import Library, identify
 from parkwarden.stacks.patterns.base import PatternContext, View
 from parkwarden.stacks.patterns.calls import is_busy, spins_by_nature
+from parkwarden.stacks.patterns.transfers import waits_for_child, waits_to_write
 
 MIN_COUNT = 50
 """Goroutines at one site before numbers accuse. Default 50: A5. Lower finds leaks earlier and blames worker pools and
@@ -49,6 +50,10 @@ SURE_SPAN_S = 120.0
 QUEUE_SPAN_S = 2.0
 """Seconds in which a queue of `MIN_COUNT` (at a lock, a semaphore, a full channel) must let somebody through. Default 2: a
 lock held that long with 50 waiting is an outage, whether it is released one day or not. Higher forgives slow holders."""
+
+STALL_WATCH_S = 0.5
+"""Seconds of trace in which none of a crowd of writers got a byte through. Default 0.5: a reader at modem speed empties a
+socket's buffer bit by bit and wakes its writer now and then. Higher forgives slower readers and needs a longer trace."""
 
 MOMENT_S = 0.5
 """Looks nearer than this in time are one moment (a census and a dump taken together): nobody could have left between."""
@@ -235,6 +240,13 @@ def _standing(view: View, library: Library | None, told: str) -> _Answer:
         return Verdict.SUSPECT, 0.6, (told, f"a queue in `{view.reason}` of which none came through in {span:.0f} s")
     if _is_open_body(view) and span >= QUEUE_SPAN_S:
         return Verdict.SUSPECT, 0.55, (told, "response bodies that nobody reads or closes, or long streams")
+    if _is_stalled(view) and span >= QUEUE_SPAN_S:
+        watched = f"and in {view.context.watched_s:.1f} s of trace not one of them moved"
+        return (
+            Verdict.SUSPECT,
+            0.55,
+            (told, watched, "who writes, or waits for a child, has work to do: nobody idles there"),
+        )
     lasts = span >= LEAK_SPAN_S or minutes >= MIN_WAIT_MIN
     if not lasts:
         return Verdict.UNKNOWN, 0.4, (told, "a standing crew, or a leak between two waves: look again later")
@@ -251,6 +263,13 @@ def _is_queue(view: View) -> bool:
 
 def _is_open_body(view: View) -> bool:
     return view.reason == "select" and view.has("net/http.(*persistConn).readLoop")
+
+
+def _is_stalled(view: View) -> bool:
+    """Writers to a peer that takes nothing, and waits for silent children, as far as a trace saw: not one wake-up."""
+    if view.context.wakeups != 0 or (view.context.watched_s or 0.0) < STALL_WATCH_S:
+        return False
+    return waits_to_write(view) or waits_for_child(view)
 
 
 def _by_counts(view: View, _library: Library | None) -> _Answer | None:

@@ -90,6 +90,8 @@ class PatternContext:
     """What a trace saw created for this very site."""
     wakeups: int | None = None
     """Times that a goroutine came back to wait at this site while a trace ran; None without a trace."""
+    watched_s: float | None = None
+    """Seconds that traces watched in all; None without a trace."""
     operations: Counter[str] = field(default_factory=Counter)
     """The runtime's functions on top of the raw stacks (`chanrecv2`, `selectnbrecv`), where an artefact shows them."""
     source: SourceExcerpt | None = None

@@ -17,6 +17,7 @@ from parkwarden.stacks.patterns.base import (
     weigh,
     words_of,
 )
+from parkwarden.stacks.patterns.statements import EMPTY_LOOP
 from parkwarden.stacks.patterns.vocabulary import BACKGROUND, CONSTRUCTORS, STARTERS
 
 SPIN = Pattern(
@@ -57,8 +58,10 @@ def spins_by_nature(view: View) -> str:
             return f"runtime.{operation} at the leaf: a poll that does not block"
     if view.functions and view.functions[0].startswith(_BUSY_WAITS):
         return f"{view.functions[0]} at the leaf: a flag is polled"
-    if re.search(r"\bdefault:", view.statement) or re.search(r"\bfor\s*\{\s*\}", view.statement):
+    if re.search(r"\bdefault:", view.statement):
         return "the statement polls without blocking"
+    if EMPTY_LOOP.search(view.body):
+        return "an empty loop waits by burning a processor"
     return ""
 
 
@@ -129,7 +132,9 @@ def _constructor(view: View) -> Weight | None:
     background = min(words_of(root) & BACKGROUND, default="")
     own = bool(creator) and package_of(creator) == owner
     built = own and is_constructor(creator)
-    started = own and foreign and not built and is_constructor(creator, STARTERS)
+    # What a library starts runs the library's code; a helper that runs functions for others waits in theirs.
+    itself = bool(view.own) and package_of(view.own[0]) == owner
+    started = own and foreign and itself and not built and is_constructor(creator, STARTERS)
     if not (built or started) and not (foreign and background and not creator):
         return None
     creations = sum(creation.count for creation in view.context.creations)
@@ -139,7 +144,8 @@ def _constructor(view: View) -> Weight | None:
         (started, 0.0, f"started by its own package ({creator})"),
         (built and foreign, 0.55, "of a package of its own"),
         (background and foreign, 0.4, f"its function is named like a background loop ({background})"),
-        (creations >= 10, 0.5, f"a trace saw {creations} of them created"),
+        # Every leak has births; that they come from a constructor of a package of its own is what makes it this one.
+        (built and foreign and creations >= 10, 0.5, f"a trace saw {creations} of them created"),
     )
 
 

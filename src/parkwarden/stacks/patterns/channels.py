@@ -2,16 +2,9 @@
 
 from __future__ import annotations
 
-import re
-
 from parkwarden.stacks.patterns.base import Entry, LifeCycle, Pattern, View, Weight, weigh
+from parkwarden.stacks.patterns.statements import DONE, EXIT, RANGE_LOOP, TICK, TOKEN
 from parkwarden.stacks.patterns.vocabulary import CONSUMING, CONTEXT, SLOTS, SURE_SLOTS, TICKING
-
-_RANGE = re.compile(r"\bfor\b[^{\n]*\brange\b")
-_TICK = re.compile(r"\.C\b|\btime\.Tick\(|[tT]icker")
-_EXIT = re.compile(
-    r"\.Done\(\)|<-\s*[\w.]*(?:done|stop|quit|exit|clos|shutdown|cancel|time\.After|timeout)", re.IGNORECASE
-)
 
 SEND = Pattern(
     id="send-without-receiver",
@@ -40,12 +33,10 @@ def _send(view: View) -> Weight | None:
     return weigh(
         0.85,
         (True, 0.0, "blocked in a channel send"),
-        (slot or _TOKEN.search(view.statement), -0.4, ""),
+        (slot or TOKEN.search(view.statement), -0.4, ""),
         (view.cluster.leaked, 0.5, "the leak profile says nothing that runs can reach the channel"),
     )
 
-
-_TOKEN = re.compile(r"<-\s*(?:struct\{\}\{\}|true\b)")
 
 RECEIVE = Pattern(
     id="receive-never-closed",
@@ -75,8 +66,18 @@ def _receive(view: View) -> Weight | None:
         (True, 0.0, "blocked in a channel receive"),
         (operations["chanrecv1"], 0.5, "a plain receive (runtime.chanrecv1)"),
         (operations["chanrecv2"] and not operations["chanrecv1"], -0.5, ""),
-        (_RANGE.search(view.statement), -0.9, ""),
-        (view.statement and not _RANGE.search(view.statement), 0.5, "the statement is a receive, not a loop over one"),
+        (RANGE_LOOP.search(view.statement), -0.9, ""),
+        (
+            view.statement and not RANGE_LOOP.search(view.statement),
+            0.5,
+            "the statement is a receive, not a loop over one",
+        ),
+        (
+            DONE.search(view.statement) or TICK.search(view.statement),
+            -0.8,
+            "",
+        ),  # a context's end, a tick: not one value
+        (view.reachable and view.grows, -0.4, ""),  # a channel that was forgotten is provable
         (view.cluster.leaked, 0.3, "the leak profile says nothing that runs can reach the channel"),
     )
 
@@ -100,7 +101,7 @@ RANGE = Pattern(
 
 
 def _range(view: View) -> Weight | None:
-    if view.reason != "chan receive" or (view.statement and not _RANGE.search(view.statement)):
+    if view.reason != "chan receive" or (view.statement and not RANGE_LOOP.search(view.statement)):
         return None
     operations = view.context.operations
     word = view.speaks_of(CONSUMING)
@@ -110,10 +111,11 @@ def _range(view: View) -> Weight | None:
         (operations["chanrecv2"], 0.6, "a two-value receive, as `for range` compiles to (runtime.chanrecv2)"),
         (operations["chanrecv1"] and not operations["chanrecv2"], -0.8, ""),
         (word, 0.3, f"a name speaks of consuming ({word})"),
-        (_RANGE.search(view.statement), 0.8, "the statement ranges over a channel"),
+        (RANGE_LOOP.search(view.statement), 0.8, "the statement ranges over a channel"),
         (view.cluster.leaked, 0.3, "the leak profile says nothing that runs can reach the channel"),
+        (TICK.search(view.statement), -0.8, ""),
         # A channel that was forgotten is provable; a ticker's is reached by the timer heap.
-        (view.reachable and view.grows and not _RANGE.search(view.statement), -0.4, ""),
+        (view.reachable and view.grows and not RANGE_LOOP.search(view.statement), -0.4, ""),
     )
 
 
@@ -143,9 +145,10 @@ def _select(view: View) -> Weight | None:
     return weigh(
         0.6,
         (True, 0.0, "blocked in a select"),
-        (statement and not _EXIT.search(statement), 0.7, "no case of the select ends the loop"),
-        (statement and _EXIT.search(statement), -0.4, ""),
+        (statement and not EXIT.search(statement), 0.7, "no case of the select ends the loop"),
+        (statement and EXIT.search(statement), -0.4, ""),
         (view.speaks_of(CONTEXT) or view.speaks_of(TICKING), -0.1, ""),
+        (TOKEN.search(statement), -0.6, ""),
         (view.cluster.leaked, 0.3, "the leak profile says nothing that runs can reach its channels"),
     )
 
@@ -236,7 +239,7 @@ def _semaphore(view: View) -> Weight | None:
     if view.reason not in SEMAPHORE.wait_reasons:
         return None
     word = view.speaks_of(SLOTS if view.reason == "chan send" else SURE_SLOTS)
-    token = view.reason == "chan send" and _TOKEN.search(view.statement)
+    token = view.reason in ("chan send", "select") and TOKEN.search(view.statement)
     if not (word or token):
         return None
     base = 0.55 if view.reason == "chan send" else 0.35
@@ -244,7 +247,7 @@ def _semaphore(view: View) -> Weight | None:
         base,
         (word and view.reason == "chan send", 0.8, f"a name speaks of slots ({word})"),
         (word and view.reason != "chan send", 0.4, f"a name speaks of slots ({word})"),
-        (token, 0.7, "the value sent is a token, as for a semaphore"),
+        (token, 0.7 if view.reason == "chan send" else 0.9, "the value sent is a token, as for a semaphore"),
     )
 
 

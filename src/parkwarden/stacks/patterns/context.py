@@ -15,7 +15,7 @@ from parkwarden.stacks.culprit import creations_of
 from parkwarden.stacks.modules import is_runtime_function
 from parkwarden.stacks.names import clean_frame
 from parkwarden.stacks.normalise import site_of
-from parkwarden.stacks.patterns.accusing import MOMENT_S
+from parkwarden.stacks.patterns.accusing import MOMENT_S, SPIN_MIN
 from parkwarden.stacks.patterns.base import ON_PROCESSOR, RUNNING, PatternContext
 
 MAX_MOMENTS = 64
@@ -26,6 +26,9 @@ MAX_PREEMPTED_SHARE = 1.25
 
 MIN_EXCERPT = 10
 """Goroutines at a site from which on its source is looked at: it orders candidates, and few need that."""
+
+MAX_EXCERPTS = 200
+"""Sites whose source is looked at, those of most goroutines first: each is a file to parse, a few milliseconds."""
 
 Excerpt = Callable[[Frame], SourceExcerpt | None]
 
@@ -54,6 +57,8 @@ def contexts(case: Case, grouping: Grouping, excerpt: Excerpt | None = None) -> 
     if spinning is not None:
         moves.give_preempted(spinning, grouping)
     sources, total = tuple(snapshot.source for snapshot in looks), looks[-1].total if looks else 0
+    watched = [artefact.trace.duration_s for artefact in case.artefacts if artefact.trace is not None]
+    shown = _excerpts(case, excerpt)
     out: dict[str, PatternContext] = {}
     for cluster in case.clusters:
         i = index.get(cluster.site.id)
@@ -71,7 +76,8 @@ def contexts(case: Case, grouping: Grouping, excerpt: Excerpt | None = None) -> 
             creators=creators[i],
             creations=made,
             wakeups=max(0, wakeups[i] - sum(c.count for c in made)) if wakeups is not None else None,
-            source=_excerpt(cluster, excerpt),
+            watched_s=sum(watched) if watched else None,
+            source=shown.get(cluster.site.id),
         )
     return out
 
@@ -222,11 +228,19 @@ def _creations(cluster: Cluster, creations: list[Creation]) -> tuple[Creation, .
     return tuple(creations_of(cluster.site, creations)) if creations else ()
 
 
-def _excerpt(cluster: Cluster, excerpt: Excerpt | None) -> SourceExcerpt | None:
-    site = cluster.site
-    if excerpt is None or max(cluster.count, cluster.leaked) < MIN_EXCERPT:
-        return None
-    return excerpt(Frame(site.function, site.file, site.line))
+def _excerpts(case: Case, excerpt: Excerpt | None) -> dict[str, SourceExcerpt | None]:
+    """The source of the blocked line by site, of the largest crowds."""
+    if excerpt is None:
+        return {}
+    crowds = [c for c in case.clusters if max(c.count, c.leaked) >= MIN_EXCERPT or _may_spin(c)]
+    crowds.sort(key=lambda c: -max(c.count, c.leaked))
+    sites = [cluster.site for cluster in crowds[:MAX_EXCERPTS]]
+    return {site.id: excerpt(Frame(site.function, site.file, site.line)) for site in sites}
+
+
+def _may_spin(cluster: Cluster) -> bool:
+    """A handful of busy goroutines is a crowd already: each has a processor."""
+    return cluster.count >= SPIN_MIN and cluster.states["running"] + cluster.states["runnable"] > 0
 
 
 def _wakeups(case: Case, of_site: dict[str, int]) -> Counter[int] | None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
-
 from parkwarden.stacks.patterns.base import Entry, LifeCycle, Pattern, View, Weight, weigh
+from parkwarden.stacks.patterns.statements import DONE, EXIT, TICK, TOKEN
 from parkwarden.stacks.patterns.vocabulary import CONTEXT, POLLING, TICKING
 
-_TICK = re.compile(r"\.C\b|\btime\.Tick\(|\btime\.After\(|[tT]icker|\btick\b")
+STILL_S = 1.0
+"""Seconds of trace without a wake-up that speak against a ticker: most tick at least once a second. They do not rule it out."""
 
 TICKER = Pattern(
     id="ticker-never-stopped",
@@ -39,6 +39,7 @@ def _ticker(view: View) -> Weight | None:
     word = view.speaks_of(TICKING)
     minutes = view.cluster.wait_min
     slept = minutes is not None and minutes[0] >= 1
+    still = view.context.wakeups == 0 and (view.context.watched_s or 0.0) >= STILL_S
     ranged = view.context.operations["chanrecv2"] and view.reason == "chan receive"
     return weigh(
         0.3 if view.reason == "chan receive" else 0.25,
@@ -49,8 +50,10 @@ def _ticker(view: View) -> Weight | None:
             0.3,
             "the leak profile still reaches the channel, as it does a running ticker's",
         ),
-        (_TICK.search(view.statement), 0.93, "the statement waits for a ticker"),
-        (view.statement and not _TICK.search(view.statement), -0.7, ""),
+        (TICK.search(view.statement), 0.93, "the statement waits for a ticker"),
+        (view.statement and not TICK.search(view.statement), -0.7, ""),
+        (EXIT.search(view.statement), -0.35, ""),  # there is a way out: who should have taken it is the question
+        (still, -0.3, ""),
         (ranged, 0.1, ""),
         (slept and not word, -0.4, ""),
         (view.cluster.leaked and not word, -0.6, ""),
@@ -142,7 +145,6 @@ CONTEXT_PATTERN = Pattern(
     provable=True,
 )
 
-_DONE = re.compile(r"\.Done\(\)")
 _WATCHERS = {
     "context.(*cancelCtx).propagateCancel.func2": "watches a parent context for a child that was never cancelled",
     "context.propagateCancel.func1": "watches a parent context for a child that was never cancelled",
@@ -160,7 +162,7 @@ def _context(view: View) -> Weight | None:
     if view.reason not in CONTEXT_PATTERN.wait_reasons or not view.own:
         return None
     word = view.speaks_of(CONTEXT)
-    done = _DONE.search(view.statement)
+    done = DONE.search(view.statement)
     if view.reason == "chan receive (nil chan)" and not (word or done):
         return None
     if view.context.operations["chanrecv2"] and not done:
@@ -175,6 +177,7 @@ def _context(view: View) -> Weight | None:
             "the function takes context.Background()",
         ),
         (view.statement and not done, -0.8, ""),
+        (TOKEN.search(view.statement), -0.4, ""),  # that the context ends would be a way out of a queue
     )
 
 

@@ -84,6 +84,7 @@ _PIPES = (
     "os.(*File).ReadFrom",
     "os.(*File).WriteTo",
 )
+_WAITS = ("os.(*Process).wait", "os.(*Process).pidfdWait", "os.(*Process).blockUntilWaitable", "os.(*Process).Wait")
 _LISTENING = ("net.(*TCPListener).Accept", "net.(*UnixListener).Accept", "internal/poll.(*FD).Accept")
 _COPIES = ("io.Copy", "io.copyBuffer", "io.CopyBuffer", "io.CopyN", "net/http/httputil.(*ReverseProxy).copyBuffer")
 _WRITES = (
@@ -113,6 +114,16 @@ def _is_io(view: View) -> bool:
 def _is_pipe(view: View) -> bool:
     """Only pipes, FIFOs, terminals and the like wait in the poller under an os.File: regular files block the thread."""
     return view.has(*_PIPES) and not view.has_prefix("net.(")
+
+
+def waits_to_write(view: View) -> bool:
+    """Whether these have data for a peer who does not take it."""
+    return _is_io(view) and view.has(*_WRITES)
+
+
+def waits_for_child(view: View) -> bool:
+    """Whether these wait for a child process's output or end."""
+    return view.has(*_WAITS) or (view.has_prefix("os/exec.") or view.creator.startswith("os/exec."))
 
 
 def _deadline(view: View) -> Weight | None:
@@ -196,9 +207,7 @@ CHILD = Pattern(
 
 def _child(view: View) -> Weight | None:
     executes = view.has_prefix("os/exec.") or view.creator.startswith("os/exec.")
-    if view.has(
-        "os.(*Process).wait", "os.(*Process).pidfdWait", "os.(*Process).blockUntilWaitable", "os.(*Process).Wait"
-    ):
+    if view.has(*_WAITS):
         return 0.95, ("waits for a child process to end",)
     pipe = _is_io(view) and _is_pipe(view)
     if not (executes or pipe):
