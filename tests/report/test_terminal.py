@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
 
-from parkwarden.model import Artefact, Finding, FormatError, Kind, LookCost, Report
+from parkwarden.model import Artefact, Finding, FormatError, InputEntry, Kind, LookCost, Report, Verdict
 from parkwarden.report.terminal import print_clusters, print_cost, print_report, print_trace, sparkline
+from parkwarden.report.words import overall
 from tests.report import samples
 
 
@@ -148,12 +150,12 @@ def test_no_trace_is_refused() -> None:
 
 
 def test_nothing_found_is_said() -> None:
-    """An empty report is a clear OK, not an empty screen."""
+    """A report without findings is a clear OK, not an empty screen."""
+    entry = InputEntry(name="g", kind="goroutine-profile", bytes=1, records=1, problems=[], used=True, why="judged")
     text = printed(
-        lambda console: print_report(Report(generated_at="now", inputs=[], findings=[]), samples.case(), console)
+        lambda console: print_report(Report(generated_at="now", inputs=[entry], findings=[]), samples.case(), console)
     )
     assert "OK" in text
-    assert "Nothing wrong found" in text
 
 
 def test_cost_of_looks_is_a_table() -> None:
@@ -169,3 +171,17 @@ def test_cost_of_looks_is_a_table() -> None:
 def test_colour_repeats_the_words() -> None:
     """With colour the same words are there."""
     assert "LEAK" in printed(of(samples.leak()), colour=True)
+
+
+def test_too_little_is_unknown_never_ok() -> None:
+    """No finding is `ok` only where goroutines were judged; unread inputs and pages of numbers acquit nobody."""
+    numbers = InputEntry(name="vars", kind="expvar", bytes=1, records=1, problems=[], used=False, why="")
+    judged = replace(numbers, kind="goroutine-profile", used=True)
+    unread = replace(numbers, kind="unknown")
+
+    def verdict(*inputs: InputEntry) -> Verdict:
+        return overall(Report(generated_at="", inputs=list(inputs), findings=[]))[0]
+
+    assert verdict(judged, numbers) is Verdict.OK
+    assert verdict(numbers) is Verdict.UNKNOWN
+    assert verdict(judged, unread) is Verdict.UNKNOWN

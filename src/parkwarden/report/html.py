@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from parkwarden.model import Artefact, Case, Cluster, Finding, Frame, Report, Trace, Verdict
+from parkwarden.model import Artefact, Case, Cluster, Finding, Frame, Report, Trace
 from parkwarden.report import flame, words
 from parkwarden.report.json import user_frame
 from parkwarden.report.picture import NARROW, WIDE, draw
@@ -115,14 +115,14 @@ def _assets() -> dict[str, str]:
 def _view(report: Report, case: Case, limits: Limits) -> dict[str, Any]:
     """Everything the template shows: texts inert, numbers in words, lists cut."""
     findings = [_finding(finding, limits) for finding in report.findings[: limits.findings]]
-    worst = report.findings[0].verdict if report.findings else Verdict.OK
+    worst, sentence = words.overall(report)
     clusters, data = _clusters(case, limits)
     return {
         **_assets(),
         "verdict": str(worst),
         "verdict_word": words.VERDICT_WORDS[worst],
-        "verdict_sentence": words.VERDICT_SENTENCES[worst],
-        "title": findings[0]["title"] if findings else words.VERDICT_SENTENCES[worst],
+        "verdict_sentence": sentence,
+        "title": findings[0]["title"] if findings else sentence,
         "generated_at": inert(report.generated_at, 40),
         "schema": inert(report.schema, 60),
         "redacted": report.redacted,

@@ -147,7 +147,7 @@ def print_report(report: Report, case: Case, console: Console, *, show_all: bool
 
 
 def _headline(report: Report, case: Case, console: Console) -> None:
-    worst = report.findings[0].verdict if report.findings else Verdict.OK
+    worst, sentence = words.overall(report)
     used = sum(entry.used for entry in report.inputs)
     parts = [f"{used} of {len(report.inputs)} inputs helped" if report.inputs else "no input"]
     if case.looks:
@@ -159,7 +159,7 @@ def _headline(report: Report, case: Case, console: Console) -> None:
     if case.build.main_module:
         parts.append(inert(case.build.main_module, 80))
     console.print()
-    _say(console, (f" {words.VERDICT_WORDS[worst]} ", STYLES[worst] + " reverse"), " ", words.VERDICT_SENTENCES[worst])
+    _say(console, (f" {words.VERDICT_WORDS[worst]} ", STYLES[worst] + " reverse"), " ", sentence)
     _say(console, (" · ".join(parts), _DIM))
     console.print()
 

@@ -6,7 +6,7 @@ import math
 import re
 from dataclasses import dataclass
 
-from parkwarden.model import Cluster, Finding, Frame, Grade, Verdict
+from parkwarden.model import Cluster, Finding, Frame, Grade, Kind, Report, Verdict
 
 VERDICT_WORDS = {
     Verdict.LEAK: "LEAK",
@@ -20,6 +20,23 @@ VERDICT_SENTENCES = {
     Verdict.UNKNOWN: "Too little evidence to judge.",
     Verdict.OK: "Nothing wrong found in these inputs.",
 }
+
+
+def overall(report: Report) -> tuple[Verdict, str]:
+    """The verdict over everything and a sentence for it; without findings it is `ok` only if there was enough to judge."""
+    if report.findings:
+        worst = report.findings[0].verdict
+        return worst, VERDICT_SENTENCES[worst]
+    unread = sum(
+        entry.kind == Kind.UNKNOWN or any(p.code == "reader-failed" for p in entry.problems) for entry in report.inputs
+    )
+    if unread:
+        return Verdict.UNKNOWN, f"Nothing found, but {unread} of {len(report.inputs)} inputs could not be read."
+    if not any(entry.used for entry in report.inputs):
+        return Verdict.UNKNOWN, "Nothing found, but these inputs show no goroutine: they cannot acquit a service."
+    return Verdict.OK, VERDICT_SENTENCES[Verdict.OK]
+
+
 GRADE_WORDS = {
     Grade.NONE: "",
     Grade.YELLOW: "yellow: grows slowly",
