@@ -96,6 +96,17 @@ def test_every_spelling_of_a_base(path: str) -> None:
     assert bag.goroutines == 1
 
 
+def test_where_no_census_names_ids_two_text_dumps_do(data: Path) -> None:
+    """Survivors and births take ids at two looks: of Go before 1.23, or while somebody else is tracing, dumps tell them."""
+    table = {"/debug/pprof/": answer(INDEX % 1), "/debug/pprof/goroutine": answer(DUMP)}
+    dumps = [c.what for c in ask(pages(table)).costs].count("goroutine?debug=2")
+    named = table | {"/debug/pprof/trace": answer((data / "trace" / "1.27" / "sample.trace").read_bytes())}
+    spared = [c.what for c in ask(pages(named)).costs].count("goroutine?debug=2")
+    assert (dumps, spared) == (2, 1)
+    many = ask(pages({"/debug/pprof/": answer(INDEX % 50_000), "/debug/vars": answer(DUMP)}))
+    assert [c.note.split(":")[0] for c in many.costs if c.what == "goroutine?debug=2"] == ["not asked"]
+
+
 def test_dear_looks_are_refused_above_their_limits() -> None:
     """Many goroutines: no text dump and no leak profile, and the price list says at which named limit; --any-size asks."""
     rows = INDEX % 50_000 + b"<td>0</td><td><a href='goroutineleak?debug=1'>"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from parkwarden.judge import judge_case, site_leak
 from parkwarden.judge.inputs import entries
-from parkwarden.model import Frame, Grade, Mark, Source, Stack, Verdict, make_snapshot
+from parkwarden.model import Frame, Grade, Mark, Source, SourceExcerpt, Stack, Verdict, make_snapshot
 from tests.judge.cases import BLOCKED, case_of, look
 
 
@@ -35,6 +35,32 @@ def test_proof_is_enough() -> None:
     assert finding.verdict is Verdict.LEAK
     assert finding.confidence > 0.9
     assert "leak.pb.gz" in {e.source for e in finding.evidence}
+
+
+def test_the_source_of_the_blocked_line_decides() -> None:
+    """The caller's excerpts are asked for the blocked frame, and outweigh what the stack suggests."""
+    asked: list[Frame] = []
+
+    def excerpt(frame: Frame) -> SourceExcerpt:
+        asked.append(frame)
+        return SourceExcerpt(
+            file="desk.go", first_line=41, lines=("d.slots <- struct{}{}",), statement=(41, 41), function=frame.function
+        )
+
+    case, grouping = case_of([look("a", 1000.0, range(1, 201)), look("b", 1060.0, range(1, 401))])
+    (finding,) = judge_case(case, grouping, excerpt)
+    assert finding.pattern == "semaphore-exhausted"
+    assert asked == [Frame("example.com/shop/orders.(*Desk).notify", "/src/shop/orders/desk.go", 41)]
+
+
+def test_a_few_that_never_leave_the_processor_are_mentioned() -> None:
+    """A handful of busy goroutines, the same at both looks: too little to accuse, too much to be silent."""
+    busy = Stack((Frame("main.crunch", "main.go", 7), Frame("main.work", "main.go", 3)))
+    case, grouping = case_of(
+        [look("a", 1000.0, range(1, 7), busy, "running"), look("b", 1004.0, range(1, 7), busy, "running")]
+    )
+    (finding,) = judge_case(case, grouping)
+    assert (finding.pattern, finding.verdict) == ("spinning-loop", Verdict.UNKNOWN)
 
 
 def test_small_crowds_are_silent() -> None:

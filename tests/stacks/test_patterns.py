@@ -283,11 +283,15 @@ def excerpt(*lines: str, statement: tuple[int, int]) -> SourceExcerpt:
     ("reason", "lines", "pattern"),
     [
         ("chan receive", ("for range t.C {", "}"), "ticker-never-stopped"),
+        ("chan receive", ("for range time.Tick(time.Minute) {", "}"), "ticker-never-stopped"),
         ("chan receive", ("for row := range rows {", "}"), "range-never-closed"),
         ("chan receive", ("v := <-results",), "receive-never-closed"),
         ("chan receive", ("<-ctx.Done()",), "context-not-passed"),
         ("select", ("select {", "case out <- 1:", "case <-ctx.Done():", "}"), "context-not-passed"),
         ("select", ("select {", "case <-a:", "case <-b:", "}"), "select-without-exit"),
+        ("select", ("select {", "case <-t.C:", "case <-in:", "}"), "ticker-never-stopped"),
+        ("select", ("select {", "case <-t.C:", "case <-ctx.Done():", "}"), "context-not-passed"),
+        ("select", ("select {", "case g.slots <- struct{}{}:", "case <-ctx.Done():", "}"), "semaphore-exhausted"),
         ("chan send", ("sem <- struct{}{}",), "semaphore-exhausted"),
         ("chan send", ("answer <- compute()",), "send-without-receiver"),
     ],
@@ -296,6 +300,45 @@ def test_the_source_decides_where_stacks_cannot(reason: str, lines: tuple[str, .
     """With the blocked statement's text the candidates of one wait reason are put in order."""
     context = PatternContext(source=excerpt(*lines, statement=(1, len(lines))))
     assert best(cluster(reason=reason), context) == pattern
+
+
+def test_the_source_outweighs_what_the_runtime_shows() -> None:
+    """A proven plain receive whose statement is `<-ctx.Done()` waits for a context, not for a value."""
+    told = PatternContext(
+        operations=Counter(chanrecv1=60), leak_profile=True, source=excerpt("<-c.Done()", statement=(1, 1))
+    )
+    assert best(cluster(leaked=100), told) == "context-not-passed"
+
+
+def test_an_owner_with_a_close_is_told_from_a_ticker_loop_without_end() -> None:
+    """Started by a constructor of its own package: with an exit case it is the owner that was not closed."""
+    made = cluster("example.com/shop/index.(*Index).sweep", reason="select", created_by="example.com/shop/index.New")
+    closable = excerpt("select {", "case <-t.C:", "case <-i.stop:", "}", statement=(1, 4))
+    endless = excerpt("select {", "case <-t.C:", "case <-i.kick:", "}", statement=(1, 4))
+    assert best(made, PatternContext(source=closable)) == "constructor-per-request"
+    assert best(made, PatternContext(source=endless)) == "ticker-never-stopped"
+
+
+def test_births_make_no_constructor() -> None:
+    """Every leak has births: in main, and in helpers that run functions for others, they are no library's."""
+    made = Stack((Frame("main.newCart", "f.go", 1), Frame("main.handle", "f.go", 2)))
+    creation = Creation(
+        stack=made, start=Frame("main.listen", "f.go", 1), count=60, first_s=0, last_s=1, peak_per_s=60, alive=60
+    )
+    born = PatternContext(creations=(creation,))
+    assert best(cluster("main.listen", reason="select", created_by="main.newCart"), born) == "select-without-exit"
+    helped = ("example.com/shop/pay.listen", "example.com/shop/fleet.(*Gang).run")
+    assert best(cluster(*helped, reason="select", created_by="example.com/shop/fleet.(*Gang).Spawn"), born) == (
+        "select-without-exit"
+    )
+
+
+def test_an_empty_loop_spins_by_nature() -> None:
+    """`for !done.Load() {}`: the call is inlined, so only the source tells that it polls."""
+    told = PatternContext(
+        stayed=4, left=0, born=0, span_s=4.0, source=excerpt("for !c.dead.Load() {", "}", statement=(1, 1))
+    )
+    assert accuse(cluster("main.f", reason="running", count=4), told).verdict is Verdict.SUSPECT
 
 
 def test_a_traces_call_chain_names_the_creator() -> None:
@@ -369,6 +412,17 @@ def test_open_response_bodies_are_suspect_in_seconds() -> None:
     loop = "net/http.(*persistConn).readLoop"
     assert accuse(cluster(loop, reason="select"), told).verdict is Verdict.SUSPECT
     assert accuse(cluster("net.(*conn).Read", loop, reason="IO wait"), told).verdict is Verdict.OK
+
+
+def test_writers_that_get_nothing_through_are_suspect_in_seconds() -> None:
+    """Who writes has something to say; who reads may be idle, and a wake-up means that bytes went through."""
+    writes = ("internal/poll.(*FD).Write", "net.(*conn).Write", "main.push")
+    told = {"stayed": 60, "left": 0, "born": 0, "quiet": 1.0, "span_s": 3.0}
+    assert verdict(cluster(*writes, reason="IO wait"), **told, wakeups=0, watched_s=1.0) is Verdict.SUSPECT
+    assert verdict(cluster(*writes, reason="IO wait"), **told, wakeups=7, watched_s=1.0) is Verdict.UNKNOWN
+    assert verdict(cluster(*writes, reason="IO wait"), **told, wakeups=0, watched_s=0.05) is Verdict.UNKNOWN
+    reads = ("internal/poll.(*FD).Read", "net.(*conn).Read", "main.pull")
+    assert verdict(cluster(*reads, reason="IO wait"), **told, wakeups=0, watched_s=1.0) is Verdict.UNKNOWN
 
 
 def test_a_multiplied_owner_is_suspect_without_growth() -> None:

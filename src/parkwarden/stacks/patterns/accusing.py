@@ -18,7 +18,7 @@ from parkwarden.model import Cluster, Verdict
 from parkwarden.stacks.libraries import Library, identify
 from parkwarden.stacks.patterns.base import PatternContext, View
 from parkwarden.stacks.patterns.calls import is_busy, spins_by_nature
-from parkwarden.stacks.patterns.transfers import waits_for_child, waits_to_write
+from parkwarden.stacks.patterns.transfers import waits_to_write
 
 MIN_COUNT = 50
 """Goroutines at one site before numbers accuse. Default 50: A5. Lower finds leaks earlier and blames worker pools and
@@ -241,12 +241,8 @@ def _standing(view: View, library: Library | None, told: str) -> _Answer:
     if _is_open_body(view) and span >= QUEUE_SPAN_S:
         return Verdict.SUSPECT, 0.55, (told, "response bodies that nobody reads or closes, or long streams")
     if _is_stalled(view) and span >= QUEUE_SPAN_S:
-        watched = f"and in {view.context.watched_s:.1f} s of trace not one of them moved"
-        return (
-            Verdict.SUSPECT,
-            0.55,
-            (told, watched, "who writes, or waits for a child, has work to do: nobody idles there"),
-        )
+        watched = f"not one byte got through in {view.context.watched_s:.1f} s of trace"
+        return Verdict.SUSPECT, 0.55, (told, watched, "who writes has something to say: nobody idles there")
     lasts = span >= LEAK_SPAN_S or minutes >= MIN_WAIT_MIN
     if not lasts:
         return Verdict.UNKNOWN, 0.4, (told, "a standing crew, or a leak between two waves: look again later")
@@ -266,10 +262,9 @@ def _is_open_body(view: View) -> bool:
 
 
 def _is_stalled(view: View) -> bool:
-    """Writers to a peer that takes nothing, and waits for silent children, as far as a trace saw: not one wake-up."""
-    if view.context.wakeups != 0 or (view.context.watched_s or 0.0) < STALL_WATCH_S:
-        return False
-    return waits_to_write(view) or waits_for_child(view)
+    """Writers to peers that take nothing, as far as a trace saw: not one wake-up. (A silent child may be at work.)"""
+    watched = (view.context.watched_s or 0.0) >= STALL_WATCH_S
+    return watched and view.context.wakeups == 0 and waits_to_write(view)
 
 
 def _by_counts(view: View, _library: Library | None) -> _Answer | None:

@@ -121,11 +121,6 @@ def waits_to_write(view: View) -> bool:
     return _is_io(view) and view.has(*_WRITES)
 
 
-def waits_for_child(view: View) -> bool:
-    """Whether these wait for a child process's output or end."""
-    return view.has(*_WAITS) or (view.has_prefix("os/exec.") or view.creator.startswith("os/exec."))
-
-
 def _deadline(view: View) -> Weight | None:
     if not _is_io(view) or view.has(*_LISTENING) or view.has(*_READ_LOOPS):
         return None
