@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from parkwarden.formats import _trace_scan, trace
+from parkwarden.formats._problems import MAX_PROBLEMS
 from parkwarden.kernels import _trace_layout
 from parkwarden.model.artefact import Artefact, Creation, Kind, Wait
 from parkwarden.model.errors import FormatError
@@ -458,7 +459,7 @@ def test_any_damage_is_survived(data: st.DataObject) -> None:
     assert artefact.trace.duration_s >= 0
     assert all(w.count >= w.open >= 0 and w.total_s >= w.max_s >= 0 for w in artefact.trace.waits)
     assert all(c.count >= c.alive >= 0 for c in artefact.trace.creations)
-    assert len(artefact.problems) <= trace.MAX_PROBLEMS + 1
+    assert len(artefact.problems) <= MAX_PROBLEMS + 1
 
 
 @settings(max_examples=200, deadline=None)

@@ -1,4 +1,4 @@
-"""What the protobuf and the text reader of profiles share: capped problems, the kind, build facts, the snapshot."""
+"""What the protobuf and the text reader of profiles share: the kind, build facts, the snapshot."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from parkwarden.model import BuildInfo, Frame, Kind, Mark, Problem, Profile, Snapshot, Source, Stack, make_snapshot
+from parkwarden.formats._problems import Problems
+from parkwarden.model import BuildInfo, Frame, Kind, Mark, Profile, Snapshot, Source, Stack, make_snapshot
 
-MAX_PROBLEMS = 50
-"""Problems listed per input; beyond, one more says how many there were. A report is read by people."""
 MAX_COUNT = 1 << 40
 """Goroutines in one record; more cannot be (each has a stack of 2 kB) and would overflow sums."""
 SNIPPET = 60
@@ -33,26 +32,6 @@ _BY_TYPE = {
     "threadcreate": Kind.THREADCREATE_PROFILE,
     "cpu": Kind.CPU_PROFILE,
 }
-
-
-class Problems:
-    """A list of problems that does not grow without bound."""
-
-    def __init__(self) -> None:
-        self._kept: list[Problem] = []
-        self.count = 0
-
-    def add(self, code: str, where: str, text: str) -> None:
-        self.count += 1
-        if len(self._kept) < MAX_PROBLEMS:
-            self._kept.append(Problem(code, where, text))
-
-    def listed(self) -> list[Problem]:
-        """What to show: the first ones, and how many more there were."""
-        more = self.count - len(self._kept)
-        if more <= 0:
-            return self._kept
-        return [*self._kept, Problem("more-problems", "", f"{more:,} more problems are not listed")]
 
 
 def kind_of(types: Sequence[str], default: str, leaves: Iterable[tuple[str, int]]) -> tuple[Kind, bool]:

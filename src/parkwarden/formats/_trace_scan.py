@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from parkwarden.formats._varint import read_uvarint
 from parkwarden.kernels import load
 from parkwarden.kernels._trace_layout import (
     DONE,
@@ -246,7 +247,7 @@ def _sync_batch(result: Scan, g: Generation, row: Ints) -> None:
             continue
         values = []
         for _ in range(1 if kind == 8 else 4 if kind == 51 else 0):
-            value, pos = _uvarint(data, pos)
+            value, pos = read_uvarint(data, pos)
             values.append(value)
         if not values or pos < 0:
             result.notes.append(("damaged-sync", int(row[1]), "a sync batch that cannot be read"))
@@ -258,18 +259,6 @@ def _sync_batch(result: Scan, g: Generation, row: Ints) -> None:
                 g.hz = g.hz or float(values[0])
         elif g.clock is None and values[2] < 1 << 36:
             g.clock = (ticks + min(values[0], NEVER), values[2] + values[3] / 1e9)
-
-
-def _uvarint(data: bytes, pos: int) -> tuple[int, int]:
-    value = 0
-    for shift in range(0, 70, 7):
-        if pos < 0 or pos >= len(data):
-            break
-        value |= (data[pos] & 127) << shift
-        pos += 1
-        if data[pos - 1] < 128:
-            return value, pos
-    return 0, -1
 
 
 def _drop_outliers(result: Scan, g: Generation) -> None:

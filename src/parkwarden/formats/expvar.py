@@ -12,7 +12,7 @@ import json
 import math
 from typing import Any
 
-from parkwarden.formats._profile_model import Problems
+from parkwarden.formats._problems import Problems
 from parkwarden.model import Artefact, BuildInfo, FormatError, Kind, LimitError, Reading
 
 MAX_BYTES = 16 << 20

@@ -16,7 +16,8 @@ from __future__ import annotations
 import math
 import re
 
-from parkwarden.formats._profile_model import SNIPPET, Problems
+from parkwarden.formats._problems import Problems
+from parkwarden.formats._profile_model import SNIPPET
 from parkwarden.model import Artefact, BuildInfo, FormatError, Kind, LimitError, Reading
 
 MAX_BYTES = 64 << 20

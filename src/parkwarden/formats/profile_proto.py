@@ -37,8 +37,10 @@ import numpy as np
 import numpy.typing as npt
 
 from parkwarden.formats import _profile_merge as merging
-from parkwarden.formats._profile_model import Problems, build_of, kind_of, snapshot_of
+from parkwarden.formats._problems import Problems
+from parkwarden.formats._profile_model import build_of, kind_of, snapshot_of
 from parkwarden.formats._profile_wire import Columns, Ints, Tables, decode, encode, gunzip, resolve
+from parkwarden.formats._varint import read_uvarint
 from parkwarden.model import Artefact, FormatError, Frame, Kind, LimitError, Profile, Stack
 
 MAX_DEPTH = 2048
@@ -73,7 +75,7 @@ def _looks_like_profile(head: bytes) -> bool:
         key, wire = head[pos] >> 3, head[pos] & 7
         if not 1 <= key <= 15 or wire != (2 if key <= 6 or key == 11 else wire) or wire not in (0, 2):
             return False
-        value, pos = _read_varint(head, pos + 1)
+        value, pos = read_uvarint(head, pos + 1)
         if pos < 0:
             break
         if wire == 2:
@@ -87,18 +89,6 @@ def _looks_like_profile(head: bytes) -> bool:
         if fields >= 16:
             break
     return typed and fields >= 2
-
-
-def _read_varint(data: bytes, pos: int) -> tuple[int, int]:
-    value = shift = 0
-    while pos < len(data) and shift < 70:
-        byte = data[pos]
-        pos += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, pos
-        shift += 7
-    return 0, -1
 
 
 def read(data: bytes, name: str = "") -> Artefact:

@@ -30,9 +30,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from parkwarden.formats._problems import Problems
 from parkwarden.formats._profile_model import (
     SNIPPET,
-    Problems,
     build_of,
     intern_stack,
     snapshot_of,
@@ -113,7 +113,6 @@ class _Reader:
         self.total: int | None = None
         self.rate = 0
         self.hz = 0
-        self.sampling = 1
         self.stats: dict[str, str] | None = None
         self.type = ""
         self._open: _Record | None = None
@@ -153,11 +152,8 @@ class _Reader:
     def _setting(self, line: bytes) -> None:
         key, _, value = line.partition(b"=")
         digits = value.strip()[:18]
-        if digits.isdigit():
-            if key.strip() == b"cycles/second":
-                self.hz = int(digits)
-            elif key.strip() == b"sampling period":
-                self.sampling = int(digits)
+        if digits.isdigit() and key.strip() == b"cycles/second":
+            self.hz = int(digits)
 
     def _record(self, line: bytes, number: int) -> None:
         match = self._pattern.match(line)

@@ -28,6 +28,7 @@ from typing import Any
 
 import numpy as np
 
+from parkwarden.formats._problems import capped
 from parkwarden.formats._trace_scan import HEADER_SIZE, Scan, scan
 from parkwarden.kernels import _trace_layout as layout
 from parkwarden.model.artefact import Artefact, Creation, Kind, Problem, Trace, Wait
@@ -35,8 +36,6 @@ from parkwarden.model.errors import FormatError
 from parkwarden.model.snapshot import Snapshot, Source, make_snapshot
 from parkwarden.model.stack import Frame, Stack
 
-MAX_PROBLEMS = 100
-"""Problems listed; a damaged file has thousands of the same kind, which help nobody."""
 MAX_SUMS = 10_000
 """Waits and creations listed (those with the most time, the most goroutines); real traces have some hundreds."""
 NEWEST = 26
@@ -84,7 +83,7 @@ def read(data: bytes | bytearray | memoryview, name: str = "") -> Artefact:
         kind=Kind.TRACE,
         size=int(found.data.shape[0]),
         records=trace.events,
-        problems=_capped(problems),
+        problems=capped(problems),
         snapshot=census,
         trace=trace,
         taken_at=census.taken_at,
@@ -292,10 +291,3 @@ def _problems(found: Scan, version: int) -> list[Problem]:
             where = f"byte {int(found.state[position])}" if position else ""
             problems.append(Problem(code, where, text.format(n=n)))
     return problems
-
-
-def _capped(problems: list[Problem]) -> list[Problem]:
-    if len(problems) <= MAX_PROBLEMS:
-        return problems
-    more = len(problems) - MAX_PROBLEMS
-    return [*problems[:MAX_PROBLEMS], Problem("more-problems", "", f"{more} more problems")]
