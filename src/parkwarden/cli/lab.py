@@ -11,7 +11,7 @@ import typer
 from parkwarden.cli.options import TextOrJson
 
 if TYPE_CHECKING:
-    from parkwarden.cli.progress import Tell
+    from parkwarden.collect.limits import Tell
     from parkwarden.run.lab import LabProcess, LabResult
 
 app = typer.Typer(
@@ -37,7 +37,7 @@ def list_command(
         return
     from rich.table import Table
 
-    from parkwarden.cli.options import console
+    from parkwarden.cli.progress import printed
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("name", no_wrap=True)
@@ -47,9 +47,9 @@ def list_command(
     needs = {"stdlib": "Go", "modules": "Go, modules"}
     for lab in known:
         table.add_row(lab.name, f"{lab.seconds} s", needs[lab.needs], f"{lab.title}: {', '.join(lab.saves)}")
-    screen = console()
-    screen.print(table, soft_wrap=False)
-    screen.print("\nparkwarden lab run NAME -o DIR, then parkwarden diagnose DIR", soft_wrap=False)
+    with printed(None, force=False) as screen:
+        screen.print(table)
+        screen.print("\nparkwarden lab run NAME -o DIR, then parkwarden diagnose DIR")
 
 
 @app.command("run")
@@ -95,9 +95,11 @@ def run_command(
 
 
 def _print_result(result: LabResult) -> None:
+    from parkwarden.report.safe import inert
+
     typer.echo(f"{result.lab.name}: {result.lab.title} ({result.seconds:.0f} s)")
     for note in result.notes:
-        typer.echo(f"  {note}")
+        typer.echo(f"  {inert(note)}")
     width = max(len(name) for name, _size in result.files)
     for name, size in result.files:
         typer.echo(f"  {result.folder / name}{' ' * (width - len(name))}  {size:>10,} bytes")

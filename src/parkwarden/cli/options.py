@@ -5,14 +5,11 @@ from __future__ import annotations
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from parkwarden.model.errors import UsageError
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 
 class TextOrJson(StrEnum):
@@ -65,10 +62,3 @@ def deliver(text: str | bytes, output: Path | None, force: bool) -> None:
             f"cannot write {output}: {error.strerror}",
             hint="choose a folder that you can write to",
         ) from error
-
-
-def console(output: Path | None = None) -> Console:
-    """A Rich console for standard output (plain when it is no terminal, or NO_COLOR / TERM=dumb is set)."""
-    from rich.console import Console
-
-    return Console(highlight=False, markup=False, soft_wrap=False)

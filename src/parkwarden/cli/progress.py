@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,11 +15,10 @@ from parkwarden.cli.options import deliver
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from parkwarden.collect.limits import Tell
+
 QUIET_S = 0.7
 """Work shorter than this shows no progress line: it would only flicker."""
-
-Tell = Callable[[str, float | None], None]
-"""`tell(what, fraction)`: what is being done now, and how much of all is done (0..1, None = not known)."""
 
 
 def quiet(_what: str, _fraction: float | None = None) -> None:

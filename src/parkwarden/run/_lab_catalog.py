@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 from parkwarden.model.errors import UsageError
-
-Tell: TypeAlias = Callable[[str, float | None], None]
-"""`tell(what, fraction)`: what is being done now, and how much of all is done (0..1, None = not known)."""
 
 NEEDS = ("stdlib", "modules")
 MANIFEST = "lab.json"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import os
 import signal
 import socket
@@ -121,7 +122,7 @@ def fetch(url: str, timeout_s: float = FETCH_TIMEOUT_S) -> bytes:
             body: bytes = answer.read(MAX_FETCH_BYTES + 1)
     except (OSError, urllib.error.URLError, ValueError) as error:
         raise UnreachableError("lab-no-answer", f"{url} did not answer", context=str(error)) from error
-    except Exception as error:  # http.client.HTTPException: the service died in the middle of its answer
+    except http.client.HTTPException as error:  # the service died in the middle of its answer
         raise UnreachableError("lab-no-answer", f"{url} broke off", context=repr(error)) from error
     if len(body) > MAX_FETCH_BYTES:
         raise ParkwardenError("lab-answer-too-long", f"{url} answered more than {MAX_FETCH_BYTES >> 20} MiB")

@@ -10,8 +10,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from parkwarden.collect.limits import Tell
 from parkwarden.model.errors import ParkwardenError, UnreachableError
-from parkwarden.run._lab_catalog import Lab, Tell
+from parkwarden.run._lab_catalog import Lab
 from parkwarden.run._lab_process import POLL_S, LabProcess, spawn, start_service
 
 LOAD_GRACE_S = 10.0

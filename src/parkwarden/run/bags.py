@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from parkwarden.collect.limits import Tell as Tell
 from parkwarden.model import Artefact, Kind, LookCost, Problem, UnreachableError, UsageError
 
 if TYPE_CHECKING:
     from parkwarden.collect.live import LiveBag, LiveOptions
-
-Tell = Callable[[str, float | None], None]
 
 _URL = re.compile(r"^(https?|unix):", re.IGNORECASE)
 _HOST_PORT = re.compile(r"^(localhost|[A-Za-z0-9.-]+|\[[0-9a-fA-F:]+\]):\d{1,5}(/.*)?$")

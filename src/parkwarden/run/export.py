@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from parkwarden.collect.limits import Tell
 from parkwarden.model import Artefact, Case, FormatError, UsageError
-from parkwarden.run.bags import Tell, is_url
+from parkwarden.run.bags import is_url
 
 MAX_PLAIN_BYTES = 64 << 20
 """A file above this is not tried as a profile to be merged on the wire; the ordinary way has its own limits."""

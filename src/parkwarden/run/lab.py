@@ -18,9 +18,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from parkwarden.collect.limits import Tell
 from parkwarden.model.errors import UsageError
 from parkwarden.run._lab_build import build_lab
-from parkwarden.run._lab_catalog import Lab, Tell, find_lab, labs
+from parkwarden.run._lab_catalog import Lab, find_lab, labs
 from parkwarden.run._lab_process import LabProcess, start_service, terminated_like_interrupted
 from parkwarden.run._lab_scenarios import SCENARIOS, LabRun
 
