@@ -1,1 +1,1 @@
-"""(filled in by its modules)"""
+"""The stages wired together, one module per command: diagnose, trace, export, and the lab that makes things to diagnose."""

@@ -1,1 +1,1 @@
-"""(filled in by its modules)"""
+"""What goroutines are doing and where: names cleaned, stacks made sites, sites clustered and compared in time; whose code it is."""
