@@ -75,15 +75,18 @@ _POOL = "the pool's limits are high, or connections are not given back"
 
 
 def _entries() -> Iterable[Library]:
+    yield from _net_http()
     yield from _standard()
     yield from _databases()
-    yield from _messaging()
+    yield from _kafka()
+    yield from _brokers()
     yield from _rpc_and_clusters()
     yield from _telemetry()
-    yield from _caches_and_tools()
+    yield from _caches()
+    yield from _tools()
 
 
-def _standard() -> Iterable[Library]:
+def _net_http() -> Iterable[Library]:
     yield Library(
         "net/http server",
         ("net/http.(*conn).serve",),
@@ -136,6 +139,9 @@ def _standard() -> Iterable[Library]:
         "connections are dialled anew instead of shared",
         "One Transport for the process; ReadIdleTimeout so that dead peers are noticed.",
     )
+
+
+def _standard() -> Iterable[Library]:
     yield Library(
         "database/sql",
         (
@@ -292,7 +298,7 @@ def _databases() -> Iterable[Library]:
     )
 
 
-def _messaging() -> Iterable[Library]:
+def _kafka() -> Iterable[Library]:
     for home in ("github.com/IBM/sarama", "github.com/Shopify/sarama"):
         yield Library(
             "sarama",
@@ -363,6 +369,9 @@ def _messaging() -> Iterable[Library]:
         "a Producer or Consumer is made per message",
         _ONCE,
     )
+
+
+def _brokers() -> Iterable[Library]:
     yield Library(
         "nats.go",
         (
@@ -560,7 +569,7 @@ def _telemetry() -> Iterable[Library]:
     )
 
 
-def _caches_and_tools() -> Iterable[Library]:
+def _caches() -> Iterable[Library]:
     yield Library(
         "go-zero timing wheel",
         (
@@ -617,6 +626,9 @@ def _caches_and_tools() -> Iterable[Library]:
         "the cache is built per request",
         _ONCE,
     )
+
+
+def _tools() -> Iterable[Library]:
     yield Library(
         "fsnotify",
         ("github.com/fsnotify/fsnotify.(*Watcher).readEvents", "github.com/fsnotify/fsnotify.(*inotify).readEvents"),

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from urllib.parse import unquote
 
-from parkwarden.model import BuildInfo, Frame, Stack
+from parkwarden.model import BuildInfo, Stack
 from parkwarden.stacks.std_packages import STD_PACKAGES, STD_ROOTS
 
 NAME_CACHE = 65_536
@@ -101,11 +101,6 @@ def is_runtime_function(function: str) -> bool:
     how Go 1.27's profiles name the runtime's own closures.
     """
     return function.startswith(("runtime.", "internal/runtime/", "runtime/internal/", "_."))
-
-
-def is_runtime_frame(frame: Frame) -> bool:
-    """Whether a frame is the runtime's own."""
-    return is_runtime_function(frame.function)
 
 
 def module_of(package: str, modules: Iterable[str] = ()) -> str:
