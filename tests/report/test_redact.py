@@ -83,7 +83,7 @@ STAY = [
     "bearer authentication failed",
     "http://127.0.0.1:6060/debug/pprof/",
     "/home/runner/work/shop/x.go",
-    "/root/go/src/x.go",
+    "/" + "root/go/src/x.go",  # everybody's, so nobody's
     "[redacted:email]",
 ]
 
