@@ -275,6 +275,14 @@ def test_wakeups_tell_a_ticker() -> None:
     assert best(cluster(), PatternContext(operations=Counter(chanrecv2=9), wakeups=12)) == "ticker-never-stopped"
 
 
+def test_stillness_speaks_against_a_ticker_unless_it_was_stopped() -> None:
+    """A second of trace without a wake-up makes a reachable receive a receive; a proven, stopped ticker never wakes."""
+    still = PatternContext(operations=Counter(chanrecv1=9), leak_profile=True, born=9, wakeups=0, watched_s=1.0)
+    assert best(cluster("main.follow"), still) == "receive-never-closed"
+    stopped = PatternContext(operations=Counter(chanrecv2=9), leak_profile=True, wakeups=0, watched_s=1.0)
+    assert best(cluster("main.(*session).refreshRates", leaked=100), stopped) == "ticker-never-stopped"
+
+
 def excerpt(*lines: str, statement: tuple[int, int]) -> SourceExcerpt:
     return SourceExcerpt(file="f.go", first_line=1, lines=lines, statement=statement, function="main.wait")
 

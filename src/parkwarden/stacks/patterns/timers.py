@@ -39,7 +39,8 @@ def _ticker(view: View) -> Weight | None:
     word = view.speaks_of(TICKING)
     minutes = view.cluster.wait_min
     slept = minutes is not None and minutes[0] >= 1
-    still = view.context.wakeups == 0 and (view.context.watched_s or 0.0) >= STILL_S
+    # A proven one was stopped, if it is a ticker's at all: that it never wakes says nothing.
+    still = view.context.wakeups == 0 and (view.context.watched_s or 0.0) >= STILL_S and not view.cluster.leaked
     ranged = view.context.operations["chanrecv2"] and view.reason == "chan receive"
     return weigh(
         0.3 if view.reason == "chan receive" else 0.25,
