@@ -93,17 +93,6 @@ def _find(p, i, size, byte):
 
 
 @njit(error_model="numpy")
-def _rfind(p, start, end, byte):
-    """Last offset in [start, end) of `byte`, or -1."""
-    i = end - 1
-    while i >= start:
-        if p[i] == byte:
-            return i
-        i -= 1
-    return np.int64(-1)
-
-
-@njit(error_model="numpy")
 def _mix(p, i, end, size, h1, h2):
     """Both hash chains over p[i:end], with the length, so that no two splits of a text into pieces are equal."""
     length = np.uint64(end - i)

@@ -317,40 +317,42 @@ def _equal(a, at, b, begin, length):
     return differ == 0
 
 
+@numba.njit
+def _intern(source, begin, length, h, arena, starts, hashes, table, mask, state):
+    """Id of source[begin:begin + length], whose hash is `h`; copied to `arena` if it is new."""
+    slot = h & mask
+    while table[slot] != 0:
+        state[2] += 1
+        key = table[slot] - 1
+        same = hashes[key] == h and starts[key + 1] - starts[key] == length
+        if same and _equal(arena, starts[key], source, begin, length):
+            return key
+        slot = (slot + 1) & mask
+    key, used = state[0], state[1]
+    table[slot] = key + 1
+    hashes[key] = h
+    for j in range(length):
+        arena[used + j] = source[begin + j]
+    state[0], state[1] = key + 1, used + length
+    starts[key + 1] = used + length
+    return key
+
+
 def intern_strings(data, rows, n, seed, arena, starts, hashes, table, mask, state, out):
     """Global ids of n byte strings of `data`; new ones are copied to `arena`. state: keys, bytes used, probes.
 
     Key i is arena[starts[i]:starts[i+1]]; `table` is open addressing over ids + 1 (0 = free), its size mask + 1.
     Arrays have room for all n (the caller reserved). Returns the number of keys.
     """
-    keys, used, probes = state[0], state[1], state[2]
     for i in range(n):
         begin, length = rows[2 * i], rows[2 * i + 1]
         h = _hash_bytes(data, begin, length, _mix(seed, length))
-        slot = h & mask
-        while table[slot] != 0:
-            probes += 1
-            key = table[slot] - 1
-            same = hashes[key] == h and starts[key + 1] - starts[key] == length
-            if same and _equal(arena, starts[key], data, begin, length):
-                break
-            slot = (slot + 1) & mask
-        if table[slot] == 0:
-            table[slot] = keys + 1
-            hashes[keys] = h
-            for j in range(length):
-                arena[used + j] = data[begin + j]
-            used += length
-            keys += 1
-            starts[keys] = used
-        out[i] = table[slot] - 1
-    state[0], state[1], state[2] = keys, used, probes
-    return keys
+        out[i] = _intern(data, begin, length, h, arena, starts, hashes, table, mask, state)
+    return state[0]
 
 
 def intern_words(words, ends, n, seed, arena, starts, hashes, table, mask, state, out):
     """As `intern_strings`, for keys of int64 words: key i is words[ends[i-1]:ends[i]] (ends[-1] is 0)."""
-    keys, used, probes = state[0], state[1], state[2]
     begin = np.int64(0)
     for i in range(n):
         end = ends[i]
@@ -358,26 +360,9 @@ def intern_words(words, ends, n, seed, arena, starts, hashes, table, mask, state
         h = _mix(seed, length)
         for j in range(begin, end):
             h = _mix(h, words[j])
-        slot = h & mask
-        while table[slot] != 0:
-            probes += 1
-            key = table[slot] - 1
-            same = hashes[key] == h and starts[key + 1] - starts[key] == length
-            if same and _equal(arena, starts[key], words, begin, length):
-                break
-            slot = (slot + 1) & mask
-        if table[slot] == 0:
-            table[slot] = keys + 1
-            hashes[keys] = h
-            for j in range(length):
-                arena[used + j] = words[begin + j]
-            used += length
-            keys += 1
-            starts[keys] = used
-        out[i] = table[slot] - 1
+        out[i] = _intern(words, begin, length, h, arena, starts, hashes, table, mask, state)
         begin = end
-    state[0], state[1], state[2] = keys, used, probes
-    return keys
+    return state[0]
 
 
 def rehash(hashes, keys, table, mask):

@@ -501,6 +501,38 @@ def _leave_cpu(gtab, wtab, waits, mtab, st, slot, status, stack, reason, now):
     return goid
 
 
+@njit
+def _from_outside(gtab, wtab, waits, mtab, st, slot, goid, now):
+    """GoCreateSyscall: a C thread calls into Go and is a goroutine from now on, in a system call. Its id, or -1."""
+    if goid < 0 or goid >= MAX_ID:
+        st[E_ID] += 1
+        return np.int64(-1)
+    g = _admit(gtab, st, goid, SYSCALL, now)
+    if g >= 0:
+        _close(gtab, g, waits, now)
+        _enter_status(gtab, st, g, SYSCALL, now, _wait(wtab, waits, st, -1, R_SYSCALL))
+    mtab[3 * slot + 2] = goid
+    return goid
+
+
+@njit(inline="always")
+def _arguments(data, pos, stop, n):
+    """The first four of an event's `n` arguments (0 where it has fewer), and the position behind them, -1 if damaged."""
+    a0 = np.int64(0)
+    a1 = np.int64(0)
+    a2 = np.int64(0)
+    a3 = np.int64(0)
+    if n > 0:
+        a0, pos = uvarint(data, pos, stop)
+        if n > 1 and pos >= 0:
+            a1, pos = uvarint(data, pos, stop)
+            if n > 2 and pos >= 0:
+                a2, pos = uvarint(data, pos, stop)
+                if n > 3 and pos >= 0:
+                    a3, pos = uvarint(data, pos, stop)
+    return a0, a1, a2, a3, pos
+
+
 @njit(inline="always")  # called once per event: as a call it costs half as much time again
 def _apply(
     typ, a0, a1, a2, a3, m, slot, now, st, idtab, sidtab, gtab, wtab, waits, ctab, creations, ptab, mtab, bins
@@ -591,15 +623,7 @@ def _apply(
         else:
             early = True
     elif typ == 15:  # GoCreateSyscall new_g
-        if a0 < 0 or a0 >= MAX_ID:
-            st[E_ID] += 1
-        else:
-            g = _admit(gtab, st, a0, SYSCALL, now)
-            if g >= 0:
-                _close(gtab, g, waits, now)
-                _enter_status(gtab, st, g, SYSCALL, now, _wait(wtab, waits, st, -1, R_SYSCALL))
-            mtab[3 * slot + 2] = a0
-            woken = a0
+        woken = _from_outside(gtab, wtab, waits, mtab, st, slot, a0, now)
     return woken, early
 
 
@@ -676,20 +700,7 @@ def run(
                 return _full(st)
             typ = np.int64(data[cursors[at + C_POS]])
             stop = cursors[at + C_STOP]
-            pos = cursors[at + C_ARGS]
-            a0 = np.int64(0)
-            a1 = np.int64(0)
-            a2 = np.int64(0)
-            a3 = np.int64(0)
-            n = nargs[typ]
-            if n > 0:
-                a0, pos = uvarint(data, pos, stop)
-                if n > 1 and pos >= 0:
-                    a1, pos = uvarint(data, pos, stop)
-                    if n > 2 and pos >= 0:
-                        a2, pos = uvarint(data, pos, stop)
-                        if n > 3 and pos >= 0:
-                            a3, pos = uvarint(data, pos, stop)
+            a0, a1, a2, a3, pos = _arguments(data, cursors[at + C_ARGS], stop, nargs[typ])
             woken = np.int64(-1)
             if pos < 0:
                 _damage(st, cursors[at + C_POS], stop)
