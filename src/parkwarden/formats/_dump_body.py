@@ -18,6 +18,10 @@ MAX_NAME = 8_192
 """Bytes kept of a function name or path. Go's longest real ones (nested closures of generics) are below 2,000."""
 MAX_LINE = 65_536
 """Bytes of one line of a frame. The runtime prints at most ten argument words; names are bounded above."""
+MAX_TALK = 1_000_000
+"""Lines of all bodies together that are no frame's and are looked at one by one; each costs microseconds."""
+MAX_QUIET = 64
+"""Lines that cannot belong to a frame after which a run of them is passed over at once, all but as many at its end."""
 MAX_LABELS = 1_000
 """Labels kept per goroutine. Real programs set below ten; each costs memory in every table that follows."""
 
@@ -32,6 +36,8 @@ _ELIDED = re.compile(rb"\.\.\.(\d{1,18}|additional) frames elided\.\.\.\s*")
 _ANCESTOR = re.compile(rb"\[originating from goroutine (\d{1,18})\]:\s*")
 _IN_GOROUTINE = re.compile(rb" in goroutine \d{1,18}$")
 _NON_GO = re.compile(rb"non-Go function(?: at pc=0x[0-9a-f]+)?\s*")
+# Lines that are neither a frame's nor any word of ours: a log's. The last ones may be what a file line belongs to.
+_QUIET = re.compile(rb"(?m)^(?:[^\t.\[crn\x00\n)][^\n)]*+\n){%d,}+" % MAX_QUIET)
 # An argument list inside what should be a name: two lines have run into each other.
 _GLUED = re.compile(rb"[^.\s]\((?:0x|\{|\.\.\.|_|\))")
 _UNAVAILABLE = b"goroutine running on other thread; stack unavailable"
@@ -43,7 +49,7 @@ _MINUTES = re.compile(rb"(\d{1,18}) minutes?")
 _BUBBLE = re.compile(rb"synctest bubble \d+")
 _SUFFIXES = ((" (leaked)", Mark.LEAKED), (" (scan)", Mark.NONE), (" (durable)", Mark.DURABLE))
 
-_WORD = rb'(?:"((?:[^"\\]|\\.)*)"|([^\s"{},:]*))'
+_WORD = rb'(?:"([^"\\]*+(?:\\.[^"\\]*+)*+)"|([^\s"{},:]*))'
 _PAIR = re.compile(_WORD + rb":\s*" + _WORD)
 _SEPARATOR = re.compile(rb",\s*")
 _ESCAPE = re.compile(r'\\(x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|[nrt"\\/abfv])')
@@ -71,10 +77,12 @@ class BodyReader:
         self._frames: dict[tuple[bytes, bytes], Frame] = {}
         self._pairs: dict[tuple[bytes, bytes], Frame] = {}
         """(function line up to its arguments, file line) of pairs read before: most of any dump."""
+        self.talk = MAX_TALK
+        """Lines that may still be passed over one by one."""
 
     def read(self, raw: bytes) -> Body:
         """One body, header excluded: pairs of lines, elision, creator, ancestors; other lines are passed over."""
-        lines = raw.split(b"\n")
+        lines = _lines(raw)
         body = Body(Stack(()))
         frames: list[Frame] = []
         sections: list[list[Frame]] = [frames]
@@ -83,12 +91,16 @@ class BodyReader:
         closed = False  # `created by` was read in this section
         i, n = 0, len(lines)
         while i < n:
+            if self.talk < 0:
+                self._damage(body, f"more than {MAX_TALK:,} lines in the input are no frames: the rest is not read")
+                break
             line = lines[i]
             if line[:1] == b"\t":
                 if _UNAVAILABLE in line:
                     elided = ELIDED_UNKNOWN
                 elif line.strip():
                     self._damage(body, "a file line without its function")
+                self.talk -= 1
                 i += 1
                 continue
             after = i + 1
@@ -101,6 +113,7 @@ class BodyReader:
                     continue
             place = _file_of(lines[after]) if after < n else None
             if (place is None or not place[2]) and _is_talk(line):
+                self.talk -= 1
                 i += 1
                 continue
             if place is None:
@@ -108,6 +121,7 @@ class BodyReader:
                     after += 1
                 place = _file_of(lines[after]) if after < n else None
             if place is None:
+                self.talk -= 1
                 i += 1
                 if line:
                     elided = self._single(line, body, sections, elided)
@@ -176,6 +190,23 @@ class BodyReader:
         if frame is None:
             frame = self._frames[key] = Frame(text(name), text(place[0]), place[1])
         return frame
+
+
+def _lines(raw: bytes) -> list[bytes]:
+    """The lines of a body; of a long log in it only the end."""
+    if raw.count(b"\n") - 2 * raw.count(b"\n\t") > 2 * MAX_QUIET:
+        raw = _QUIET.sub(_quiet_end, raw)
+    return raw.split(b"\n")
+
+
+def _quiet_end(found: re.Match[bytes]) -> bytes:
+    run = found[0]
+    at = len(run)
+    for _ in range(MAX_QUIET):
+        at = run.rfind(b"\n", 0, at)
+        if at < 0:
+            return run
+    return run[at + 1 :]
 
 
 def _is_talk(line: bytes) -> bool:

@@ -21,11 +21,16 @@ MAX_KNOWN = 10_000
 MAX_PREFIX = 512
 """Bytes before a header that may be a prefix; Kubernetes' longest (pod, container, time) are below 350."""
 
+MAX_SHAPED = 100_000
+"""Different prefixes whose shape is looked for: the shapes of a log are known long before."""
+MAX_JSON_LINE = 256 << 10
+"""Bytes of a docker log line. It holds at most 16 KiB of text, six times as long where all of it is escaped."""
+
 _ANSI = re.compile(rb"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b\n]*(?:\x07|\x1b\\)|\x1b[@-Z\\-_]")
 _HEADER = re.compile(rb"goroutine \d+ (?:gp=\S+ m=\S+ (?:mp=\S+ )?)?\[")
 _ANY_HEADER = re.compile(rb"goroutine \d+ (?:gp=|\[)")
 _INDENT = re.compile(
-    rb"(?m)^[ ]{1,16}(?=[^\s\n][^\n]{0,65536}:\d+(?: \+0x[0-9a-f]+)?(?: fp=0x[^\n]{0,100})?[ \t]*$"
+    rb"(?m)^[ ]{1,16}(?=[^\s\n][^\n]{0,65536}:\d+(?: \+0x[0-9a-f]+)?(?: fp=0x[0-9a-f]+ [sp=0-9a-fx c]{0,60})?[ \t]*$"
     rb"|goroutine running on other thread; stack unavailable|(?:[^\n]{0,65536}:\d+ )?pc=0x[0-9a-f]+$)"
 )
 _STAMPS = (
@@ -85,7 +90,7 @@ def _json_lines(data: bytes) -> bytes:
     lines: list[bytes] = []
     for line in data.split(b"\n"):
         text = None
-        if line.lstrip()[:7] == b'{"log":':
+        if len(line) <= MAX_JSON_LINE and line.lstrip()[:7] == b'{"log":':
             try:
                 text = json.loads(line).get("log")
             except (ValueError, RecursionError):
@@ -115,11 +120,14 @@ def _join_parts(data: bytes) -> bytes:
 
 
 def _shape(prefix: bytes) -> bytes:
-    """A pattern for this prefix on other lines: time stamps and numbers may differ, spaces at its end may be cut."""
+    """A pattern for this prefix on other lines: time stamps and numbers may differ, spaces at its end may be cut.
+
+    Stamps and numbers give nothing back, so that no line can be divided among them in more than one way.
+    """
     pattern = b""
     at = 0
     for stamp in _STAMP.finditer(prefix):
-        pattern += _literal(prefix[at : stamp.start()]) + b"(?:" + b"|".join(_STAMPS) + b")"
+        pattern += _literal(prefix[at : stamp.start()]) + b"(?>" + b"|".join(_STAMPS) + b")"
         at = stamp.end()
     pattern += _literal(prefix[at:])
     if pattern.endswith(b"\\ "):
@@ -128,7 +136,7 @@ def _shape(prefix: bytes) -> bytes:
 
 
 def _literal(piece: bytes) -> bytes:
-    return re.sub(rb"\d+", rb"\\d+", re.escape(piece))
+    return re.sub(rb"\d+", rb"\\d++", re.escape(piece))
 
 
 def unprefix(out: Cleaned) -> None:
@@ -137,13 +145,20 @@ def unprefix(out: Cleaned) -> None:
     tried: dict[bytes, re.Pattern[bytes]] = {}
     kept: dict[bytes, None] = {}
     sources: set[bytes] = set()
+    shapes: dict[bytes, bytes] = {}
+    line = -1
     for found in _ANY_HEADER.finditer(data):
         at = found.start()
         begin = data.rfind(b"\n", max(0, at - MAX_PREFIX - 1), at) + 1
-        if begin == at or (begin == 0 and at > MAX_PREFIX):
+        if begin in (at, line) or (begin == 0 and at > MAX_PREFIX):
             continue
+        line = begin  # only the first header of a line has a prefix before it
         prefix = data[begin:at]
-        shape = _shape(prefix)
+        shape = shapes.get(prefix)
+        if shape is None:
+            if len(shapes) == MAX_SHAPED:
+                continue
+            shape = shapes[prefix] = _shape(prefix)
         if shape not in tried:
             if len(tried) == MAX_SHAPES:
                 continue

@@ -49,7 +49,10 @@ DEBUG2_LIMIT = 64 << 20
 MAX_UNTANGLE = 128 << 20
 """Above this, woven dumps are not taken apart: it takes a second per 50 MB."""
 
-_HEADER = re.compile(rb"goroutine \d{1,18} (?:gp=\S+ m=\S+ (?:mp=\S+ )?)?\[[^\n]+\]?[^\n]*:")
+MAX_ODD_HEADERS = 500_000
+"""Headers not quite of the grammar that are read one by one; each costs six microseconds. Others are counted as lost."""
+
+_BEGIN = re.compile(rb"goroutine \d{1,18} (?:gp=\S+ m=\S+ (?:mp=\S+ )?)?\[[^\n]")
 _ANCESTOR = re.compile(rb"(?m)^\[originating from goroutine (\d{1,18})\]:")
 _WHOLE_END = re.compile(rb"\t.+:\d+ \+0x[0-9a-f]+(?: .*)?\s*")
 _AFTERWORD = re.compile(rb"exit status \d+\s*")
@@ -78,7 +81,19 @@ _FLAG_MARKS = np.array(
 
 def sniff(head: bytes) -> bool:
     """A goroutine header anywhere in the head, prefixed or not."""
-    return _HEADER.search(head) is not None or _utf16_header(head)
+    return _has_header(head) or _utf16_header(head)
+
+
+def _has_header(head: bytes) -> bool:
+    """A header's beginning with a colon after it on its line; each line is looked at once, however long it is."""
+    at = 0
+    while (found := _BEGIN.search(head, at)) is not None:
+        end = head.find(b"\n", found.end())
+        end = len(head) if end < 0 else end
+        if head.find(b":", found.end(), end) >= 0:
+            return True
+        at = end
+    return False
 
 
 def read(data: bytes, name: str = "") -> Artefact:
@@ -122,7 +137,7 @@ def read(data: bytes, name: str = "") -> Artefact:
 def _utf16_header(head: bytes) -> bool:
     if head[:2] not in (b"\xff\xfe", b"\xfe\xff"):
         return False
-    return _HEADER.search(head.decode("utf-16", "replace").encode("utf-8", "replace")) is not None
+    return _has_header(head.decode("utf-16", "replace").encode("utf-8", "replace"))
 
 
 def _cleaned(data: bytes) -> tuple[bytes, _Scan, Cleaned]:
@@ -290,6 +305,8 @@ class _Reader:
         self.begun = 0
         """Headers of which too little is there to be a row of the scan."""
         self.twice = 0
+        self.unread: _Ints = np.zeros(0, dtype=np.int64)
+        """Rows beyond MAX_ODD_HEADERS."""
         self.cut = False
 
     def parse(self) -> _Parsed:
@@ -319,6 +336,7 @@ class _Reader:
             parent[at] = row.parent if row.parent is not None else parent[at]
             marks[at] |= row.marks
             keep[at] &= not row.drop
+        keep[self.unread] = False
         self._told_twice(stack, keep)
         headers = int(np.count_nonzero(goid)) - self.twice + self.begun
         damaged = keep & (marks & Mark.DAMAGED != 0)
@@ -385,7 +403,15 @@ class _Reader:
     def _odd_headers(self) -> None:
         """Headers that are not quite of the grammar, or of one of its rare shapes: read one by one."""
         columns = self.scan.columns
-        for at in np.flatnonzero(columns[_FLAGS] & _ODD_HEADER).tolist():
+        odd = np.flatnonzero(columns[_FLAGS] & _ODD_HEADER)
+        if odd.size > MAX_ODD_HEADERS:
+            beyond = odd[MAX_ODD_HEADERS:]
+            lost = int(np.count_nonzero(columns[_GOID, beyond]))
+            self.lost += lost
+            self.unread = beyond
+            what = f"{lost:,} goroutines lost: more than {MAX_ODD_HEADERS:,} headers are not of the grammar"
+            self.troubles.append((int(columns[_OFFSET, beyond[0]]), "too-many-odd-headers", what))
+        for at in odd[:MAX_ODD_HEADERS].tolist():
             if columns[_GOID, at] == 0:
                 continue
             offset = int(columns[_OFFSET, at])
