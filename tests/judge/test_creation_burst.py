@@ -48,7 +48,7 @@ def test_workers_that_end_are_no_burst() -> None:
 
 
 def test_few_are_start_up() -> None:
-    """Below A5's count nobody is accused."""
+    """Below MIN_ALIVE nobody is accused."""
     assert creation_burst.judge(made(49, 49)) == []
     assert len(creation_burst.judge(made(50, 50))) == 1
 

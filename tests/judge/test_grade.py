@@ -1,4 +1,4 @@
-"""Grades of growth: map A6 at its boundaries."""
+"""Grades of growth at its boundaries."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ def test_a_spread_or_small_heap_accuses_nobody() -> None:
 
 
 def test_useless_heaps_say_why() -> None:
-    """A heap of a process that has hardly run says that it was taken after a restart (map C2)."""
+    """A heap of a process that has hardly run says that it was taken after a restart."""
     young = heap("mem.pprof", (BUFFER, 20 * MIB), allocated=22 * MIB)
     assert "just after a restart: 20.0 MiB in use" in (heap_retention.useless(young) or "")
     assert "holds only 20.0 MiB" in (heap_retention.useless(heap("old", (BUFFER, 20 * MIB), allocated=900 * MIB)) or "")

@@ -64,13 +64,13 @@ def test_a_few_that_never_leave_the_processor_are_mentioned() -> None:
 
 
 def test_small_crowds_are_silent() -> None:
-    """Below A5's count and without proof nothing is said."""
+    """Below MIN_UNKNOWN and without proof nothing is said."""
     case, grouping = case_of([look("a", 1000.0, range(1, 40))])
     assert judge_case(case, grouping) == []
 
 
 def test_runnable_is_load() -> None:
-    """A runnable crowd is said to be load, verdict ok (A8)."""
+    """A runnable crowd is said to be load, verdict ok."""
     busy = Stack((Frame("main.crunch", "main.go", 7), Frame("main.work", "main.go", 3)))
     case, grouping = case_of([look("a", 1000.0, range(1, 301), busy, "runnable")])
     (finding,) = judge_case(case, grouping)

@@ -443,7 +443,7 @@ def test_a_multiplied_owner_is_suspect_without_growth() -> None:
 
 
 def test_few_are_not_accused_without_proof() -> None:
-    """Below 50 at one site numbers accuse nobody (A5); growth is said."""
+    """Below 50 at one site numbers accuse nobody; growth is said."""
     assert verdict(cluster(count=49, wait_min=(3, 9))) is Verdict.OK
     assert accuse(cluster(count=49), grown(60.0)).verdict is Verdict.UNKNOWN
     assert verdict(cluster(count=10, leaked=10)) is Verdict.LEAK

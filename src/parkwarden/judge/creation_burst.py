@@ -5,7 +5,7 @@ library constructor that starts a background goroutine belongs at start-up; unde
 request. Verdict `leak` when many were created, and nearly all of them still live when the trace ends; `suspect` when about half do.
 
 Blind spots: owners that are closed only after the trace's end; constructors in the user's own module are judged by the atlas.
-Source: map C; runtime/traceevent.go (GoCreate).
+Source: runtime/traceevent.go (GoCreate).
 """
 
 from __future__ import annotations
@@ -16,12 +16,13 @@ from parkwarden.stacks.normalise import site_of
 from parkwarden.stacks.patterns import PATTERNS
 
 MIN_ALIVE = 50
-"""Of those created during the trace, still there at its end (A5's count). Lower: a start-up burst is blamed."""
+"""Of those created during the trace, still there at its end. Lower: a start-up burst is blamed."""
 
 LEAK_ALIVE_SHARE = 0.9
 """Share alive at the end for `leak`: workers that end with their request are gone by then."""
 
 SUSPECT_ALIVE_SHARE = 0.5
+"""The same for `suspect`: half of them ended, so they can end; the others may belong to requests still running."""
 
 MAX_FINDINGS = 8
 """Distinct `go` statements reported per trace."""

@@ -1,4 +1,4 @@
-"""How fast a site grows, in the colours of map A6: pure numbers to grades."""
+"""How fast a site grows, in three colours: pure numbers to grades."""
 
 from __future__ import annotations
 

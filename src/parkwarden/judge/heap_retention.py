@@ -5,7 +5,7 @@ most of a heap that is not small, that is where memory goes. One profile shows a
 by itself, `leak` when an earlier profile of the bag shows that the same line held much less.
 
 Blind spots: a cache that is meant to be big looks the same (the verdict says suspect); memory outside the Go heap.
-Source: runtime/mprof.go; map B2.
+Source: runtime/mprof.go.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Which inputs helped, and which did not, and why: the engineer should know what to save next time (map C2)."""
+"""Which inputs helped, and which did not, and why: the engineer should know what to save next time."""
 
 from __future__ import annotations
 

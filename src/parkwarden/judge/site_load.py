@@ -1,4 +1,4 @@
-"""Crowds that are load or slow calls, told apart from leaks (map A8).
+"""Crowds that are load or slow calls, told apart from leaks.
 
 Watches clusters of the latest look whose goroutines are runnable or in a system call. Runnable but unscheduled is load: said with
 verdict `ok`, so that nobody hunts a leak there. Long system calls are a suspicion only. Patterns that explain a crowd better

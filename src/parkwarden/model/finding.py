@@ -26,7 +26,7 @@ class Verdict(StrEnum):
 
 
 class Grade(StrEnum):
-    """How fast a site grows (map A6): yellow 3-8 a minute, red above 15, amber between."""
+    """How fast a site grows: yellow 3-8 a minute, red above 15, amber between."""
 
     NONE = ""
     YELLOW = "yellow"

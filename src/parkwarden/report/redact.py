@@ -1,4 +1,4 @@
-"""Secrets and personal data taken out of what people will pass on (map A14); on by default.
+"""Secrets and personal data taken out of what people will pass on; on by default.
 
 Input: any str; out comes the same text with `[redacted:kind]` in place of each hit. Kinds: `email`, `phone`, `token`,
 `secret` (the value of `password=` and its like), `credentials` (in URLs), `id-card` (Chinese, checksum verified),

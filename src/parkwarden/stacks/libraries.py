@@ -21,7 +21,7 @@ MULTIPLIED_PROCESS = 10
 exporters on purpose, nobody builds ten. Lower finds a constructor called per tenant sooner and blames sharded set-ups."""
 
 MULTIPLIED_OWNER = 50
-"""The same for one per client, pool or cache: the count of A5. Some services do hold dozens of clients (one per region,
+"""The same for one per client, pool or cache. Some services do hold dozens of clients (one per region,
 topic or shard); raising it finds a constructor-per-request later, lowering it blames them."""
 
 MULTIPLIED_CONNECTION = 1_000
