@@ -12,7 +12,6 @@ import pytest
 
 from parkwarden import kernels
 
-
 BATCH = bytes([1, 1, 1, 1, 2, 0, 0])
 """A trace's batch: type, generation, thread, time, size, two bytes of content."""
 
