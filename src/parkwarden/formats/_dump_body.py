@@ -37,7 +37,7 @@ _ANCESTOR = re.compile(rb"\[originating from goroutine (\d{1,18})\]:\s*")
 _IN_GOROUTINE = re.compile(rb" in goroutine \d{1,18}$")
 _NON_GO = re.compile(rb"non-Go function(?: at pc=0x[0-9a-f]+)?\s*")
 # Lines that are neither a frame's nor any word of ours: a log's. The last ones may be what a file line belongs to.
-_QUIET = re.compile(rb"(?m)^(?:[^\t.\[crn\x00\n)][^\n)]*+\n){%d,}+" % MAX_QUIET)
+_QUIET = re.compile(rb"(?m)^(?:(?!\x00i)[^\t.\[crn\n)][^\n)]*+\n){%d,}+" % MAX_QUIET)
 # An argument list inside what should be a name: two lines have run into each other.
 _GLUED = re.compile(rb"[^.\s]\((?:0x|\{|\.\.\.|_|\))")
 _UNAVAILABLE = b"goroutine running on other thread; stack unavailable"
