@@ -341,6 +341,33 @@ def test_births_make_no_constructor() -> None:
     )
 
 
+def test_a_loop_is_one_place_whether_caught_in_its_atomic_read_or_beside_it() -> None:
+    """Six pollers, half of them seen inside the inlined load: one crowd, whose lost ids in censuses are its own."""
+    preempted = (Frame("runtime.asyncPreempt2", "p.go", 1), Frame("runtime.asyncPreempt", "p.s", 1))
+    beside = Stack((*preempted, *SPINS.frames))
+    inside = Stack((*preempted, Frame("sync/atomic.(*Bool).Load", "type.go", 18), *SPINS.frames))
+    tracer = Stack((Frame("runtime/trace.(*traceMultiplexer).startLocked.func1", "trace.go", 9),))
+    ids = list(range(1, 7))
+    looks = [
+        (make_snapshot(Source.PROFILE, [WAITS, beside, inside, tracer], [0, 1, 2, 3], count=[1, 3, 3, 1]), at)
+        if kind is Source.PROFILE
+        else (make_snapshot(kind, [WAITS, LOST], [0, *[1] * 6], goid=[0, *ids]), at)
+        for kind, at in ((Source.PROFILE, 0.0), (Source.CENSUS, 0.0), (Source.PROFILE, 4.0), (Source.CENSUS, 4.0))
+    ]
+    grouping = group([snapshot for snapshot, _at in looks])
+    artefacts = [Artefact(name="a", kind=Kind.TRACE, size=1, snapshot=snapshot) for snapshot, _at in looks]
+    case = Case(
+        artefacts=artefacts,
+        looks=[Look(artefact=a, snapshot=s, at=at) for a, (s, at) in zip(artefacts, looks, strict=True)],
+        clusters=of_grouping(grouping),
+    )
+    (spinning,) = [c for c in case.clusters if c.site.function == "main.spin"]
+    told = contexts(case, grouping)[spinning.site.id]
+    assert (told.stayed, told.left, told.operations["atomic read"]) == (6, 0, 6)
+    spinning.count = 6  # as in a text dump that ends the look
+    assert accuse(spinning, told).verdict is Verdict.SUSPECT
+
+
 def test_an_empty_loop_spins_by_nature() -> None:
     """`for !done.Load() {}`: the call is inlined, so only the source tells that it polls."""
     told = PatternContext(

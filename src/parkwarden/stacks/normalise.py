@@ -234,10 +234,17 @@ def visible_frames(stack: Stack) -> tuple[Frame, ...]:
     """
     kept = tuple([clean_frame(frame) for frame in stack.frames if not _is_hidden(frame)])
     if kept or not stack.frames:
-        return kept
+        return _without_atomics(kept)
     return tuple([clean_frame(frame) for frame in stack.frames if frame.function not in _PARKING])
 
 
+def _without_atomics(frames: tuple[Frame, ...]) -> tuple[Frame, ...]:
+    """An atomic operation is one inlined instruction: a loop around it is one place, caught in it or beside it."""
+    first = next((i for i, frame in enumerate(frames) if not frame.function.startswith(_ATOMICS)), 0)
+    return frames[first:]
+
+
+_ATOMICS = ("sync/atomic.", "internal/runtime/atomic.")
 _PARKING = frozenset(
     "runtime." + name
     for name in (

@@ -104,7 +104,10 @@ RUNNING = "running"
 SPIN_OPERATIONS = frozenset(["selectnbrecv", "selectnbsend", "Gosched", "goschedImpl", "procyield", "osyield"])
 """Runtime functions that only a loop which refuses to block stands in."""
 
-ON_PROCESSOR = SPIN_OPERATIONS | {RUNNING, "asyncPreempt", "asyncPreempt2"}
+ATOMIC_READ = "atomic read"
+"""Stacks caught in an atomic load (or compare-and-swap), inlined into the function that does it."""
+
+ON_PROCESSOR = SPIN_OPERATIONS | {RUNNING, ATOMIC_READ, "asyncPreempt", "asyncPreempt2"}
 """Operations of goroutines that run, or would if they got a processor."""
 
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")

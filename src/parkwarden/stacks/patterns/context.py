@@ -16,7 +16,7 @@ from parkwarden.stacks.modules import is_runtime_function
 from parkwarden.stacks.names import clean_frame
 from parkwarden.stacks.normalise import site_of
 from parkwarden.stacks.patterns.accusing import MOMENT_S, SPIN_MIN
-from parkwarden.stacks.patterns.base import ON_PROCESSOR, RUNNING, PatternContext
+from parkwarden.stacks.patterns.base import ATOMIC_READ, ON_PROCESSOR, RUNNING, PatternContext
 
 MAX_MOMENTS = 64
 """Moments whose ids are compared, the latest ones: a recording of hours holds more, and memory goes with them."""
@@ -163,6 +163,8 @@ def operation_of(stack: Stack) -> str:
     last = ""
     for frame in stack.frames:
         if not is_runtime_function(frame.function):
+            if frame.function.startswith("sync/atomic.") and ("Load" in frame.function or "Compare" in frame.function):
+                return ATOMIC_READ
             break
         last = frame.function
     return last.rpartition(".")[2] if last and last not in _PARKED else ""
@@ -175,7 +177,13 @@ def _spinning(operations: list[Counter[str]], grouping: Grouping) -> int | None:
     (frame pointers cannot be followed from there), so its ids have no site. Where one site has nearly all the busy
     goroutines, they are its own.
     """
-    busy = [sum(n for operation, n in told.items() if operation in ON_PROCESSOR) for told in operations]
+    # Whoever takes the look is busy with it; one or two others are a request or a tracer at work.
+    looking = [any(frame.function.startswith("runtime/pprof.") for frame in site.frames) for site in grouping.named]
+    busy = [
+        0 if itself else sum(n for operation, n in told.items() if operation in ON_PROCESSOR)
+        for told, itself in zip(operations, looking, strict=True)
+    ]
+    busy = [n if n >= SPIN_MIN else 0 for n in busy]
     if not busy or max(busy) < MIN_EXCERPT or max(busy) < 0.9 * sum(busy):
         return None
     return busy.index(max(busy))
