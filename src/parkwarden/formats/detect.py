@@ -10,7 +10,6 @@ texts, expvar, metrics), then logs, which may hold a goroutine dump, causes of d
 from __future__ import annotations
 
 import importlib
-import re
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -36,10 +35,6 @@ LOOKED_FOR = (
 )
 
 # a goroutine header anywhere in a log of any size: every part bounded, so that no line makes the search quadratic
-_HEADER = re.compile(
-    rb"goroutine \d{1,18} (?:gp=\S{1,40} m=\S{1,40} (?:mp=\S{1,40} )?)?\[[^\n\[\]]{1,200}\][^\n]{0,2000}?:"
-)
-
 _KNOWN_STRANGERS: tuple[tuple[Callable[[bytes], bool], str], ...] = (
     (
         lambda h: h.startswith(b"\x7fELF") and h[16:17] == b"\x04",
@@ -107,10 +102,7 @@ def _log(data: bytes, name: str, failures: list[Problem]) -> Artefact:
     from parkwarden.formats import goroutine_dump
 
     dump: Artefact | None = None
-    utf16 = data[:2] in (b"\xff\xfe", b"\xfe\xff")
-    if _HEADER.search(data) or (
-        utf16 and _guarded("goroutine_dump", failures, lambda: goroutine_dump.sniff(data[:HEAD]))
-    ):
+    if _guarded("goroutine_dump", failures, lambda: goroutine_dump.sniff(data)):
         dump = _guarded("goroutine_dump", failures, lambda: goroutine_dump.read(data, name))
     crashes: list[Crash] = []
     if crash_log.sniff(data):
