@@ -35,16 +35,16 @@ def test_the_greatest_holder_is_named() -> None:
 
 def test_growth_between_two_profiles_is_a_leak() -> None:
     """The same line holding twice as much later is more than a share."""
-    heaps = [heap("h1", (BUFFER, 40 * MIB), (OTHER, 8 * MIB)), heap("h2", (BUFFER, 90 * MIB), (OTHER, 8 * MIB))]
+    heaps = [heap("h1", (BUFFER, 40 * MIB), (OTHER, 30 * MIB)), heap("h2", (BUFFER, 90 * MIB), (OTHER, 30 * MIB))]
     (finding,) = heap_retention.judge(Case(artefacts=heaps, user_modules=USER))
     assert finding.verdict is Verdict.LEAK
 
 
 def test_a_spread_or_small_heap_accuses_nobody() -> None:
     """Below the share, or below the least heap, there is no finding."""
-    spread = [(Stack((Frame("make", "", 0), Frame(f"main.f{i}", "main.go", i))), 10 * MIB) for i in range(1, 6)]
+    spread = [(Stack((Frame("make", "", 0), Frame(f"main.f{i}", "main.go", i))), 20 * MIB) for i in range(1, 6)]
     assert judged(heap("spread", *spread)) == []
-    assert judged(heap("small", (BUFFER, 20 * MIB))) == []
+    assert judged(heap("small", (BUFFER, 62 * MIB))) == []
 
 
 def test_useless_heaps_say_why() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from parkwarden.model import Grade
 
 YELLOW_PER_MIN = 3.0
-"""Slower growth is not graded; A6 begins here."""
+"""Slower growth is not graded."""
 
 AMBER_PER_MIN = 8.0
 """A6 ends yellow here and begins red at 15; the space between is ours."""

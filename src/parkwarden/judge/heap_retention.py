@@ -18,10 +18,11 @@ from parkwarden.model import Artefact, Case, Evidence, Finding, Frame, Kind, Sit
 from parkwarden.stacks.culprit import culprit
 from parkwarden.stacks.normalise import site_of
 
-MIN_HEAP_BYTES = 32 << 20
-"""A smaller heap tells nothing about a leak: a Go service idles at a few MiB. Lower: false alarms on small tools."""
+MIN_HEAP_BYTES = 64 << 20
+"""A smaller heap tells nothing about a leak: a Go service idles at a few MiB, and a healthy one may well keep a cache or its clients'
+buffers of some tens. Lower: false alarms on those; higher: leaks in small containers come late."""
 
-MIN_SHARE = 0.4
+MIN_SHARE = 0.5
 """Of the heap in use, at one user line. Raise it and a leak beside a big cache goes unseen; lower it and caches are blamed."""
 
 GROWTH_FACTOR = 2.0

@@ -22,7 +22,7 @@ MAX_UNKNOWN = 5
 """Crowds reported as `unknown`, largest first: more would bury the verdict."""
 
 MIN_UNKNOWN = 50
-"""Goroutines of a crowd worth mentioning (A5's count): fewer that cannot be told from a crew are noise."""
+"""Goroutines of a crowd worth mentioning, as many as accuse: fewer that cannot be told from a crew are noise."""
 
 MAX_FINDINGS = 100
 """Accused sites reported; a process with more has one cause behind most of them."""
@@ -78,7 +78,7 @@ def _finding(case: Case, cluster: Cluster, context: PatternContext, accusation: 
         count=count,
         share=cluster.share,
         rate_per_min=rate,
-        since=_when(cluster.since),
+        since=_when(cluster.since) if cluster.counts and cluster.counts[-1] > min(cluster.counts) else None,
         wait_min_s=None if cluster.wait_min is None or cluster.wait_min[1] < 1 else cluster.wait_min[1] * 60.0,
         advice="\n\n".join(part for part in (ADVICE[grade(rate)], _cure(best, library)) if part),
         explanation=f"{best.pattern.meaning} {best.pattern.why}" if best else library.multiplied if library else "",

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from parkwarden.collect.limits import Tell as Tell
+from parkwarden.collect.limits import Tell
 from parkwarden.model import Artefact, Kind, LookCost, Problem, UnreachableError, UsageError
 
 if TYPE_CHECKING:

@@ -9,8 +9,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from parkwarden.collect.limits import Tell
 from parkwarden.model import Case, Finding, Kind, LookCost, Report, Verdict
-from parkwarden.run.bags import Tell, collect_bags
+from parkwarden.run.bags import collect_bags
 from parkwarden.run.cases import assemble, source_tree
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 Every pattern has a twin with the same stack. What tells them apart is, in this order: the runtime's own proof; waits that
 cannot end by their nature; and time. A leak is born again and again and never leaves; a standing crew is never born, a
 burst has no survivors, a crowd behind a lock moves, a pool that fills stops growing. One look alone knows none of this, so
-it may suspect and never convict. Runnable crowds are load, system calls are a suspicion at most (map A8).
+it may suspect and never convict. Runnable crowds are load, system calls are a suspicion at most.
 
 Blind spots, said plainly: a leak that stopped growing before the first look and that the runtime cannot prove (I/O,
 tickers, sleeps) looks like a standing crew; a slow leak at a line where healthy traffic comes and goes hides in it.
@@ -21,7 +21,7 @@ from parkwarden.stacks.patterns.calls import is_busy, spins_by_nature
 from parkwarden.stacks.patterns.transfers import waits_to_write
 
 MIN_COUNT = 50
-"""Goroutines at one site before numbers accuse. Default 50: A5. Lower finds leaks earlier and blames worker pools and
+"""Goroutines at one site before numbers accuse. Default 50: half a hundred on one stack is what teams alert on. Lower finds leaks earlier and blames worker pools and
 connection pools, whose sizes start at 10-50; raise it for services that hold hundreds of workers at one line."""
 
 MIN_PROVEN = 3
@@ -75,7 +75,7 @@ connection limits are usually set in the hundreds; LeakProf takes 10,000 and fin
 blames crowds that a second look would acquit."""
 
 MIN_GROWTH_PER_MIN = 3.0
-"""Goroutines a minute for growth told by counts alone. Default 3: A6's yellow begins there. Lower drowns in noise."""
+"""Goroutines a minute for growth told by counts alone. Default 3: where the grade yellow begins. Lower drowns in noise."""
 
 SPIN_MIN = 3
 """Busy goroutines at one line. Default 3: each burns a core; one or two may be a batch job."""

@@ -18,7 +18,7 @@ from parkwarden.stacks.modules import is_stdlib, package_of
 
 
 class LifeCycle(StrEnum):
-    """Where a goroutine of this pattern stands in its life (map A8)."""
+    """Where a goroutine of this pattern stands in its life."""
 
     FOREVER = "waits for ever: nothing that still runs can wake it"
     WAITING = "waits for somebody who may never come"
