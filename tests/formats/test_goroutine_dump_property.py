@@ -133,7 +133,7 @@ def test_what_is_printed_is_read(goroutines: list[Shape]) -> None:
         assert bool(s.marks[i] & Mark.ARG0_UNSURE) == bool(first and first[2])
 
 
-def survives(data: bytes) -> None:
+def assert_survives(data: bytes) -> None:
     """Reading ends, with an artefact whose numbers agree with each other, or with a FormatError."""
     sniff(data)
     try:
@@ -164,7 +164,7 @@ def test_mutated_goldens_survive(data: st.DataObject) -> None:
             )
         )
         golden[a:b] = piece
-    survives(bytes(golden))
+    assert_survives(bytes(golden))
 
 
 @settings(max_examples=200, deadline=None)
@@ -213,8 +213,8 @@ def test_mutated_goldens_survive(data: st.DataObject) -> None:
 )
 def test_token_soup_survives(data: bytes) -> None:
     """The grammar's own words in any order."""
-    survives(data)
-    survives(b"goroutine 1 [a]:\n" + data)
+    assert_survives(data)
+    assert_survives(b"goroutine 1 [a]:\n" + data)
     assert isinstance(untangle(data), bytes)
 
 
@@ -225,7 +225,7 @@ def test_a_cut_costs_the_last_record_only(goroutines: list[Shape], at: int) -> N
     blocks = [render(i + 1, g) for i, g in enumerate(goroutines)]
     data = "\n".join(blocks).encode()
     cut = data[: at % (len(data) + 1)]
-    survives(cut)
+    assert_survives(cut)
     done = len(re.findall(rb"(?m)^goroutine \d+ \[", cut)) - 1
     if done > 0:
         whole, part = read(data).snapshot, read(cut).snapshot
