@@ -97,5 +97,7 @@ def command(
                 print_cost(result.cost, console)
     if any(f.verdict is Verdict.LEAK for f in result.report.findings):
         raise typer.Exit(int(Exit.FOUND))
+    if result.unreachable:
+        raise typer.Exit(int(Exit.UNREACHABLE))
     if result.nothing_readable:
         raise typer.Exit(int(Exit.UNREADABLE))

@@ -25,6 +25,8 @@ class Bag:
     artefacts: list[Artefact] = field(default_factory=list)
     cost: list[LookCost] = field(default_factory=list)
     instance: str | None = None
+    unreachable: bool = False
+    """The service did not answer; the one artefact says why."""
 
 
 def is_url(text: str) -> bool:
@@ -50,7 +52,8 @@ def collect_bags(inputs: Sequence[str], live: LiveOptions | None, save: Path | N
         except UnreachableError as error:
             failed.append(error)
             problem = Problem(error.code, "", f"{error.message} {error.context}".strip())
-            lives.append(Bag(artefacts=[Artefact(name=_bare(url), kind=Kind.UNKNOWN, size=0, problems=[problem])]))
+            silent = Artefact(name=_bare(url), kind=Kind.UNKNOWN, size=0, problems=[problem])
+            lives.append(Bag(artefacts=[silent], unreachable=True))
     if failed and len(failed) == len(urls) and not paths:
         raise failed[0]
     _shorten([a for bag in lives for a in bag.artefacts])

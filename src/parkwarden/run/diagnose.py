@@ -43,6 +43,8 @@ class Diagnosis:
     case: Case
     cost: list[LookCost]
     nothing_readable: bool
+    unreachable: bool
+    """Some live service did not answer (the others were judged)."""
 
 
 def _quiet(_what: str, _fraction: float | None = None) -> None:
@@ -60,7 +62,8 @@ def diagnose(inputs: Sequence[str], options: Options | None = None, tell: Tell |
     tell = tell or _quiet
     judged: list[tuple[list[Finding], Case]] = []
     cost: list[LookCost] = []
-    for bag in collect_bags(inputs, options.live, options.save, tell):
+    bags = collect_bags(inputs, options.live, options.save, tell)
+    for bag in bags:
         tell("clustering and judging", None)
         case, grouping = assemble(bag.artefacts, options.modules, options.source)
         findings = judge_case(case, grouping, _excerpts(options.source) if options.source is not None else None)
@@ -86,6 +89,7 @@ def diagnose(inputs: Sequence[str], options: Options | None = None, tell: Tell |
         case=case,
         cost=cost,
         nothing_readable=all(a.kind is Kind.UNKNOWN for a in case.artefacts),
+        unreachable=any(bag.unreachable for bag in bags),
     )
 
 
