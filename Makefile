@@ -23,7 +23,7 @@ e2e: setup  ## end to end: real Go programs, a real browser (installs Debian's C
 	@sh tools/setup-e2e.sh
 	$(BIN)/pytest -q -m "e2e and not full"
 
-e2e-full: setup  ## what takes longer: a million fuzz cases, every lab story
+e2e-full: setup  ## what takes longer: a million fuzz cases (FUZZ_SEED chooses others)
 	@sh tools/setup-e2e.sh
 	$(BIN)/pytest -q -m "full"
 
