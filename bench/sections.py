@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from dataclasses import asdict, dataclass
@@ -68,18 +69,23 @@ def dump(runs: int, quick: bool) -> list[Row]:
     )
     rows = [Row("text dump to clusters", "gostackparse 0.7.0 (parses only)", seconds, parsed, 2.5, note)]
     if not quick:
-        panic_s, (found, buckets) = timed_lines(run([str(build_peer("panicparse")), str(file), "1"]).stdout)
-        rows.append(
-            Row(
-                "text dump to clusters",
-                "panicparse 2.5.0",
-                seconds,
-                panic_s,
-                100.0,
-                f"found {found} in {buckets} buckets",
-            )
-        )
+        part = _part_without_labels(file)
+        ours_s, (_, ours_found, _) = timed_lines(run([sys.executable, "-c", _CLUSTER, str(part), "5"]).stdout)
+        panic_s, (found, buckets) = timed_lines(run([str(build_peer("panicparse")), str(part), "1"]).stdout)
+        what = f"{found} in {buckets} buckets; ours: {ours_found} clusters; labels taken out, as it reads no header with labels"
+        rows.append(Row("a quarter of that dump to clusters", "panicparse 2.5.0", ours_s, panic_s, 100.0, what))
     return rows
+
+
+def _part_without_labels(file: Path) -> Path:
+    """A quarter of the dump, as an older Go would have printed it: panicparse reads no header with Go 1.27's labels, and its
+    time grows with the square of the goroutines (the whole took it 532 s here)."""
+    part = file.with_name("dump-25k-bare.txt")
+    if not part.exists():
+        data = file.read_bytes()
+        data = data[: data.index(b"\n\n", len(data) // 4) + 2]
+        part.write_bytes(re.sub(rb"(?m)^(goroutine \d+ \[[^\]\n]*\]) ?\{[^\n]*\}:$", rb"\1:", data))
+    return part
 
 
 def trace(runs: int, quick: bool) -> list[Row]:

@@ -276,8 +276,13 @@ def _labels(c: Columns, samples: Ints) -> tuple[list[dict[str, str]], Ints]:
     return sets, label
 
 
-def merge(profiles: Sequence[bytes] | Iterable[bytes]) -> bytes:
-    """One gzipped profile out of several of one type (each gzipped or not), as `go tool pprof -proto a b ...` makes it.
+decoded = merging.decoded
+"""A profile's bytes -> Columns: the part of a merge that a caller with threads may do ahead."""
+
+
+def merge(profiles: Iterable[bytes | Columns]) -> bytes:
+    """One gzipped profile out of several of one type (each gzipped, plain, or already `decoded`), as `go tool pprof
+    -proto a b ...` makes it.
 
     Raises FormatError (`profiles-differ`, `not-a-profile`, `nothing-to-merge`), LimitError.
     """

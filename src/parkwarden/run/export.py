@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from parkwarden.collect.limits import Tell
 from parkwarden.model import Artefact, Case, FormatError, UsageError
 from parkwarden.run.bags import is_url
+
+T = TypeVar("T")
+
+DECODERS = 2
+"""Threads that decode profiles while another is merged."""
+
+AHEAD = 8
+"""Profiles decoded before they are wanted: bounds the memory of a merge of many."""
 
 MAX_PLAIN_BYTES = 64 << 20
 """A file above this is not tried as a profile to be merged on the wire; the ordinary way has its own limits."""
@@ -59,7 +69,7 @@ def _merged(paths: Sequence[str], redact: bool) -> bytes | None:
         contents.append(path.read_bytes())
         if not profile_proto.sniff(contents[-1][:4096]):
             return None
-    merged = profile_proto.merge(contents)
+    merged = profile_proto.merge(_ahead(contents, profile_proto.decoded))
     if redact:
         from parkwarden.report.redact import Redactor
 
@@ -67,6 +77,19 @@ def _merged(paths: Sequence[str], redact: bool) -> bytes | None:
         if any(redactor.text(text) != text for text in profile_proto.texts(merged)):
             return None
     return merged
+
+
+def _ahead(contents: list[bytes], decode: Callable[[bytes], T]) -> Iterator[T]:
+    """Decoded profiles in order, a few ahead of the merge: both halves of decoding run without the GIL."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(DECODERS) as pool:
+        waiting = deque(pool.submit(decode, data) for data in contents[:AHEAD])
+        for data in contents[AHEAD:]:
+            yield waiting.popleft().result()
+            waiting.append(pool.submit(decode, data))
+        while waiting:
+            yield waiting.popleft().result()
 
 
 def _redacted(artefacts: list[Artefact]) -> list[Artefact]:
