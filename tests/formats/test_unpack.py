@@ -251,7 +251,10 @@ def test_every_prefix_is_read_without_an_exception(kind: str) -> None:
 @settings(max_examples=200, deadline=None)
 @given(st.sampled_from([*sorted(STREAMS), "zip", "tar"]), st.integers(0, 10**6), st.binary(min_size=1, max_size=8))
 def test_any_damage_is_survived(kind: str, at: int, patch: bytes) -> None:
-    """Bytes overwritten anywhere never raise, and never give more than there was."""
+    """Bytes overwritten anywhere never raise, and never give more than the format can hold in so few bytes.
+
+    A damaged bzip2 block may decode to runs: 900 kB of run lengths stand for 51 times as much.
+    """
     small = bytes(range(256)) * 4
     packed = (
         zipped({"a": small, "b": small})
@@ -263,4 +266,4 @@ def test_any_damage_is_survived(kind: str, at: int, patch: bytes) -> None:
     at %= len(packed)
     damaged = packed[:at] + patch + packed[at + len(patch) :]
     for member in members(damaged, "x"):
-        assert len(member.data) <= 4 * len(packed) + 4096
+        assert len(member.data) <= (51 * 900_000 if kind == "bzip2" else 4 * len(packed) + 4096)
