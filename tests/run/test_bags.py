@@ -6,12 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from parkwarden.collect.limits import quiet
 from parkwarden.model import Artefact, Kind, UnreachableError
 from parkwarden.run.bags import _shorten, collect_bags, is_url
-
-
-def quiet(_what: str, _fraction: float | None = None) -> None:
-    return None
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from parkwarden.collect.limits import quiet
 from parkwarden.formats import profile_proto
 from parkwarden.model import FormatError, UsageError
 from parkwarden.run.export import export
-from tests.run.test_bags import quiet
 
 
 def goroutine(data: Path) -> Path:

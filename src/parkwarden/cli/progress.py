@@ -21,14 +21,12 @@ QUIET_S = 0.7
 """Work shorter than this shows no progress line: it would only flicker."""
 
 
-def quiet(_what: str, _fraction: float | None = None) -> None:
-    """Tells nobody."""
-
-
 @contextmanager
 def progress() -> Iterator[Tell]:
     """A progress line on stderr, when that is a terminal and the work takes longer than QUIET_S."""
     if not sys.stderr.isatty():
+        from parkwarden.collect.limits import quiet
+
         yield quiet
         return
     began = time.monotonic()

@@ -10,6 +10,11 @@ from collections.abc import Callable
 Tell = Callable[[str, float | None], None]
 """`tell(what, fraction)`: what is being done now, and how much of all is done (0..1, None = not known)."""
 
+
+def quiet(_what: str, _fraction: float | None = None) -> None:
+    """A `Tell` that tells nobody."""
+
+
 MAX_FILE_BYTES = 1 << 30
 """A file read whole into memory. Text dumps end at 64 MB; a crash log or heap profile of this size is not one."""
 

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from parkwarden.collect.limits import Tell
+from parkwarden.collect.limits import Tell, quiet
 from parkwarden.model import Case, Finding, Kind, LookCost, Report, Verdict
 from parkwarden.run.bags import collect_bags
 from parkwarden.run.cases import assemble, source_tree
@@ -47,10 +47,6 @@ class Diagnosis:
     """Some live service did not answer (the others were judged)."""
 
 
-def _quiet(_what: str, _fraction: float | None = None) -> None:
-    return None
-
-
 def diagnose(inputs: Sequence[str], options: Options | None = None, tell: Tell | None = None) -> Diagnosis:
     """One verdict over everything given. Raises UnreachableError / FormatError only when there is nothing to judge."""
     from parkwarden.judge import judge_case
@@ -59,7 +55,7 @@ def diagnose(inputs: Sequence[str], options: Options | None = None, tell: Tell |
     from parkwarden.report.redact import Redactor, redact_case, redact_report
 
     options = options or Options()
-    tell = tell or _quiet
+    tell = tell or quiet
     judged: list[tuple[list[Finding], Case]] = []
     cost: list[LookCost] = []
     bags = collect_bags(inputs, options.live, options.save, tell)
