@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
+from typing import TYPE_CHECKING
 
 from parkwarden.model.artefact import Problem
 from parkwarden.model.site import Site
 from parkwarden.model.stack import Frame
+
+if TYPE_CHECKING:
+    from parkwarden.model.signal import TimeLeft
 
 REPORT_SCHEMA = "parkwarden.report/1"
 
@@ -68,6 +73,16 @@ class Finding:
     path: tuple[Frame, ...] = ()
     """The leak path as drawn: culprit -> ... -> creating line -> ... -> blocked line."""
     source: SourceExcerpt | None = None
+    # Told by judges that see a fleet over time (watch, replay, check); None or empty from a bag of files.
+    instances: tuple[str, ...] = ()
+    """All instances concerned, worst first; `instance` is set where it is exactly one."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    first_seen: float | None = None
+    """Seconds (Unix, or a recording's own) of the first time this verdict was reached."""
+    last_seen: float | None = None
+    since_version: str = ""
+    """The `version` label under which growth began."""
+    time_left: TimeLeft | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,23 @@
+"""Captures: bytes a look at a live instance brought, with why it was taken and what it cost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capture:
+    """One answer worth keeping as evidence, as it came (not yet redacted, not yet compressed)."""
+
+    instance: str
+    service: str
+    kind: str
+    """Kind of artefact (`model.Kind` value)."""
+    at: float
+    body: bytes
+    why: str
+    """Detector that asked for it, or `on beat`."""
+    site_ids: tuple[str, ...] = ()
+    file: str = ""
+    """Name it opens under in the field's own tools."""
+    took_s: float = 0.0

@@ -1,0 +1,150 @@
+"""Incidents: findings that belong together, over time; and what is told about them to whom."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+
+from parkwarden.model.finding import Grade, Verdict
+
+
+class IncidentState(StrEnum):
+    """Where an incident is in its life. Acknowledged and silenced are kept apart from it: they say who cares, not how it is."""
+
+    PENDING = "pending"
+    FIRING = "firing"
+    FLAPPING = "flapping"
+    NO_DATA = "no-data"
+    RESOLVED = "resolved"
+
+    @property
+    def active(self) -> bool:
+        return self in (IncidentState.FIRING, IncidentState.FLAPPING, IncidentState.NO_DATA)
+
+
+class Priority(StrEnum):
+    """How soon somebody must answer: P0 5 minutes, P1 30 minutes, P2 a working day, P3 whenever."""
+
+    P0 = "P0"
+    P1 = "P1"
+    P2 = "P2"
+    P3 = "P3"
+
+
+class Tell(StrEnum):
+    """Why a notification is sent."""
+
+    FIRING = "firing"
+    UPDATE = "update"
+    REMINDER = "reminder"
+    NO_DATA = "no-data"
+    FLAPPING = "flapping"
+    ACKNOWLEDGED = "acknowledged"
+    RESOLVED = "resolved"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Incident:
+    """One thing wrong with one service, over all its replicas and over time. All times Unix seconds; 0 = not yet.
+
+    `key` says what it is about (service, env, site or symptom) and is unique among incidents that are not resolved; `id` is
+    unique for ever. `revision` rises with every change that is told to somebody.
+    """
+
+    id: str
+    key: str
+    state: IncidentState
+    service: str
+    title: str
+    code: str
+    detector: str
+    """The finding's pattern or symptom (kebab-case): what an alert is named after."""
+    verdict: Verdict
+    confidence: float
+    priority: Priority
+    grade: Grade = Grade.NONE
+    labels: dict[str, str] = field(default_factory=dict)
+    instances: tuple[str, ...] = ()
+    site_id: str = ""
+    line: str = ""
+    """The culprit's (else the blocked) line as `function file:line`."""
+    since: float = 0.0
+    since_version: str = ""
+    rate_per_min: float | None = None
+    count: int | None = None
+    time_left_s: float | None = None
+    time_left_low_s: float | None = None
+    time_left_high_s: float | None = None
+    limit: str = ""
+    advice: str = ""
+    why: tuple[str, ...] = ()
+    """The witnesses' sentences."""
+    evidence: tuple[str, ...] = ()
+    """Digests in the evidence store, newest first."""
+    revision: int = 0
+    pending_since: float = 0.0
+    firing_since: float = 0.0
+    clear_since: float = 0.0
+    """From when on the condition has been absent while still firing."""
+    no_data_since: float = 0.0
+    resolved_at: float = 0.0
+    last_seen: float = 0.0
+    last_told: float = 0.0
+    acknowledged_by: str = ""
+    acknowledged_at: float = 0.0
+    silenced_until: float = 0.0
+    inhibited_by: str = ""
+    """Id of the incident that explains this one."""
+    transitions: tuple[float, ...] = ()
+    """Times of the last firings and resolutions, for flap detection."""
+
+    def changed(self, **fields: object) -> Incident:
+        return replace(self, **fields)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notification:
+    """Something to tell one channel about one revision of one incident. `key` is the idempotency key: it never changes on
+    retries, and two notifications with one key are one."""
+
+    key: str
+    incident_id: str
+    channel: str
+    tell: Tell
+    at: float
+    incident: Incident
+    """As it was then."""
+    runbook: str = ""
+    evidence_url: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Silence:
+    """Nothing is told about incidents whose labels all match, until it ends. `matchers`: label -> value or `~regex`."""
+
+    id: str
+    matchers: dict[str, str]
+    ends_at: float
+    created_by: str = ""
+    comment: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvidenceItem:
+    """One piece of evidence in the store. `digest` is the blake2b-256 hex of the redacted, uncompressed bytes."""
+
+    digest: str
+    kind: str
+    """Kind of artefact: goroutine-profile, trace ..."""
+    instance: str
+    service: str
+    at: float
+    bytes: int
+    stored_bytes: int
+    site_ids: tuple[str, ...] = ()
+    why: str = ""
+    """What led to the look: `goroutine-trend`, `on beat` ..."""
+    redacted: int = 0
+    labels: dict[str, str] = field(default_factory=dict)
+    file: str = ""
+    """Name it opens under in the field's own tools: `...goroutine.pb.gz`."""

@@ -1,0 +1,1 @@
+"""What outlives the process: state (SQL), history (journal and Parquet), evidence (files)."""

@@ -1,0 +1,1 @@
+"""What a browser or a scraper may ask of us: /metrics, /healthz, /readyz."""
