@@ -78,7 +78,7 @@ def _finding(case: Case, cluster: Cluster, context: PatternContext, accusation: 
         count=count,
         share=cluster.share,
         rate_per_min=rate,
-        since=_when(cluster.since) if cluster.counts and cluster.counts[-1] > min(cluster.counts) else None,
+        since=when(cluster.since) if cluster.counts and cluster.counts[-1] > min(cluster.counts) else None,
         wait_min_s=None if cluster.wait_min is None or cluster.wait_min[1] < 1 else cluster.wait_min[1] * 60.0,
         advice="\n\n".join(part for part in (ADVICE[grade(rate)], _cure(best, library)) if part),
         explanation=f"{best.pattern.meaning} {best.pattern.why}" if best else library.multiplied if library else "",
@@ -122,7 +122,7 @@ def _rate(case: Case, cluster: Cluster, context: PatternContext) -> float | None
     return alive * 60.0 / duration if alive and duration > 0 else None
 
 
-def _when(at: float | None) -> str | None:
+def when(at: float | None) -> str | None:
     """RFC 3339, or None; an absurd time stamp in an artefact is no time."""
     if at is None:
         return None

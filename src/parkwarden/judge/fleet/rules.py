@@ -6,9 +6,13 @@ lowering costs); this module only puts them together. pydantic validates them as
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from parkwarden.judge.fleet.time_left import TimeLeftRule
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
     """One set of thresholds. Two can run side by side over the same data (`--compare`)."""
+
+    time_left: TimeLeftRule = field(default_factory=TimeLeftRule)

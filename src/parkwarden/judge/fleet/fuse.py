@@ -1,0 +1,263 @@
+"""Signals of many witnesses -> one finding per site and service, and per process where no site explains it.
+
+Rules
+- Witnesses of one kind (two counts of the same goroutines) do not bear each other out; witnesses of different kinds do: the
+  confidence is the chance that not all kinds are wrong (noisy or), the best of each kind counted once.
+- The worst verdict of a witness is the finding's. Two kinds that are both sure make a suspicion a leak only if one of
+  them saw single goroutines (a census) or has proof: counts alone cannot tell load from leak.
+- A process whose growth is explained by its sites has no finding of its own: its witnesses are the sites' evidence.
+- Numbers (count, rate, time left) are those of the worst instance; all instances are named, worst first.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+from parkwarden.judge.codes import CODES
+from parkwarden.judge.fleet.time_left import time_left
+from parkwarden.judge.fuse import MAX_CONFIDENCE, rank
+from parkwarden.judge.grade import ADVICE, grade
+from parkwarden.judge.site_leak import when
+from parkwarden.model import Cluster, Evidence, Finding, Instance, Signal, Site, TimeLeft, Verdict
+from parkwarden.stacks.culprit import culprit, leak_path
+from parkwarden.stacks.patterns import match
+
+if TYPE_CHECKING:
+    from parkwarden.aggregate.windows import Windows
+    from parkwarden.judge.fleet.rules import Rules
+
+Key: TypeAlias = tuple[str, str]
+"""(service, env)."""
+
+KINDS: Mapping[str, str] = {
+    "goroutine-trend": "count",
+    "goroutine-excess": "count",
+    "blocked-share": "count",
+    "gc-pressure": "pressure",
+    "heap-jump": "heap",
+    "stack-persistence": "standing",
+    "site-floor-growth": "growth",
+    "load-growth": "load",
+    "survivors": "life",
+    "replica-age": "age",
+    "new-since-deploy": "deploy",
+    "proven-leak": "proof",
+}
+"""What each detector looks at; detectors of one kind see the same thing."""
+
+SEES_GOROUTINES = frozenset(["life", "proof"])
+"""Kinds that tell goroutines apart; only they can turn suspicions into a leak."""
+
+PROCESS_WIDE = {"goroutine-trend": "goroutines", "goroutine-excess": "goroutines", "blocked-share": "goroutines"}
+"""Process-level detectors that are one symptom; any other is its own."""
+
+SURE = 0.6
+"""Confidence from which a witness counts as sure when two kinds make a leak."""
+
+EXPLAINED = 0.5
+"""Share of a process's growth that its accused sites must have for the process to need no finding of its own."""
+
+MAX_INSTANCES = 50
+"""Instances named in one finding; a service may have thousands."""
+
+MAX_WITNESSES = 24
+"""Witnesses' sentences kept in one finding, surest first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What the fusing needs to know beside the signals; the engine has it."""
+
+    windows: Windows
+    site: Callable[[str], Site]
+    instance: Callable[[str], Instance]
+    modules: Callable[[Key], tuple[str, ...]]
+    """The user's own modules of a service."""
+    version_at: Callable[[Key, float], str]
+    """The version of a service that ran at a time."""
+
+
+def fuse(signals: Sequence[Signal], scene: Scene, now: float, rules: Rules) -> list[Finding]:
+    """Findings, worst first. One per (service, env, site); process-wide ones only where no site explains them."""
+    places: dict[tuple[Key, str], list[Signal]] = defaultdict(list)
+    processes: dict[tuple[Key, str], list[Signal]] = defaultdict(list)
+    for signal in signals:
+        instance = scene.instance(signal.instance)
+        key = (instance.service, instance.env)
+        if signal.site is not None:
+            places[key, signal.site].append(signal)
+        else:
+            processes[key, PROCESS_WIDE.get(signal.detector, signal.detector)].append(signal)
+    pressure = {key: processes[key, name] for key, name in processes if name == "gc-pressure"}
+    findings = [_place(key, site, said, scene, now, rules) for (key, site), said in places.items()]
+    by_service: dict[Key, list[Finding]] = defaultdict(list)
+    for (key, _), finding in zip(places, findings, strict=True):
+        by_service[key].append(finding)
+    for (key, name), said in processes.items():
+        rest = _unexplained(said, by_service[key]) if name == "goroutines" else said
+        if not rest or (name == "gc-pressure" and len(processes) > 1 and (key, "goroutines") in processes):
+            continue  # pressure beside growth is a co-signal of that growth, not a second finding
+        beside = pressure.get(key, []) if name == "goroutines" else []
+        findings.append(_process(key, name, rest, beside, scene, now, rules))
+    return sorted(findings, key=rank)
+
+
+def _place(key: Key, site_id: str, said: Sequence[Signal], scene: Scene, now: float, rules: Rules) -> Finding:
+    site = scene.site(site_id)
+    worst, verdict, confidence, instances = _weigh(said)
+    of_worst = [s for s in said if s.instance == worst]
+    rate = _rate(of_worst)
+    since = min((s.since for s in said if s.since is not None), default=None)
+    left = _left(worst, since, rate, scene, now, rules)
+    count = max((s.count for s in of_worst if s.count is not None), default=None)
+    total = scene.windows.last(worst, "goroutines")
+    best = next(iter(match(_cluster(site, count or 0))), None)
+    pattern = best.pattern if best else None
+    where = f"{site.function} ({site.file.rsplit('/', 1)[-1]}:{site.line})" if site.function else f"site {site.id}"
+    what = pattern.title if pattern else f"goroutines in `{site.wait_reason or 'wait'}`"
+    cure = (
+        pattern.cure
+        if pattern
+        else "Find who should have served or ended this wait, and make sure that it does on every way out."
+    )
+    modules = scene.modules(key)
+    return Finding(
+        code=pattern.code if pattern else "PW100",
+        verdict=verdict,
+        confidence=confidence,
+        title=f"{what}: {count or 0:,} goroutines at {where}",
+        pattern=pattern.id if pattern else "goroutine-leak",
+        service=key[0],
+        instance=instances[0] if len(instances) == 1 else None,
+        instances=tuple(instances[:MAX_INSTANCES]),
+        labels=_labels(instances, scene),
+        site=site,
+        culprit=culprit(site, modules),
+        count=count,
+        share=min(count / total, 1.0) if count and total > 0 else None,
+        rate_per_min=rate,
+        since=when(since),
+        since_version="" if since is None else scene.version_at(key, since),
+        advice="\n\n".join(part for part in (ADVICE[grade(rate)], cure) if part),
+        explanation=f"{pattern.meaning} {pattern.why}" if pattern else "",
+        evidence=_evidence(said),
+        grade=grade(rate),
+        path=leak_path(site, modules),
+        last_seen=now,
+        time_left=left,
+    )
+
+
+def _process(
+    key: Key, name: str, said: Sequence[Signal], beside: Sequence[Signal], scene: Scene, now: float, rules: Rules
+) -> Finding:
+    worst, verdict, confidence, instances = _weigh(
+        [*said, *(s for s in beside if s.instance in {x.instance for x in said})]
+    )
+    chief = max((s for s in said if s.instance == worst), key=lambda s: (s.verdict.rank, s.confidence), default=said[0])
+    rate = _rate([s for s in said if s.instance == worst])
+    since = min((s.since for s in said if s.since is not None), default=None)
+    code = CODES.get(chief.code)
+    return Finding(
+        code=chief.code,
+        verdict=verdict,
+        confidence=confidence,
+        title=chief.text,
+        pattern=chief.detector,
+        service=key[0],
+        instance=instances[0] if len(instances) == 1 else None,
+        instances=tuple(instances[:MAX_INSTANCES]),
+        labels=_labels(instances, scene),
+        count=chief.count,
+        rate_per_min=rate,
+        since=when(since),
+        since_version="" if since is None else scene.version_at(key, since),
+        advice=ADVICE[grade(rate)] if name == "goroutines" else "",
+        explanation=code.text if code else "",
+        evidence=_evidence([*said, *beside]),
+        grade=grade(rate),
+        last_seen=now,
+        time_left=_left(worst, since, rate, scene, now, rules),
+    )
+
+
+def _weigh(said: Sequence[Signal]) -> tuple[str, Verdict, float, list[str]]:
+    """The worst instance, the verdict and confidence over all witnesses, the instances worst first."""
+    by_instance: dict[str, list[Signal]] = defaultdict(list)
+    for signal in said:
+        by_instance[signal.instance].append(signal)
+    judged = {name: _verdict(signals) for name, signals in by_instance.items()}
+    most = {name: max((s.count or 0 for s in signals), default=0) for name, signals in by_instance.items()}
+    order = sorted(judged, key=lambda n: (-judged[n][0].rank, -round(judged[n][1], 2), -most[n], n))
+    worst = order[0]
+    accused = [n for n in order if judged[n][0].rank >= Verdict.SUSPECT.rank] or order
+    return worst, *judged[worst], accused
+
+
+def _verdict(said: Sequence[Signal]) -> tuple[Verdict, float]:
+    """Verdict and confidence of one instance's witnesses; see the module's rules."""
+    best: dict[str, float] = {}
+    for signal in said:
+        if signal.verdict.rank >= Verdict.SUSPECT.rank:
+            kind = KINDS.get(signal.detector, signal.detector)
+            best[kind] = max(best.get(kind, 0.0), signal.confidence)
+    verdict = max((s.verdict for s in said), key=lambda v: v.rank)
+    doubt = 1.0
+    for confidence in best.values():
+        doubt *= 1.0 - min(confidence, 1.0)
+    sure = [kind for kind, confidence in best.items() if confidence >= SURE]
+    if verdict is Verdict.SUSPECT and len(sure) > 1 and SEES_GOROUTINES & set(sure):
+        verdict = Verdict.LEAK
+    top = 1.0 if best.get("proof", 0.0) >= 1.0 else MAX_CONFIDENCE
+    return verdict, round(min(1.0 - doubt, top), 3)
+
+
+def _rate(said: Sequence[Signal]) -> float | None:
+    """Net growth a minute by the witness that knows best: one that saw single goroutines, else the surest."""
+    told = [s for s in said if s.rate_per_min is not None]
+    if not told:
+        return None
+    chief = max(told, key=lambda s: (KINDS.get(s.detector) in SEES_GOROUTINES and bool(s.rate_per_min), s.confidence))
+    return chief.rate_per_min
+
+
+def _unexplained(said: Sequence[Signal], places: Sequence[Finding]) -> list[Signal]:
+    """Process-wide signals of instances whose accused sites do not account for the growth; the others become evidence there."""
+    rest = []
+    for signal in said:
+        here = [
+            f
+            for f in places
+            if signal.instance in f.instances and f.verdict.rank >= Verdict.SUSPECT.rank and f.rate_per_min
+        ]
+        grown = sum(f.rate_per_min or 0.0 for f in here)
+        if here and grown >= EXPLAINED * (signal.rate_per_min or 0.0):
+            here[0].evidence += [e for e in _evidence([signal]) if e not in here[0].evidence]
+        else:
+            rest.append(signal)
+    return rest
+
+
+def _evidence(said: Sequence[Signal]) -> list[Evidence]:
+    ordered = sorted(said, key=lambda s: (-s.verdict.rank, -s.confidence, s.detector, s.instance))
+    return [Evidence(s.instance, s.detector, s.text) for s in ordered[:MAX_WITNESSES]]
+
+
+def _left(
+    worst: str, since: float | None, rate: float | None, scene: Scene, now: float, rules: Rules
+) -> TimeLeft | None:
+    return time_left(scene.windows, worst, now, rules.time_left, since=since, rate_per_min=rate or 0.0)
+
+
+def _labels(instances: Sequence[str], scene: Scene) -> dict[str, str]:
+    """Labels all the instances agree on."""
+    sets = [set(scene.instance(name).labels.items()) for name in instances[:MAX_INSTANCES]]
+    return dict(sorted(set.intersection(*sets))) if sets else {}
+
+
+def _cluster(site: Site, count: int) -> Cluster:
+    """A site as the atlas reads it."""
+    return Cluster(site=site, count=count, share=0.0, counts=(count,), members=(site.id,))

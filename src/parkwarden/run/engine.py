@@ -1,0 +1,187 @@
+"""The engine: events in, findings out, on whatever time it is told. One for watch, check and replay.
+
+Holds the windows (aggregate) and asks the judges; knows no clock, no network, no store. Whoever feeds it the same events
+and ticks gets the same findings.
+
+Blindness: an instance that has told nothing for BLIND_AFTER_S is *blind*. What was last judged about it is kept (a process
+that died of its leak has not been cured of it), and `Tick.blind` says since when, until it answers again or is Gone.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from parkwarden.aggregate.sites import SiteWindows
+from parkwarden.aggregate.windows import Windows
+from parkwarden.judge.fleet.counts import judge_counts
+from parkwarden.judge.fleet.fuse import Key, Scene, fuse
+from parkwarden.judge.fleet.places import judge_places
+from parkwarden.judge.fleet.rules import Rules
+from parkwarden.model import (
+    BuildInfo,
+    Census,
+    Event,
+    Finding,
+    Gone,
+    Instance,
+    Leaked,
+    Named,
+    Read,
+    Signal,
+    SiteCounts,
+    Stack,
+    Started,
+)
+from parkwarden.stacks.modules import guess_user_modules
+
+TICK_S = 5.0
+"""Between two judgements: the cadence of the readings (A1, A2)."""
+
+BLIND_AFTER_S = 30.0
+"""Without any news of an instance. Six lost readings: a restart or a slow GC is over by then."""
+
+MAX_VERSIONS = 64
+"""Deploys remembered per service, newest last."""
+
+MODULE_STACKS = 2_000
+"""Sites of a service from which its own modules are guessed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tick:
+    """What was judged at one time: findings worst first, the signals behind them, who is blind since when."""
+
+    at: float
+    findings: list[Finding]
+    signals: list[Signal]
+    blind: Mapping[str, float]
+    """Instance id -> since when nothing came of it."""
+
+
+@dataclass(slots=True)
+class _Service:
+    """What is known of one service over all its instances."""
+
+    versions: list[tuple[float, str]] = field(default_factory=list)
+    """(time, version), oldest first."""
+    sites: set[str] = field(default_factory=set)
+    modules: tuple[str, ...] = ("main",)
+    guessed_from: int = 0
+
+
+class Engine:
+    """See the module. `modules`: the user's own Go modules where they are known; guessed per service otherwise."""
+
+    def __init__(self, rules: Rules | None = None, *, modules: tuple[str, ...] = ()) -> None:
+        self.rules = rules or Rules()
+        self.windows = Windows()
+        self.sites = SiteWindows()
+        self.instances: dict[str, Instance] = {}
+        self.last_news: dict[str, float] = {}
+        self._modules = modules
+        self._services: dict[Key, _Service] = defaultdict(_Service)
+        self._changed: set[str] = set()
+        self._held: dict[str, list[Signal]] = {}
+        self._scene = Scene(
+            windows=self.windows,
+            site=self.sites.site,
+            instance=self.instance,
+            modules=self._modules_of,
+            version_at=self._version_at,
+        )
+
+    def instance(self, instance_id: str) -> Instance:
+        """The instance of an id; one that never said who it is has no labels."""
+        return self.instances.get(instance_id) or Instance(id=instance_id)
+
+    def feed(self, event: Event) -> None:
+        """Take one event in. Events of one instance come in time order; what comes late is the windows' to refuse."""
+        if isinstance(event, Read):
+            self._known(event.instance, event.at)
+            self.windows.read(event.instance, event.at, event.reading)
+        elif isinstance(event, SiteCounts):
+            self._known(event.instance, event.at)
+            self.sites.counted(event)
+            self._saw(event.instance, event.counts)
+        elif isinstance(event, Census):
+            self._known(event.instance, event.at)
+            self.sites.census(event)
+            self._saw(event.instance, event.goids)
+        elif isinstance(event, Leaked):
+            self._known(event.instance, event.at)
+            self.sites.leaked(event)
+            self._saw(event.instance, event.counts)
+        elif isinstance(event, Named):
+            self.sites.named(event.site)
+        elif isinstance(event, Started):
+            self._started(event)
+        else:
+            self._gone(event)
+
+    def tick(self, now: float) -> Tick:
+        """Judge what is known at `now` (not earlier than the events fed)."""
+        blind = {name: at for name, at in self.last_news.items() if now - at > BLIND_AFTER_S}
+        signals = judge_counts(self.windows, now, self.rules)
+        signals += judge_places(self.sites, self.windows, now, self.rules, self._changed)
+        self._changed = set()
+        signals = self._with_held(signals, blind)
+        return Tick(at=now, findings=fuse(signals, self._scene, now, self.rules), signals=signals, blind=blind)
+
+    def _with_held(self, signals: list[Signal], blind: Mapping[str, float]) -> list[Signal]:
+        """The blind keep what was last said about them; of the others the newest is remembered."""
+        for name in [name for name in self._held if name not in blind]:
+            del self._held[name]
+        by_instance: dict[str, list[Signal]] = defaultdict(list)
+        for signal in signals:
+            by_instance[signal.instance].append(signal)
+        for name, said in by_instance.items():
+            if name not in blind:
+                self._held[name] = said
+        kept = [s for s in signals if s.instance not in blind]
+        return kept + [s for name in blind for s in self._held.get(name, by_instance.get(name, ()))]
+
+    def _known(self, instance_id: str, at: float) -> None:
+        if instance_id not in self.instances:
+            self._started(Started(Instance(id=instance_id), at))
+        self.last_news[instance_id] = max(at, self.last_news.get(instance_id, at))
+
+    def _started(self, event: Started) -> None:
+        instance = event.instance
+        self.instances[instance.id] = instance
+        self.windows.started(instance, event.at)
+        self.sites.started(instance, event.at)
+        service = self._services[instance.service, instance.env]
+        at = event.at if event.at is not None else instance.start_time
+        if instance.version and (not service.versions or service.versions[-1][1] != instance.version):
+            service.versions.append((at if at is not None else 0.0, instance.version))
+            del service.versions[:-MAX_VERSIONS]
+
+    def _gone(self, event: Gone) -> None:
+        self.windows.gone(event.instance)
+        self.sites.gone(event.instance)
+        for known in (self.instances, self.last_news, self._held):
+            known.pop(event.instance, None)
+        self._changed.discard(event.instance)
+
+    def _saw(self, instance_id: str, sites: Mapping[str, object]) -> None:
+        self._changed.add(instance_id)
+        instance = self.instances[instance_id]
+        self._services[instance.service, instance.env].sites.update(sites)
+
+    def _modules_of(self, key: Key) -> tuple[str, ...]:
+        if self._modules:
+            return ("main", *self._modules)
+        service = self._services[key]
+        if len(service.sites) != service.guessed_from:
+            known = [self.sites.site(name) for name in sorted(service.sites)[:MODULE_STACKS]]
+            stacks = [Stack(site.frames, site.created_by) for site in known if site.frames]
+            service.modules = guess_user_modules(stacks, BuildInfo())
+            service.guessed_from = len(service.sites)
+        return service.modules
+
+    def _version_at(self, key: Key, at: float) -> str:
+        versions = self._services[key].versions
+        before = [version for since, version in versions if since <= at]
+        return before[-1] if before else versions[0][1] if versions else ""
