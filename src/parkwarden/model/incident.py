@@ -97,6 +97,13 @@ class Incident:
     """Id of the incident that explains this one."""
     transitions: tuple[float, ...] = ()
     """Times of the last firings and resolutions, for flap detection."""
+    told: dict[str, str | float] = field(default_factory=dict)
+    """What the last notification said (state, verdict, priority, line, ...), so that only what is worse or new is told again.
+    Empty: nobody has been told, or the end of it has been told."""
+
+    @property
+    def env(self) -> str:
+        return self.labels.get("env", "")
 
     def changed(self, **fields: object) -> Incident:
         return replace(self, **fields)  # type: ignore[arg-type]
