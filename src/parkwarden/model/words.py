@@ -1,0 +1,75 @@
+"""Numbers in words, the same in every report and alert."""
+
+from __future__ import annotations
+
+import math
+import re
+
+UNKNOWN = "?"
+"""In place of a number that is none: inputs may lie."""
+
+
+def count(n: float) -> str:
+    """1234567 -> `1,234,567`; `?` for what is no number."""
+    if not math.isfinite(n):
+        return UNKNOWN
+    return f"{int(n):,}"
+
+
+def size(n: float) -> str:
+    """Bytes in binary units: `46.6 MiB`."""
+    value = float(n)
+    if not math.isfinite(value):
+        return UNKNOWN
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if abs(value) < 1024:
+            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1024
+    return f"{value:.1f} TiB"
+
+
+def seconds(value: float) -> str:
+    """A duration a person reads at a glance: `350 µs`, `2.5 s`, `7 min`, `3 h 20 min`, `2 d 4 h`."""
+    if not math.isfinite(value) or value < 0:
+        return UNKNOWN
+    if value < 0.001:
+        return f"{value * 1e6:.0f} µs"
+    if value < 1:
+        return f"{value * 1e3:.3g} ms"
+    if value < 100:
+        return f"{value:.3g} s"
+    minutes = value / 60
+    if minutes < 100:
+        return f"{minutes:.0f} min"
+    hours, rest = divmod(round(minutes), 60)
+    if hours < 48:
+        return f"{hours} h {rest} min" if rest else f"{hours} h"
+    days, hours = divmod(hours, 24)
+    return f"{days} d {hours} h" if hours else f"{days} d"
+
+
+def moment(text: str) -> str:
+    """`2026-09-21T14:13:20Z` -> `2026-09-21 14:13:20 UTC`; anything else as it is."""
+    found = re.fullmatch(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)(?:\.\d+)?(?:Z|\+00:00)", text)
+    return f"{found[1]} {found[2]} UTC" if found else text
+
+
+def rate(per_min: float) -> str:
+    """Goroutines per minute, or per second where that is easier to grasp."""
+    if not math.isfinite(per_min):
+        return UNKNOWN
+    if abs(per_min) >= 600:
+        return f"{per_min / 60:,.0f}/s"
+    return f"{per_min:,.0f}/min" if abs(per_min) >= 10 else f"{per_min:.1f}/min"
+
+
+def percent(share: float) -> str:
+    """A share 0..1: `92 %`, `0.4 %`, `< 0.1 %`; never rounded up to all."""
+    value = share * 100
+    if not math.isfinite(value):
+        return UNKNOWN
+    if 0 < value < 0.1:
+        return "< 0.1 %"
+    if value >= 10:
+        return f"{min(value, 99.0) if value < 100 else value:.0f} %"
+    return f"{value:.1f} %"
