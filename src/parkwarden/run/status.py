@@ -1,0 +1,42 @@
+"""How a watch is doing: what /metrics, /readyz and the terminal show. Plain numbers, taken at one moment."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from parkwarden.model import Incident
+
+
+@dataclass(slots=True, kw_only=True)
+class WatchStatus:
+    """Counters rise for the life of the process; all else is as it is now. Seconds, bytes, Unix times."""
+
+    started_at: float
+    last_tick_at: float = 0.0
+    tick_s: float = 0.0
+    """Duration of the last judgement, all of it."""
+    ticks: int = 0
+    targets: Counter[str] = field(default_factory=Counter)
+    """By state (up, slow, failing, ...)."""
+    looks: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """(kind, outcome) -> looks."""
+    look_seconds: Counter[str] = field(default_factory=Counter)
+    look_bytes: Counter[str] = field(default_factory=Counter)
+    refused: Counter[str] = field(default_factory=Counter)
+    """Looks not taken, by reason."""
+    findings: Counter[str] = field(default_factory=Counter)
+    """By verdict."""
+    incidents: list[Incident] = field(default_factory=list)
+    """Those not resolved."""
+    notifications: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """(channel, outcome) -> notifications."""
+    outbox_waiting: int = 0
+    evidence_kept: int = 0
+    evidence_bytes: int = 0
+    dropped: Counter[str] = field(default_factory=Counter)
+    """What had to be given up, by what it was; never silently."""
+    restarts: Counter[str] = field(default_factory=Counter)
+    """Parts of the watch that failed and were started again, by name."""
+    troubles: dict[str, str] = field(default_factory=dict)
+    """What is wrong with us now: part -> sentence. Empty = ready."""

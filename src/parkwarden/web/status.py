@@ -1,0 +1,147 @@
+"""/metrics, /healthz and /readyz of a running watch.
+
+- `/healthz`: 200 while judging goes on (a tick within HEALTHY_TICKS beats), else 503: restart us.
+- `/readyz`: 200 while nothing is wrong with us, else 503 and what is (a full disk, an unreachable database): do not restart us.
+- `/metrics`: our own numbers in the Prometheus format.
+
+With a token all but the two health pages ask for `Authorization: Bearer TOKEN`: health probes cannot carry one, and learn nothing.
+"""
+
+from __future__ import annotations
+
+import hmac
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+from starlette.applications import Starlette
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from parkwarden.run.status import WatchStatus
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from parkwarden.model import Secret
+
+HEALTHY_TICKS = 6
+"""Beats without a judgement before we call ourselves dead: a slow disk may cost one or two."""
+
+_COUNTERS = (
+    ("parkwarden_looks", "Looks at watched instances.", ("kind", "outcome"), "looks"),
+    ("parkwarden_look_seconds", "Seconds that looks took, by kind.", ("kind",), "look_seconds"),
+    ("parkwarden_look_bytes", "Bytes that looks brought, by kind.", ("kind",), "look_bytes"),
+    ("parkwarden_looks_refused", "Looks not taken, by reason.", ("reason",), "refused"),
+    ("parkwarden_notifications", "Notifications, by channel and outcome.", ("channel", "outcome"), "notifications"),
+    ("parkwarden_dropped", "What had to be given up.", ("what",), "dropped"),
+    ("parkwarden_part_restarts", "Parts of the watch that failed and were started again.", ("part",), "restarts"),
+)
+_GAUGES = (
+    ("parkwarden_targets", "Targets, by state.", ("state",), "targets"),
+    ("parkwarden_findings", "Findings of the last judgement, by verdict.", ("verdict",), "findings"),
+)
+
+
+class _Numbers(Collector):
+    """The watch's status as metric families, read when asked."""
+
+    def __init__(self, status: Callable[[], WatchStatus]) -> None:
+        self._status = status
+
+    def collect(self) -> Iterator[Metric]:
+        now = self._status()
+        for families, kind in ((_COUNTERS, CounterMetricFamily), (_GAUGES, GaugeMetricFamily)):
+            for name, text, labels, field in families:
+                metric = kind(name, text, labels=labels)
+                for key, value in getattr(now, field).items():
+                    metric.add_metric(key if isinstance(key, tuple) else (key,), value)
+                yield metric
+        for name, text, value in (
+            ("parkwarden_last_tick_timestamp_seconds", "When judging last ended.", now.last_tick_at),
+            ("parkwarden_tick_seconds", "Duration of the last judgement.", now.tick_s),
+            ("parkwarden_outbox_waiting", "Notifications not delivered yet.", now.outbox_waiting),
+            ("parkwarden_evidence_stored_bytes", "Evidence kept since the start.", now.evidence_bytes),
+            ("parkwarden_start_time_seconds", "When watching began.", now.started_at),
+        ):
+            yield GaugeMetricFamily(name, text, value=value)
+        yield CounterMetricFamily("parkwarden_ticks", "Judgements.", value=now.ticks)
+        yield from self._incidents(now)
+
+    def _incidents(self, now: WatchStatus) -> Iterator[Metric]:
+        about = ("incident", "service", "env", "alertname", "state", "priority")
+        active = GaugeMetricFamily("parkwarden_incident", "Incidents not resolved, 1 each.", labels=about)
+        left = GaugeMetricFamily(
+            "parkwarden_incident_time_left_seconds", "Until the nearest limit.", labels=("incident", "service", "limit")
+        )
+        for i in now.incidents:
+            active.add_metric((i.id, i.service, i.labels.get("env", ""), i.detector, i.state, i.priority), 1)
+            if i.time_left_s is not None:
+                left.add_metric((i.id, i.service, i.limit), i.time_left_s)
+        yield active
+        yield left
+
+
+def app(
+    status: Callable[[], WatchStatus],
+    *,
+    tick_s: float,
+    token: Secret | None = None,
+    clock: Callable[[], float] = time.time,
+) -> Starlette:
+    """The ASGI application; `status` is asked at every request."""
+    registry = CollectorRegistry()
+    registry.register(_Numbers(status))
+    for collector in (ProcessCollector, PlatformCollector, GCCollector):
+        collector(registry=registry)
+
+    async def metrics(request: Request) -> Response:
+        if not _allowed(request, token):
+            return _refused()
+        encode, content_type = choose_encoder(request.headers.get("accept", ""))
+        return Response(encode(registry), headers={"Content-Type": content_type})
+
+    async def healthz(_request: Request) -> Response:
+        now = status()
+        age = clock() - max(now.last_tick_at, now.started_at)
+        alive = age < HEALTHY_TICKS * tick_s
+        return PlainTextResponse("ok\n" if alive else f"no judgement for {age:.0f} s\n", 200 if alive else 503)
+
+    async def readyz(_request: Request) -> Response:
+        troubles = status().troubles
+        return JSONResponse({"ready": not troubles, "troubles": _shown(troubles.items())}, 503 if troubles else 200)
+
+    async def index(request: Request) -> Response:
+        if not _allowed(request, token):
+            return _refused()
+        return PlainTextResponse("parkwarden: /metrics /healthz /readyz\n")
+
+    return Starlette(
+        routes=[
+            Route("/", index),
+            Route("/metrics", metrics),
+            Route("/healthz", healthz),
+            Route("/readyz", readyz),
+        ]
+    )
+
+
+def _shown(troubles: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Health pages need no token, so they say what part is in trouble, not the paths and names in the details."""
+    return {part: text.split(":", 1)[0][:120] for part, text in troubles}
+
+
+def _allowed(request: Request, token: Secret | None) -> bool:
+    if token is None:
+        return True
+    given = request.headers.get("authorization", "")
+    return hmac.compare_digest(given.encode("utf-8", "replace"), f"Bearer {token.reveal()}".encode())
+
+
+def _refused() -> Response:
+    text = "this page needs a token: send `Authorization: Bearer TOKEN` (web.token in the configuration)\n"
+    return PlainTextResponse(text, 401, headers={"WWW-Authenticate": "Bearer"})
