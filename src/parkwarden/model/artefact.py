@@ -163,6 +163,8 @@ class Reading:
 
     at: float | None = None
     goroutines: int | None = None
+    blocked: int | None = None
+    """Goroutines that wait for something (/sched/goroutines/waiting, Go 1.26 and later)."""
     heap_alloc: int | None = None
     heap_inuse: int | None = None
     heap_idle: int | None = None

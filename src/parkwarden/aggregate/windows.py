@@ -1,0 +1,268 @@
+"""The last readings of every instance of a fleet, in columns: a ring of 128 samples for each, gaps and restarts explicit.
+
+One float64 array of shape (fields, capacity, samples) holds the rings, so that a judge walks one number of 100,000 instances
+without touching the others; NaN means "not told". Field 0 is the time. What hardly ever moves (file descriptor limit, memory
+limit, GOMAXPROCS) is kept once per instance instead of once per sample. That makes 16 KiB per instance.
+
+Times are Unix seconds (or a recording's own) and rise within a window. A reading that is not newer than the last one is dropped
+and counted; when `STEPPED_BACK` of them come in a row, rising among themselves, it is the clock that was set back (or one reading
+that was stamped in the future): the window begins anew. A new start time, or an allocation total that fell, is a new life: the
+window begins anew and the life is counted. `began` says why a window begins where it does, so that "too few samples" has a cause.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable
+from dataclasses import replace
+from operator import attrgetter
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from parkwarden.model import Instance, Reading
+
+Floats: TypeAlias = npt.NDArray[np.float64]
+
+FIELDS = (
+    "at", "goroutines", "heap_inuse", "heap_alloc", "total_alloc", "sys", "next_gc", "num_gc", "gc_cpu_s", "gc_cpu_fraction",
+    "cpu_s", "open_fds", "threads", "requests_total", "rss", "blocked_share",
+)  # fmt: skip
+"""Rows of `Windows.columns`: `at`, fields of Reading, and `blocked_share` (0..1), see `Windows.blocked`."""
+LIMITS = ("max_fds", "mem_limit", "gomaxprocs")
+"""Rows of `Windows.limits`: fields of Reading of which the last value told is enough."""
+ROW = {name: i for i, name in enumerate(FIELDS)}
+
+SAMPLES = 128
+"""A2's ring: 640 s at 5 s, five windows of the goroutine trend; at 1 s still one whole window."""
+MAX_INSTANCES = 1 << 18
+"""Instances held at once, 4 GiB of rings: a discovery gone wild must not eat the machine. Those beyond are refused and counted."""
+MAX_VALUE = 1e18
+"""Greatest number believed (an exabyte); what is above, negative or not a number is a lie of the page and kept as "not told"."""
+STEPPED_BACK = 3
+"""Older readings in a row, rising among themselves, after which the clock is taken to have been set back: 15 s at 5 s. Fewer: two late
+answers would end a window; more: a stepped clock blinds us for longer."""
+START_JITTER_S = 1.0
+"""Start times this close are one life: exporters derive them from boot time and clock ticks, which wander by a tick."""
+
+NEW, RESTARTED, STEPPED = range(3)
+"""Why a window begins where it does: first seen; the process restarted; the clock was set back."""
+
+_FIRST_CAPACITY = 64
+_RING_VALUES = attrgetter(*FIELDS[1:-1])
+_LIMIT_VALUES = attrgetter(*LIMITS)
+_TOTAL_ALLOC = FIELDS.index("total_alloc") - 1
+
+
+class Windows:
+    """Rings of readings of a fleet. Not thread-safe: one loop feeds and judges.
+
+    `slots` names each instance's row; rows 0..`size`-1 may hold free ones (`count` 0). Public arrays are for judges to read:
+    `columns` (fields, capacity, samples), `limits` (limits, capacity), and per row `head` (where the next sample goes), `count`
+    (samples held), `began` (NEW, RESTARTED, STEPPED) and `lives`.
+    """
+
+    def __init__(self, samples: int = SAMPLES) -> None:
+        if samples < 2:
+            raise ValueError("a window needs two samples")
+        self.samples = samples
+        self.slots: dict[str, int] = {}
+        self.size = 0
+        """Rows ever used: what a judge has to walk."""
+        self.dropped = 0
+        """Readings not newer than the one before, or without a usable time."""
+        self.refused = 0
+        """Events of instances beyond MAX_INSTANCES."""
+        self._instances: list[Instance | None] = []
+        self._free: list[int] = []
+        self._memories: dict[Hashable, Floats] = {}
+        self._late: dict[int, tuple[int, float]] = {}
+        self._told_share: dict[int, float] = {}
+        self.columns: Floats
+        self.limits: Floats
+        self._rows: npt.NDArray[np.int64]
+        self._allocate(_FIRST_CAPACITY)
+
+    def _allocate(self, capacity: int) -> None:
+        """Arrays of this capacity, with what there was. Empty pages cost no memory until they are used, so nothing is filled ahead."""
+        columns: Floats = np.empty((len(FIELDS), capacity, self.samples))
+        limits = np.full((len(LIMITS), capacity), np.nan)
+        rows = np.zeros((4, capacity), dtype=np.int64)
+        if self.size:
+            columns[:, : self.size] = self.columns[:, : self.size]
+            limits[:, : self.size] = self.limits[:, : self.size]
+            rows[:, : self.size] = self._rows[:, : self.size]
+        self.capacity = capacity
+        self.columns, self.limits, self._rows = columns, limits, rows
+        self.head, self.count, self.began, self.lives = rows
+        for key, old in self._memories.items():
+            self._memories[key] = np.full((len(old), capacity), np.nan)
+            self._memories[key][:, : old.shape[1]] = old
+
+    # what happened
+
+    def started(self, instance: Instance, at: float | None = None) -> None:
+        """An instance is there, or there again: another start time is a new life, the same one only brings new labels."""
+        slot = self._slot(instance.id)
+        if slot is None:
+            return
+        known = self._instances[slot]
+        if known is not None and known.start_time is not None:
+            if instance.start_time is None:
+                instance = replace(instance, start_time=known.start_time)
+            elif abs(instance.start_time - known.start_time) > START_JITTER_S:
+                self._new_life(slot)
+        self._instances[slot] = instance
+
+    def read(self, instance_id: str, at: float, reading: Reading) -> None:
+        """One reading of an instance; one nobody announced is announced by it."""
+        slot = self._slot(instance_id)
+        if slot is None:
+            return
+        if not math.isfinite(at) or (
+            self.count[slot] and at <= self._newest(slot) and not self._stepped_back(slot, at)
+        ):
+            self.dropped += 1
+            return
+        self._late.pop(slot, None)
+        values = [v if v is not None and 0 <= v <= MAX_VALUE else math.nan for v in _RING_VALUES(reading)]
+        if self.count[slot] and values[_TOTAL_ALLOC] < self.columns[ROW["total_alloc"], slot, self.head[slot] - 1]:
+            self._new_life(slot)  # an allocation total never falls within one life: a restart nobody told us of
+        values.append(self._share(slot, reading))
+        head = int(self.head[slot])
+        self.columns[0, slot, head] = at
+        self.columns[1:, slot, head] = values
+        self.head[slot] = (head + 1) % self.samples
+        self.count[slot] = min(self.count[slot] + 1, self.samples)
+        for i, limit in enumerate(_LIMIT_VALUES(reading)):
+            if limit is not None and 0 < limit <= MAX_VALUE:
+                self.limits[i, slot] = limit
+
+    def blocked(self, instance_id: str, blocked: int, total: int) -> None:
+        """How many goroutines of a profile or census were blocked; kept as a share with the next reading.
+
+        This is for instances whose page does not say `Reading.blocked` (Go before 1.26): the wait reasons of the sites do.
+        """
+        slot = self.slots.get(instance_id)
+        if slot is not None and total > 0:
+            self._told_share[slot] = min(max(blocked / total, 0.0), 1.0)
+
+    def gone(self, instance_id: str) -> None:
+        """No longer a target: its row is free for another. Unknown ids are no error."""
+        slot = self.slots.pop(instance_id, None)
+        if slot is None:
+            return
+        self._clear(slot, NEW)
+        self._instances[slot] = None
+        self.lives[slot] = 0
+        self._free.append(slot)
+
+    # what is known
+
+    def instance(self, slot: int) -> Instance:
+        """Who lives in a row. Raises KeyError for a free one."""
+        instance = self._instances[slot] if 0 <= slot < self.size else None
+        if instance is None:
+            raise KeyError(f"no instance in row {slot}")
+        return instance
+
+    def last(self, instance_id: str, field: str) -> float:
+        """The newest told value of a field in this life; NaN where none was told or the instance is not known."""
+        slot = self.slots.get(instance_id)
+        if slot is None:
+            return math.nan
+        if field in LIMITS:
+            return float(self.limits[LIMITS.index(field), slot])
+        told = self._ordered(ROW[field], slot)
+        told = told[~np.isnan(told)]
+        return float(told[-1]) if len(told) else math.nan
+
+    def series(self, instance_id: str, field: str, now: float, window_s: float = math.inf) -> tuple[Floats, Floats]:
+        """Times and told values of a field in (now - window_s, now], oldest first; a limit's is its last value throughout."""
+        slot = self.slots.get(instance_id)
+        if slot is None:
+            return np.empty(0), np.empty(0)
+        times = self._ordered(0, slot)
+        limit = field in LIMITS
+        values = np.full(len(times), self.last(instance_id, field)) if limit else self._ordered(ROW[field], slot)
+        keep = (times > now - window_s) & (times <= now) & ~np.isnan(values)
+        return times[keep], values[keep]
+
+    def memory(self, key: Hashable, width: int) -> Floats:
+        """What a judge remembers per row (a frozen base line): shape (width, capacity), NaN = nothing, forgotten with the row's life.
+
+        The key names detector and rule, so that two sets of thresholds over one fleet do not share a memory.
+        """
+        if key not in self._memories:
+            self._memories[key] = np.full((width, self.capacity), np.nan)
+        return self._memories[key]
+
+    @property
+    def bytes_per_instance(self) -> float:
+        """Bytes of all arrays per row of capacity."""
+        arrays = (self.columns, self.limits, self._rows, *self._memories.values())
+        return sum(a.nbytes for a in arrays) / self.capacity
+
+    # rows
+
+    def _slot(self, instance_id: str) -> int | None:
+        slot = self.slots.get(instance_id)
+        if slot is not None:
+            return slot
+        if len(self.slots) >= MAX_INSTANCES:
+            self.refused += 1
+            return None
+        if self._free:
+            slot = self._free.pop()
+        else:
+            slot = self.size
+            if slot == self.capacity:
+                self._allocate(self.capacity * 2)
+            self.size += 1
+            self._instances.append(None)
+        self._instances[slot] = Instance(id=instance_id)
+        self.lives[slot] = 1
+        self.slots[instance_id] = slot
+        return slot
+
+    def _clear(self, slot: int, why: int) -> None:
+        self.head[slot] = self.count[slot] = 0
+        self.began[slot] = why
+        self._late.pop(slot, None)
+        self._told_share.pop(slot, None)
+        for memory in self._memories.values():
+            memory[:, slot] = np.nan
+        if why != STEPPED:
+            self.limits[:, slot] = np.nan
+
+    def _new_life(self, slot: int) -> None:
+        self._clear(slot, RESTARTED)
+        self.lives[slot] += 1
+
+    def _newest(self, slot: int) -> float:
+        return float(self.columns[0, slot, self.head[slot] - 1])
+
+    def _stepped_back(self, slot: int, at: float) -> bool:
+        """Whether an old reading is the one that shows the clock was set back (then the window is empty)."""
+        times, before = self._late.get(slot, (0, -math.inf))
+        if at == self._newest(slot) or at == before:
+            return False  # told twice: says nothing about the clock
+        times = times + 1 if at > before else 1
+        self._late[slot] = (times, at)
+        if times < STEPPED_BACK:
+            return False
+        self._clear(slot, STEPPED)
+        return True
+
+    def _share(self, slot: int, reading: Reading) -> float:
+        told = self._told_share.pop(slot, math.nan)
+        if reading.blocked is None or not reading.goroutines or not 0 <= reading.blocked <= MAX_VALUE:
+            return told
+        return min(reading.blocked / reading.goroutines, 1.0) if reading.goroutines > 0 else told
+
+    def _ordered(self, row: int, slot: int) -> Floats:
+        """A copy of one ring, oldest first."""
+        count, head = int(self.count[slot]), int(self.head[slot])
+        ring = self.columns[row, slot]
+        return ring[:head].copy() if count < self.samples else np.concatenate((ring[head:], ring[:head]))
