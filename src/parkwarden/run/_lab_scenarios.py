@@ -247,9 +247,37 @@ def leaks(run: LabRun) -> None:
         run.notes.append("no goroutineleak.pprof: it needs Go 1.27 (or 1.26 with GOEXPERIMENT=goroutineleakprofile)")
 
 
+SHOP_CREW, SHOP_BURST = 40, 200
+SHOP_LEAKS_PER_S = 50
+"""The fast leak that watching must name within seconds."""
+
+
+def shop(run: LabRun) -> None:
+    """Watch: traffic, a crew and a burst that are innocent, and one site that leaks; two looks while it does."""
+    run.step("starting the shop", 0.05)
+    service = run.start()
+    service.get(f"/pool?n={SHOP_CREW}")
+    service.get(f"/leak/start?kind=send-without-receiver&per_s={SHOP_LEAKS_PER_S}")
+    began = time.monotonic()
+    for number in (1, 2):
+        until = began + run.seconds * number / 2
+        while (left := until - time.monotonic()) > 0:
+            run.step("requests come in, and each slow one leaves a goroutine behind", 0.9 - 0.8 * left / run.seconds)
+            service.get(f"/buy?item={number}")
+            time.sleep(min(left, POLL_S))
+        if number == 1:
+            service.get(f"/burst?n={SHOP_BURST}&for=1s")
+        run.save(service, f"goroutine-{number}.pprof", "/debug/pprof/goroutine")
+        run.save(service, f"trace-{number}.out", f"/debug/pprof/trace?seconds={CENSUS_S}")
+    run.save(service, "metrics.txt", "/metrics")
+    run.save(service, "goroutineleak.pprof", "/debug/pprof/goroutineleak")
+    run.notes.append(f"{json.loads(service.get('/leak'))['leaked']} goroutines leaked in {run.seconds:g} s")
+
+
 SCENARIOS: dict[str, Callable[[LabRun], None]] = {
     "leaks": leaks,
     "reporter-recursion": reporter_recursion,
+    "shop": shop,
     "timing-wheel": timing_wheel,
     "transcoder": transcoder,
 }

@@ -1,0 +1,69 @@
+package main
+
+import (
+	"sync"
+	"time"
+)
+
+// stands are the different stacks of parked goroutines.
+const stands = 24
+
+// crowd are goroutines that stand around and are no leak.
+type crowd struct {
+	mu     sync.Mutex
+	jobs   chan func()
+	parked chan struct{}
+}
+
+// hire adds n workers that wait for jobs: a pool.
+func (c *crowd) hire(n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.jobs == nil {
+		c.jobs = make(chan func())
+	}
+	for range n {
+		go worker(c.jobs)
+	}
+}
+
+func worker(jobs <-chan func()) {
+	for job := range jobs {
+		job()
+	}
+}
+
+// park blocks n goroutines on 24 different stacks, and lets go those that were parked before. It returns when all stand.
+func (c *crowd) park(n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.parked != nil {
+		close(c.parked)
+	}
+	c.parked = make(chan struct{})
+	var standing sync.WaitGroup
+	standing.Add(n)
+	for i := range n {
+		go stand(i%stands, &standing, c.parked)
+	}
+	standing.Wait()
+}
+
+// stand blocks a goroutine `depth` calls down: each depth is a stack of its own.
+//
+//go:noinline
+func stand(depth int, standing *sync.WaitGroup, until <-chan struct{}) {
+	if depth > 0 {
+		stand(depth-1, standing, until)
+		return
+	}
+	standing.Done()
+	<-until
+}
+
+// burst starts n goroutines that end after a while: much at once, and no leak.
+func burst(n int, length time.Duration) {
+	for range n {
+		go func() { time.Sleep(length) }()
+	}
+}
