@@ -467,7 +467,7 @@ class Reader:
         fields: dict[str, Any] = {}
         for key, value in record.items():
             if key in _INTS:
-                if type(value) is int and 0 <= value:  # orjson reads no integer beyond 64 bits
+                if type(value) is int and value >= 0:  # orjson reads no integer beyond 64 bits
                     fields[key] = value
                 elif value is not None:
                     self._number(key, value, fields)
