@@ -15,7 +15,7 @@ from parkwarden.model.artefact import (
 )
 from parkwarden.model.capture import Capture
 from parkwarden.model.case import Case, Look
-from parkwarden.model.errors import FormatError, LimitError, ParkwardenError, UnreachableError, UsageError
+from parkwarden.model.errors import FormatError, LimitError, ParkwardenError, StoreError, UnreachableError, UsageError
 from parkwarden.model.events import Census, Event, Gone, Leaked, Named, Read, SiteCounts, Started
 from parkwarden.model.finding import (
     REPORT_SCHEMA,
@@ -86,6 +86,7 @@ __all__ = [
     "Source",
     "SourceExcerpt",
     "Stack",
+    "StoreError",
     "Started",
     "Target",
     "Tell",

@@ -40,3 +40,16 @@ class UsageError(ParkwardenError):
     """The command line does not make sense."""
 
     exit_code = Exit.USAGE
+
+
+class StoreError(ParkwardenError):
+    """What must outlive the process could not be kept or read: disk full, read-only, locked, corrupt, database away.
+
+    `passing` says that the same call may succeed later without anybody's doing (locked, disk full, database away).
+    """
+
+    exit_code = Exit.UNREADABLE
+
+    def __init__(self, code: str, message: str, *, context: str = "", hint: str = "", passing: bool = False) -> None:
+        super().__init__(code, message, context=context, hint=hint)
+        self.passing = passing
