@@ -98,3 +98,5 @@ class Target:
     """Where the discovery knows it (a pod's container status)."""
     go_budget: int = 0
     """Goroutines this instance should never pass, for the time left; 0 = none stated."""
+    restarts: int | None = None
+    """How often its container was restarted, where the discovery knows it."""

@@ -1,0 +1,117 @@
+"""Addresses and labels from outside -> `Target`: checked, capped, never with credentials.
+
+Raises only BadAddressError, whose text never holds the address itself: a password may be in it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from parkwarden.collect.discovery.settings import PerTarget
+from parkwarden.model.instance import Target
+
+MAX_URL = 2048
+"""Characters of an address; browsers and proxies end near 2,000 too."""
+MAX_LABELS = 32
+"""Labels of one target that are kept; pods of large shops carry some dozen."""
+MAX_LABEL_NAME = 128
+"""Characters of a label's name; a Kubernetes name has up to 63 and a prefix."""
+MAX_LABEL_VALUE = 256
+"""Characters of a label's value; longer ones are cut: a label is a word, and each target's are held in memory."""
+
+_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*", re.ASCII)
+_UNPRINTABLE = re.compile(r"[\x00-\x20\x7f-\xa0\u2028\u2029]")
+
+
+class BadAddressError(ValueError):
+    """Not an address of a target; the text says why without showing it."""
+
+
+def parse_url(text: str) -> tuple[str, str]:
+    """(id, base URL) of `http://host:6060/prefix`, `host:6060` or `unix:/path`; a tail `/debug/pprof` is taken off."""
+    from yarl import URL
+
+    if len(text) > MAX_URL:
+        raise BadAddressError(f"longer than {MAX_URL:,} characters")
+    if not text or _UNPRINTABLE.search(text):
+        raise BadAddressError("empty, or with blanks or control characters")
+    if text.startswith("unix:"):
+        path = "/" + text[len("unix:") :].lstrip("/")
+        return f"unix:{path}", f"unix:{path}"
+    try:
+        url = URL(text if "://" in text else f"http://{text}")
+        port = url.port
+    except ValueError:
+        raise BadAddressError("not a URL") from None
+    if url.scheme not in ("http", "https"):
+        raise BadAddressError("not http, https or unix")
+    if not url.host or not port:
+        raise BadAddressError("without host or port")
+    if url.user is not None or url.password is not None:
+        raise BadAddressError("with user or password in it: they belong into `auth`")
+    if url.query_string or url.fragment:
+        raise BadAddressError("with a query or fragment: the base URL is wanted")
+    path = url.path.rstrip("/").removesuffix("/debug/pprof").removesuffix("/debug").rstrip("/")
+    host = f"[{url.host}]" if ":" in url.host else url.host
+    shown_path = URL.build(path=path).raw_path if path else ""
+    return f"{host}:{port}{shown_path}", f"{url.scheme}://{host}:{port}{shown_path}"
+
+
+def clean_labels(labels: Mapping[str, str]) -> tuple[dict[str, str], int]:
+    """(labels within their limits, how many were cut or left out). Names not made of letters, digits and _ are left out;
+    known labels come first, so a flood of others cannot push them out."""
+    kept: dict[str, str] = {}
+    lost = 0
+    known = ("service", "env", "team", "sla_tier", "version")
+    for name in sorted(labels, key=lambda n: (n not in known, n)):
+        value = labels[name]
+        if not value:
+            continue
+        if len(kept) >= MAX_LABELS or len(name) > MAX_LABEL_NAME or not _NAME.fullmatch(name):
+            lost += 1
+            continue
+        if len(value) > MAX_LABEL_VALUE:
+            value = value[: MAX_LABEL_VALUE - 1] + "…"
+            lost += 1
+        kept[name] = value
+    return kept, lost
+
+
+def path_of(text: str, default: str) -> str:
+    """An endpoint's path as a target or pod tells it: absolute, capped, `default` where it is no path."""
+    if not text:
+        return default
+    if len(text) > MAX_URL or _UNPRINTABLE.search(text) or "://" in text:
+        return default
+    return text if text.startswith("/") else f"/{text}"
+
+
+def make_target(
+    url: str,
+    per: PerTarget,
+    labels: Mapping[str, str] | None = None,
+    *,
+    target_id: str = "",
+    metrics_path: str = "",
+    pprof_path: str = "",
+    interval_s: float = 0.0,
+    start_time: float | None = None,
+    restarts: int | None = None,
+) -> Target:
+    """One target of a source; raises BadAddressError. What the target says itself goes before what its source says."""
+    own_id, base = parse_url(url)
+    merged, _lost = clean_labels({**per.labels, **(labels or {})})
+    return Target(
+        id=(target_id or own_id)[:MAX_URL],
+        url=base,
+        labels=merged,
+        auth=per.auth,
+        interval_s=interval_s or per.interval_s,
+        metrics_path=path_of(metrics_path, per.metrics_path),
+        pprof_path=path_of(pprof_path, per.pprof_path),
+        vars_path=per.vars_path,
+        start_time=start_time,
+        go_budget=per.go_budget,
+        restarts=restarts,
+    )

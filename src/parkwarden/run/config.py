@@ -1,0 +1,303 @@
+"""The configuration: `parkwarden.yaml` -> `Config`.
+
+    config = load("parkwarden.yaml")            # raises ConfigError: file, line, key path, what is wrong, what would be right
+    config = from_urls(["http://localhost:6060"])
+
+Each section is a frozen dataclass of the layer it sets; pydantic validates them as they are, unknown keys are refused. Secrets stand in the
+environment or in files, never in the configuration, and are `model.Secret` from then on. docs/configuration.md lists every setting.
+
+Limits: MAX_CONFIG_BYTES, MAX_DEPTH, MAX_NODES, MAX_SCALAR (`_config_yaml`); no YAML aliases, tags, second documents or repeated keys.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from parkwarden.collect.discovery.addresses import BadAddressError, parse_url
+from parkwarden.collect.discovery.settings import DiscoverySettings, StaticTargets
+from parkwarden.judge.fleet.rules import Rules
+from parkwarden.model.errors import UsageError
+from parkwarden.model.instance import Auth, Secret
+from parkwarden.run._config_types import Preparer, explain
+from parkwarden.run._config_yaml import MAX_CONFIG_BYTES, ConfigError, ConfigProblem, Document, parse
+from parkwarden.store.settings import StoreSettings
+
+__all__ = [
+    "Config",
+    "ConfigError",
+    "ConfigProblem",
+    "LogSettings",
+    "WebSettings",
+    "from_urls",
+    "load",
+    "load_rules",
+    "parse_config",
+]
+
+T = TypeVar("T")
+
+MIN_TOKEN = 16
+"""Characters of the web token: what a machine makes (`openssl rand -hex 16`) and nobody guesses."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebSettings:
+    """Our own pages: state, metrics, health."""
+
+    listen: str = "127.0.0.1:9870"
+    """`host:port` to listen on. Any host but a loopback one demands `token`."""
+    token: Secret | None = None
+    """Who asks shows it as `Authorization: Bearer …`, at least 16 characters. None = nobody is asked, which only the loopback allows."""
+    cert_file: str = ""
+    """Our certificate (PEM) for https, with `key_file`; "" = plain http."""
+    key_file: str = ""
+    """Its private key (PEM)."""
+
+    @property
+    def host(self) -> str:
+        return split_listen(self.listen)[0]
+
+    @property
+    def port(self) -> int:
+        return split_listen(self.listen)[1]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogSettings:
+    """What we write about ourselves, on stderr."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least important line that is written."""
+    format: Literal["auto", "text", "json"] = "auto"
+    """`auto`: text on a terminal, JSON lines elsewhere."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """Everything `parkwarden.yaml` says. Every section may be left out."""
+
+    targets: tuple[StaticTargets, ...] = ()
+    """Services that stay where they are."""
+    discovery: DiscoverySettings = field(default_factory=DiscoverySettings)
+    """Where other targets are found."""
+    rules: Rules = field(default_factory=Rules)
+    """Thresholds of the judges, one group per detector (docs/detectors/)."""
+    store: StoreSettings = field(default_factory=StoreSettings)
+    """What is kept, where, and for how long."""
+    web: WebSettings = field(default_factory=WebSettings)
+    """Our own pages."""
+    log: LogSettings = field(default_factory=LogSettings)
+    """Our own log."""
+
+
+def load(path: str | os.PathLike[str], environ: Mapping[str, str] | None = None) -> Config:
+    """Read a configuration file. Raises ConfigError, UsageError (no such file, too large, not text)."""
+    file = Path(path)
+    return parse_config(_text(file), str(file), environ=environ, folder=file.parent)
+
+
+def parse_config(
+    text: str, name: str = "parkwarden.yaml", *, environ: Mapping[str, str] | None = None, folder: Path | None = None
+) -> Config:
+    """`load` for a text that is already there; `folder` is what relative paths are relative to."""
+    return _read(text, name, Config, _check, environ, folder or Path())
+
+
+def load_rules(path: str | os.PathLike[str]) -> Rules:
+    """The thresholds of a file that holds only them, or of the `rules:` section of a whole configuration (nothing else of it is
+    looked at, its secrets are not needed). Raises as `load`."""
+    file = Path(path)
+    text = _text(file)
+    data = parse(text, str(file)).data
+    if "rules" in data:
+        return _read(text, str(file), Rules, None, {}, file.parent, ("rules",))
+    return _read(text, str(file), Rules, None, {}, file.parent)
+
+
+def from_urls(urls: Sequence[str]) -> Config:
+    """What `parkwarden watch URL…` means: all defaults, these targets. User and password in a URL become its `auth`.
+
+    Raises UsageError without showing a password.
+    """
+    groups = []
+    for text in urls:
+        url, auth = _split_credentials(text)
+        try:
+            parse_url(url)
+        except BadAddressError as error:
+            hint = "http://host:6060, https://host/prefix or unix:/path.sock"
+            raise UsageError("bad-url", f"not the URL of a service: {error}", hint=hint) from None
+        groups.append(StaticTargets(urls=(url,), auth=auth))
+    return Config(targets=tuple(groups))
+
+
+def split_listen(listen: str) -> tuple[str, int]:
+    """(host, port) of `127.0.0.1:9870`, `[::1]:9870`. Raises ValueError, without showing it."""
+    host, colon, port = listen.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]") if host.startswith("[") else host
+    if not colon or not host or not (port.isascii() and port.isdigit()) or not 0 <= int(port[:6]) <= 65_535:
+        raise ValueError("expected host:port, such as 127.0.0.1:9870 or [::1]:9870")
+    return host, int(port)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach an address; a name other than `localhost` may mean anything."""
+    import ipaddress
+
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _text(file: Path) -> str:
+    try:
+        with file.open("rb") as stream:
+            raw = stream.read(MAX_CONFIG_BYTES + 1)
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise UsageError("config-unreadable", f"{file} is not UTF-8 text") from None
+    except OSError as error:
+        raise UsageError(
+            "config-unreadable", f"cannot read {file}: {error.strerror}", hint="give its path with -c FILE"
+        ) from None
+    if len(raw) > MAX_CONFIG_BYTES:
+        hint = "long lists of targets belong into discovery.file_sd"
+        raise UsageError("config-too-large", f"{file} is larger than {MAX_CONFIG_BYTES >> 20} MiB", hint=hint)
+    return text
+
+
+def _read(
+    text: str,
+    name: str,
+    cls: type[T],
+    check: Callable[[T, Document], None] | None,
+    environ: Mapping[str, str] | None,
+    folder: Path,
+    section: tuple[str, ...] = (),
+) -> T:
+    from pydantic import ValidationError
+
+    document = parse(text, name)
+    found: T
+    data: Any = document.data
+    for part in section:
+        data = data[part]
+    prepared = Preparer(document, os.environ if environ is None else environ, folder).prepare(data, cls, section)
+    told = len(document.problems)
+    try:
+        (found,) = adapter(cls).validate_python((prepared,))
+    except ValidationError as error:
+        for one in error.errors(include_url=False):
+            explain({**one, "loc": (*section, *one["loc"][1:])}, document, told)
+    document.check()
+    if check is not None:
+        check(found, document)
+        document.check()
+    return found
+
+
+def adapter(cls: type) -> Any:
+    """pydantic's reader of a settings dataclass: no unknown keys, no infinities, no values in errors. It reads a tuple of one: only so
+    do the dataclasses, which know nothing of pydantic, take over a configuration of it."""
+    from types import GenericAlias
+
+    from pydantic import ConfigDict, TypeAdapter
+
+    config = ConfigDict(extra="forbid", arbitrary_types_allowed=True, allow_inf_nan=False, hide_input_in_errors=True)
+    one: Any = GenericAlias(tuple, (cls,))
+    return TypeAdapter(one, config=config)
+
+
+def _check(config: Config, document: Document) -> None:
+    """What no single value shows: addresses, times that must not be 0, who may reach us."""
+    for i, group in enumerate(config.targets):
+        for j, url in enumerate(group.urls):
+            try:
+                parse_url(url)
+            except BadAddressError as error:
+                document.problem(("targets", i, "urls", j), f"not an address of a target: {error}")
+    _check_discovery(config.discovery, document)
+    _check_web(config.web, document)
+
+
+def _check_discovery(discovery: DiscoverySettings, document: Document) -> None:
+    where = ("discovery", "http_sd")
+    for i, http in enumerate(discovery.http_sd):
+        if problem := _url_problem(http.url):
+            document.problem((*where, i, "url"), f"not the URL of a discovery server: {problem}")
+        _positive(document, (*where, i), refresh_interval_s=http.refresh_interval_s, timeout_s=http.timeout_s)
+    for i, files in enumerate(discovery.file_sd):
+        for j, name in enumerate(files.files):
+            if not name.endswith((".json", ".yml", ".yaml")):
+                document.problem(("discovery", "file_sd", i, "files", j), "the name must end in .json, .yml or .yaml")
+        _positive(document, ("discovery", "file_sd", i), refresh_interval_s=files.refresh_interval_s)
+    names = [k.cluster for k in discovery.kubernetes]
+    for i, pods in enumerate(discovery.kubernetes):
+        here = ("discovery", "kubernetes", i)
+        if names.count(pods.cluster) > 1:
+            document.problem((*here, "cluster"), "several clusters need a name each: this one has none or another's")
+        if pods.api_server and (problem := _url_problem(pods.api_server)):
+            document.problem((*here, "api_server"), f"not the URL of an API server: {problem}")
+        if pods.scheme not in ("http", "https"):
+            document.problem((*here, "scheme"), "expected http or https")
+        if not 0 <= pods.port <= 65_535:
+            document.problem((*here, "port"), f"expected a port, 0..65535; given: {pods.port}")
+    if discovery.max_targets < 1:
+        document.problem(("discovery", "max_targets"), f"expected at least 1; given: {discovery.max_targets}")
+
+
+def _check_web(web: WebSettings, document: Document) -> None:
+    try:
+        host, _port = split_listen(web.listen)
+    except ValueError as error:
+        document.problem(("web", "listen"), str(error))
+        return
+    if web.token is None and not is_loopback(host):
+        document.problem(
+            ("web", "listen"),
+            "an address that others can reach needs `web.token`",
+            "set `web.token: {env: PARKWARDEN_TOKEN}`, or listen on 127.0.0.1",
+        )
+    if web.token is not None and len(web.token.reveal()) < MIN_TOKEN:
+        document.problem(("web", "token"), f"shorter than {MIN_TOKEN} characters", "make one: openssl rand -hex 16")
+    if bool(web.cert_file) != bool(web.key_file):
+        document.problem(("web",), "`cert_file` and `key_file` go together")
+
+
+def _positive(document: Document, path: tuple[str | int, ...], **values: float) -> None:
+    for name, value in values.items():
+        if value <= 0:
+            document.problem((*path, name), f"expected more than 0; given: {value:g}")
+
+
+def _url_problem(text: str) -> str:
+    """Why this is no http(s) URL without credentials; "" if it is. A query is allowed: a discovery may need one."""
+    from yarl import URL
+
+    try:
+        url = URL(text)
+        port = url.port
+    except ValueError:
+        return "no URL"
+    if url.scheme not in ("http", "https") or not url.host or not port:
+        return "expected http://host/… or https://host/…"
+    return "user and password belong into `auth`" if url.user is not None or url.password is not None else ""
+
+
+def _split_credentials(text: str) -> tuple[str, Auth | None]:
+    """A URL of the command line without its user and password, and these."""
+    from yarl import URL
+
+    if text.startswith("unix:") or "@" not in text:
+        return text, None
+    try:
+        url = URL(text if "://" in text else f"http://{text}")
+        auth = Auth(user=url.user or "", password=Secret(url.password or ""))
+        return str(url.with_user(None)), auth
+    except ValueError:
+        raise UsageError("bad-url", "not the URL of a service", hint="http://user:password@host:6060") from None
