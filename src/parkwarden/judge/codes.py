@@ -1,6 +1,6 @@
 """All finding codes in one place: `parkwarden explain`, docs/findings.md and a test read them from here.
 
-PW1xx goroutine leaks (one code per atlas pattern), PW2xx causes of death, PW3xx memory and threads, PW4xx load.
+PW1xx goroutine leaks (one code per atlas pattern), PW2xx causes of death, PW3xx memory and threads, PW4xx load, PW5xx a fleet over time.
 """
 
 from __future__ import annotations
@@ -76,6 +76,54 @@ _OTHERS = (
         "many goroutines in system calls at one place",
         "A long system call looks like a leak and often is a slow disk, a slow peer without deadline, or a lock in the kernel. A suspicion, "
         "until a second look shows that they stay.",
+    ),
+    Code(
+        "PW510",
+        "stack-persistence",
+        "many goroutines on one stack, look after look",
+        "At least 50 goroutines (by default) are on this stack in 70 % of the last 10 looks. A leak looks like that, and so does a standing "
+        "pool or a crowd of long-lived connections: alone it only leads to a closer look. See whether the number grows and who leaves.",
+    ),
+    Code(
+        "PW511",
+        "site-floor-growth",
+        "what stays at one line when bursts have gone is more and more",
+        "The floor of this site, the least count per time slot, keeps rising, with a stated chance of being an accident; bursts, tides of load and "
+        "pools that slow down are told apart. Look at what the goroutines wait for and who should have ended the wait.",
+    ),
+    Code(
+        "PW512",
+        "survivors",
+        "goroutines keep coming to one line and those that stay never leave",
+        "Censuses name every goroutine: at this site new ones arrive and none of the old ones leaves, at an age at which healthy ones are long "
+        "gone. A standing pool has no births, a burst no survivors, a crowd of connections has departures at every age.",
+    ),
+    Code(
+        "PW513",
+        "proven-leak",
+        "the runtime proved goroutines at this line leaked",
+        "Go's leak profile found that nothing that can still run reaches what they wait for. They will wait until the process ends. What "
+        "was once proven stays proven for that life of the process, even where a later profile is silent about it.",
+    ),
+    Code(
+        "PW514",
+        "load-growth",
+        "goroutines at one line grow and the load does not",
+        "More requests bring more goroutines and take them away again. Here the number per request rises: the load is steady or falls and the "
+        "site still grows.",
+    ),
+    Code(
+        "PW515",
+        "replica-age",
+        "the older the replica, the more goroutines at this line",
+        "Replicas of one version serve the same load, yet the count at this site rises with the time since each was started. What depends on age and "
+        "not on load accumulates.",
+    ),
+    Code(
+        "PW516",
+        "new-since-deploy",
+        "a line that came with the last version keeps goroutines",
+        "The site was not there, or did not grow, before the version that is deployed now. The change that came with it is where to look first.",
     ),
 )
 

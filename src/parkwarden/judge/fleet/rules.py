@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from parkwarden.judge.fleet.site_floor_growth import FloorRule
+from parkwarden.judge.fleet.stack_persistence import PersistenceRule
 from parkwarden.judge.fleet.time_left import TimeLeftRule
 
 
@@ -16,3 +18,5 @@ class Rules:
     """One set of thresholds. Two can run side by side over the same data (`--compare`)."""
 
     time_left: TimeLeftRule = field(default_factory=TimeLeftRule)
+    persistence: PersistenceRule = field(default_factory=PersistenceRule)
+    floor: FloorRule = field(default_factory=FloorRule)

@@ -1,0 +1,232 @@
+"""Life tables of one instance, from its censuses: who is at which site, since when, and at what age they leave.
+
+A census names every goroutine (id, site). Two of them tell who stayed, who left and who came; ids are handed out in rising
+order, so the highest id at known times dates the birth of any goroutine. Per site the table keeps who is there now
+(`goid`, `born`, `since`, `arrived`) and how many left at which age.
+
+Bounded: at most `TRACKED_PER_SITE` goroutines are followed at one site. Above, one in 2^shift is, chosen by a hash of the id, so
+that the same goroutines are followed in every census; counts are scaled back by `scale`.
+
+Pure: times are seconds of the caller's clock, sites are the caller's slots (small integers, kept while a site lives).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from parkwarden.model.snapshot import Ints
+
+Floats = npt.NDArray[np.float64]
+
+TRACKED_PER_SITE = 128
+"""Goroutines followed at one site. 128 of them make any share exact to 9 points; a site of 100,000 then costs 3 KB, not 2 MB."""
+ANCHORS = 64
+"""Remembered (time, highest id) pairs; older ones are thinned, so a day keeps about 20 minutes of precision, the last hour all."""
+AGES_S = (15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1200.0, 2400.0, 4800.0, 9600.0, 19200.0, 38400.0)
+"""Lower edges of the age classes 1..12 (class 0: younger): doubling, since life times spread over decades."""
+CLASSES = len(AGES_S) + 1
+FORGET_S = 86_400.0
+"""Half-life of what is remembered of departures: a deploy that changes a site's habits is believed after days, not never."""
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+_EDGES = np.array(AGES_S)
+
+
+@dataclass(frozen=True, slots=True)
+class Present:
+    """Goroutines followed at one site now, oldest id first. Times in seconds; `since` is when it came to the site (estimate)."""
+
+    goid: Ints
+    born: Floats
+    since: Floats
+    arrived: Floats
+    """The census that first saw it at this site."""
+    scale: int
+    """Each stands for so many."""
+
+
+class LifeTable:
+    """Who lives where in one process. Slots are the caller's; a slot given up is told by `drop`."""
+
+    def __init__(self, start_time: float | None = None) -> None:
+        self.first_at: float | None = None
+        """The first census: who was there already was there before we watched."""
+        self.last_at: float | None = None
+        self.censuses = 0
+        self.thinned = 0
+        """Goroutines not followed at the last census, since their site has too many."""
+        self._anchor_at: list[float] = [] if start_time is None else [start_time]
+        self._anchor_id: list[float] = [] if start_time is None else [0.0]
+        self._max_goid = 0
+        self._goid: Ints = np.empty(0, np.int64)
+        self._slot = np.empty(0, np.int32)
+        self._born: Floats = np.empty(0)
+        self._since: Floats = np.empty(0)
+        self._arrived: Floats = np.empty(0)
+        self.left = np.zeros((0, CLASSES), np.float32)
+        """Departures by age class, scaled, forgotten with `FORGET_S`: shape (slots, CLASSES). A new life keeps them."""
+        self.moved = np.zeros(0, np.float32)
+        """Of these, how many were seen at another site afterwards: they were not stuck."""
+        self.came = np.zeros(0, np.float32)
+        """Arrivals since the first census, scaled."""
+        self._shift = np.zeros(0, np.uint8)
+
+    # what happened
+
+    def new_life(self, start_time: float | None) -> None:
+        """The process began anew: nobody of before is there; at which age goroutines used to leave is still known."""
+        kept = self.left, self.moved
+        self.__init__(start_time)  # type: ignore[misc]
+        self.left, self.moved = kept
+        self._grow(len(self.left))
+
+    def drop(self, slot: int) -> None:
+        """A site is forgotten; its slot may stand for another from now on."""
+        if slot >= len(self.left):
+            return
+        self._keep(self._slot != slot)
+        self.left[slot] = 0
+        self.moved[slot] = self.came[slot] = 0
+        self._shift[slot] = 0
+
+    def update(self, at: float, slots: npt.NDArray[np.int32], goids: Ints, max_goid: int) -> None:
+        """One census: goroutine `goids[i]` is at site `slots[i]`. Times that do not rise are the caller's to refuse."""
+        if not len(goids):
+            max_goid = max(max_goid, self._max_goid)
+        self._grow(int(slots.max(initial=-1)) + 1)
+        order = np.argsort(goids, kind="stable")
+        goids, slots = goids[order], slots[order]
+        highest = max(max_goid, int(goids[-1]) if len(goids) else 0, self._max_goid)
+        self._anchor(at, highest)
+        if self.last_at is not None:
+            self._depart(at, slots, goids)
+        self._arrive(at, slots, goids)
+        self._max_goid = highest
+        if self.first_at is None:
+            self.first_at = at
+        self.last_at = at
+        self.censuses += 1
+
+    def _depart(self, at: float, slots: npt.NDArray[np.int32], goids: Ints) -> None:
+        """Who is no longer where it was leaves its site, at an age known to lie between the last census and this one."""
+        last = self.last_at or at
+        self.left *= np.float32(0.5 ** ((at - last) / FORGET_S))
+        if not len(self._goid):
+            return
+        place = np.minimum(np.searchsorted(goids, self._goid), max(len(goids) - 1, 0))
+        alive = goids[place] == self._goid if len(goids) else np.zeros(len(self._goid), bool)
+        stayed = alive & (slots[place] == self._slot) if len(goids) else alive
+        gone = ~stayed
+        if gone.any():
+            where = self._slot[gone]
+            age = (last + at) / 2 - self._since[gone]
+            weight = (1 << self._shift[where].astype(np.int64)).astype(np.float32)
+            np.add.at(self.left, (where, np.searchsorted(_EDGES, age, side="right")), weight)
+            np.add.at(self.moved, where[alive[gone]], weight[alive[gone]])
+            self._keep(stayed)
+
+    def _arrive(self, at: float, slots: npt.NDArray[np.int32], goids: Ints) -> None:
+        """Who was not here before joins: born at the date its id tells, here since then or since the last census."""
+        followed = self._followed(slots, goids)
+        self.thinned = int(len(goids) - followed.sum())
+        goids, slots = goids[followed], slots[followed]
+        if len(self._goid):
+            place = np.minimum(np.searchsorted(self._goid, goids), len(self._goid) - 1)
+            fresh = self._goid[place] != goids
+            goids, slots = goids[fresh], slots[fresh]
+        if not len(goids):
+            return
+        born = np.interp(goids, self._anchor_id, self._anchor_at)
+        since = born if self.last_at is None else np.maximum(born, self.last_at)
+        if self.last_at is not None:
+            np.add.at(self.came, slots, (1 << self._shift[slots].astype(np.int64)).astype(np.float32))
+        everybody = np.concatenate([self._goid, goids])
+        order = np.argsort(everybody, kind="stable")
+        self._goid = everybody[order]
+        self._slot = np.concatenate([self._slot, slots])[order]
+        self._born = np.concatenate([self._born, born])[order]
+        self._since = np.concatenate([self._since, since])[order]
+        self._arrived = np.concatenate([self._arrived, np.full(len(goids), at)])[order]
+
+    def _followed(self, slots: npt.NDArray[np.int32], goids: Ints) -> npt.NDArray[np.bool_]:
+        """Which goroutines to follow; sites with too many are followed by half of them, again and again."""
+        mixed = (goids.astype(np.uint64) * _GOLDEN) >> np.uint64(40)
+        while True:
+            followed = (mixed & ((np.uint64(1) << self._shift[slots].astype(np.uint64)) - np.uint64(1))) == 0
+            crowd = np.bincount(slots[followed], minlength=len(self._shift)) > TRACKED_PER_SITE
+            if not crowd.any():
+                return followed
+            self._shift[crowd] += 1
+            old = (self._goid.astype(np.uint64) * _GOLDEN) >> np.uint64(40)
+            mask = (np.uint64(1) << self._shift[self._slot].astype(np.uint64)) - np.uint64(1)
+            self._keep((old & mask) == 0)
+
+    # what is known
+
+    def present(self, slot: int) -> Present:
+        """Goroutines followed at one site now."""
+        here = self._slot == slot
+        scale = 1 << int(self._shift[slot]) if slot < len(self._shift) else 1
+        return Present(self._goid[here], self._born[here], self._since[here], self._arrived[here], scale)
+
+    def everybody(self) -> tuple[npt.NDArray[np.int32], Floats, Floats]:
+        """Of all followed goroutines, the oldest id first: site slot, here since, first seen here."""
+        return self._slot, self._since, self._arrived
+
+    def scales(self) -> Ints:
+        """How many goroutines each followed one stands for, by slot."""
+        return np.int64(1) << self._shift.astype(np.int64)
+
+    def spawn_per_s(self, window_s: float) -> float | None:
+        """Goroutines the process creates per second, by the rise of ids over the last `window_s` seconds; None = not told."""
+        if len(self._anchor_at) < 2:
+            return None
+        t = self._anchor_at[-1]
+        i = min(int(np.searchsorted(self._anchor_at, t - window_s)), len(self._anchor_at) - 2)
+        return (self._anchor_id[-1] - self._anchor_id[i]) / max(t - self._anchor_at[i], 1e-9)
+
+    @property
+    def highest_goid(self) -> int:
+        """The highest id seen so far in this life."""
+        return self._max_goid
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held in columns."""
+        columns = (self._goid, self._slot, self._born, self._since, self._arrived)
+        return sum(c.nbytes for c in (*columns, self.left, self.moved, self.came, self._shift)) + 16 * len(
+            self._anchor_at
+        )
+
+    # columns
+
+    def _keep(self, rows: npt.NDArray[np.bool_]) -> None:
+        self._goid, self._slot, self._born = self._goid[rows], self._slot[rows], self._born[rows]
+        self._since, self._arrived = self._since[rows], self._arrived[rows]
+
+    def _grow(self, slots: int) -> None:
+        if slots <= len(self._shift):
+            return
+
+        def more(column: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
+            extra = np.zeros((slots - len(column), *column.shape[1:]), column.dtype)
+            return np.concatenate([column, extra])
+
+        self.left = more(self.left)  # type: ignore[assignment]
+        self.moved, self.came = more(self.moved), more(self.came)  # type: ignore[assignment]
+        self._shift = more(self._shift)  # type: ignore[assignment]
+
+    def _anchor(self, at: float, goid: int) -> None:
+        """Remember the highest id at this time; ids never fall, and where they stand still the later time counts."""
+        if self._anchor_id and goid <= self._anchor_id[-1]:
+            self._anchor_at.append(at)
+            self._anchor_id.append(self._anchor_id[-1])
+        else:
+            self._anchor_at.append(at)
+            self._anchor_id.append(float(goid))
+        if len(self._anchor_at) > ANCHORS:
+            half = ANCHORS // 2
+            del self._anchor_at[1:half:2]
+            del self._anchor_id[1:half:2]

@@ -1,0 +1,493 @@
+"""How many goroutines are at each site of each instance, over time: the columns that site judges walk.
+
+Per instance one table, a row per site. A row holds the last `RECENT` counts as they came and, for each of `LEVELS_S`, the floor
+(least count) of the last `FLOORS` time slots of that length: minutes for what is fast, hours for what grows by six a day. That is 448 bytes a
+row, whatever the cadence. A floor is what stays when bursts have gone, so it is floors that leaks lift.
+
+Goroutine profiles and censuses both give counts; a site absent from one has none there. `NOT_TOLD` marks slots without any
+look (a gap) and everything before the first look of this life. Censuses also feed the instance's life table (aggregate/life.py).
+
+A new start time is a new life: series begin anew, but what was proven or judged at a site, and at which age its goroutines used to leave,
+is remembered (per service and site, `Memory`). A new `version` label is a deploy, remembered per service.
+
+Limits: `SITES_PER_INSTANCE`, `INSTANCES`, `SITES_NAMED`, `REMEMBERED`; what does not fit is dropped, smallest or oldest first, and
+counted in `dropped`. Looks not newer than the last one are dropped and counted.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Collection, Hashable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from parkwarden.aggregate.life import LifeTable
+from parkwarden.model import Census, Instance, Leaked, Signal, Site, SiteCounts
+
+Counts = npt.NDArray[np.int32]
+Floats = npt.NDArray[np.float64]
+
+RECENT = 16
+"""Last counts kept as they came: the judges of the last few samples look at 10."""
+LEVELS_S = (60.0, 300.0, 1200.0, 3600.0)
+"""Lengths of the time slots whose floors are kept: 24 of each reach back 24 min, 2 h, 8 h and a day."""
+FLOORS = 24
+"""Slots of each length: enough for a trend test to reach one in a million, few enough for 448 bytes a site."""
+NOT_TOLD = -1
+
+SITES_PER_INSTANCE = 512
+"""A usual process has 40 sites; above 512 (generated code, hostile names) the smallest are dropped."""
+INSTANCES = 100_000
+"""Instances with site tables, 18 KiB each: more belong to a second watcher."""
+SITES_NAMED = 100_000
+"""Distinct sites of the whole fleet with their frames (about 1 KB each)."""
+REMEMBERED = 50_000
+"""(service, site) pairs of which a past is kept; the longest unused go first."""
+DEPLOYS = 16
+"""Version changes remembered per service."""
+START_JITTER_S = 1.0
+"""Start times this close are one life: exporters derive them from boot time and clock ticks."""
+SILENCE_S = 600.0
+"""A pause between looks longer than this is a gap: ten beats of a profile a minute. What came or went meanwhile is not dated."""
+
+_COUNT_MAX = 2**31 - 1
+
+
+@dataclass(slots=True)
+class Memory:
+    """What is known of a site of a service from all lives and replicas of it."""
+
+    last_used: float = 0.0
+    proven: int = 0
+    """Most goroutines the runtime ever proved leaked there."""
+    proven_at: float | None = None
+    leak_at: float | None = None
+    """When it was first judged a leak."""
+    plateau: int = 0
+    """The highest floor at which it stood still in a life that was not judged a leak: a pool's size."""
+    first_seen: float | None = None
+    first_version: str = ""
+
+
+@dataclass(slots=True)
+class Proof:
+    """What leak profiles said of one site in this life."""
+
+    count: int
+    """Most they proved at one time."""
+    first_at: float
+    last_at: float
+    looks: int = 1
+
+
+@dataclass(slots=True)
+class SiteTable:
+    """One life of one instance: a row per site. Arrays have room for more rows than `size`; rows of `free` are empty."""
+
+    instance: Instance
+    watched_since: float | None = None
+    """First look of this life."""
+    last_at: float | None = None
+    looks: int = 0
+    revision: int = 0
+    """Rises with everything that a judge must look at again."""
+    lives: int = 1
+    gap_since: float | None = None
+    """End of the last silence longer than SILENCE_S."""
+    rows: dict[str, int] = field(default_factory=dict)
+    free: list[int] = field(default_factory=list)
+    size: int = 0
+    times: Floats = field(default_factory=lambda: np.full(RECENT, np.nan))
+    recent: Counts = field(default_factory=lambda: np.empty((0, RECENT), np.int32))
+    floors: Counts = field(default_factory=lambda: np.empty((len(LEVELS_S), 0, FLOORS), np.int32))
+    told: npt.NDArray[np.bool_] = field(default_factory=lambda: np.zeros((len(LEVELS_S), FLOORS), bool))
+    """Slots in which anything was told at all; a site without goroutines there had none."""
+    bucket: list[int] = field(default_factory=lambda: [-1] * len(LEVELS_S))
+    """Number of the newest time slot of each level: time // length."""
+    peak: Counts = field(default_factory=lambda: np.empty(0, np.int32))
+    """Highest five-minute floor that is older than the slots kept."""
+    first_at: Floats = field(default_factory=lambda: np.empty(0))
+    """When the site was first seen with goroutines in this life."""
+    proofs: dict[int, Proof] = field(default_factory=dict)
+    asked_at: float | None = None
+    """Last leak profile, whatever it said."""
+    life: LifeTable = field(default_factory=LifeTable)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held in columns, life table included."""
+        columns = (self.times, self.recent, self.floors, self.told, self.peak, self.first_at)
+        return sum(c.nbytes for c in columns) + self.life.nbytes
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Rows of several instances side by side, ready to be judged. n rows of m instances.
+
+    `table[i]` (int) is the index into `tables` of row i, `row[i]` its row there. `recent` (n, RECENT), `times` (m, RECENT),
+    `floors` (levels, n, FLOORS) with time slots that ended first; all oldest first, NOT_TOLD where nothing was told.
+    """
+
+    tables: tuple[SiteTable, ...]
+    sites: tuple[str, ...]
+    table: npt.NDArray[np.int64]
+    row: npt.NDArray[np.int64]
+    recent: Counts
+    times: Floats
+    floors: Counts
+    peak: Counts
+    first_at: Floats
+
+    def instance(self, i: int) -> Instance:
+        return self.tables[self.table[i]].instance
+
+    def __len__(self) -> int:
+        return len(self.sites)
+
+
+class SiteWindows:
+    """Site series of a fleet. Not thread-safe: one loop feeds and judges."""
+
+    def __init__(self) -> None:
+        self.tables: dict[str, SiteTable] = {}
+        self.dropped: Counter[str] = Counter()
+        """What did not fit or came late, by kind: site, instance, named, memory, late, unannounced."""
+        self.remembered: dict[Hashable, dict[str, tuple[int, list[Signal]]]] = {}
+        """Signals of instances judged before, by set of rules: instance -> (revision, signals). Kept by judge_places."""
+        self._named: dict[str, Site] = {}
+        self._members: dict[tuple[str, str], set[str]] = {}
+        self._memory: dict[tuple[str, str, str], Memory] = {}
+        self._deploys: dict[tuple[str, str], list[tuple[float, str]]] = {}
+
+    # what happened
+
+    def started(self, instance: Instance, at: float | None = None) -> None:
+        """An instance is there: first seen, a new life (another start time), or with new labels (a deploy)."""
+        table = self.tables.get(instance.id)
+        when = at if at is not None else instance.start_time
+        if table is None:
+            table = self._new_table(instance)
+            if table is None:
+                return
+        else:
+            known = table.instance
+            self._members.get(_key(known), set()).discard(known.id)
+            if instance.start_time is None and instance.version == known.version:
+                start = known.start_time
+                instance = Instance(id=instance.id, labels=instance.labels, address=instance.address, start_time=start)
+            elif _other_life(known.start_time, instance.start_time) or instance.version != known.version:
+                self._new_life(table, instance)
+            table.instance = instance
+            table.revision += 1
+        self._members.setdefault(_key(instance), set()).add(instance.id)
+        self._deployed(instance, when)
+
+    def named(self, site: Site) -> None:
+        """What a site id stands for."""
+        self._named[site.id] = site
+        if len(self._named) > SITES_NAMED:
+            used = {name for table in self.tables.values() for name in table.rows}
+            spare = [name for name in self._named if name not in used][: SITES_NAMED // 4] or [next(iter(self._named))]
+            for name in spare:
+                del self._named[name]
+            self.dropped["named"] += len(spare)
+
+    def counted(self, event: SiteCounts) -> None:
+        """All sites of one goroutine profile."""
+        self._sample(event.instance, event.at, event.counts)
+
+    def census(self, event: Census) -> None:
+        """All goroutines of one census: counts, and who is still there."""
+        counts = {site: len(ids) for site, ids in event.goids.items()}
+        table = self._sample(event.instance, event.at, counts, repeated=True)
+        if table is None or (table.life.last_at is not None and event.at <= table.life.last_at):
+            return
+        ids = [(table.rows[site], goids) for site, goids in event.goids.items() if site in table.rows]
+        slots = np.repeat(np.array([s for s, _ in ids], np.int32), [len(g) for _, g in ids])
+        goids = np.concatenate([np.asarray(g, np.int64) for _, g in ids]) if ids else np.empty(0, np.int64)
+        if _jumped_back(table.life, event.max_goid):
+            self.dropped["unannounced"] += 1
+            self._new_life(table, table.instance, keep_counts=True)
+        table.life.update(event.at, slots, goids, event.max_goid)
+
+    def leaked(self, event: Leaked) -> None:
+        """A leak profile: what it proves stays proven for this life, also where the next one is silent (golang/go#79452)."""
+        table = self._table(event.instance)
+        if table is None:
+            return
+        table.asked_at = event.at
+        table.revision += 1
+        for site, count in event.counts.items():
+            row = self._row(table, site) if count > 0 else None
+            if row is None:
+                continue
+            proof = table.proofs.get(row)
+            if proof is None:
+                table.proofs[row] = Proof(count, event.at, event.at)
+            else:
+                proof.count, proof.last_at, proof.looks = max(proof.count, count), event.at, proof.looks + 1
+            memory = self.memory(table.instance, site, event.at)
+            memory.proven = max(memory.proven, count)
+            memory.proven_at = memory.proven_at or event.at
+            if math.isnan(table.first_at[row]):
+                table.first_at[row] = event.at
+
+    def gone(self, instance_id: str) -> None:
+        """No longer a target: its tables are given up, what its service's sites did is remembered."""
+        table = self.tables.pop(instance_id, None)
+        if table is None:
+            return
+        self._learn(table)
+        members = self._members.get(_key(table.instance), set())
+        members.discard(instance_id)
+        if not members:
+            self._members.pop(_key(table.instance), None)
+        for signals in self.remembered.values():
+            signals.pop(instance_id, None)
+
+    def judged_leak(self, instance_id: str, site_id: str, at: float) -> None:
+        """A judge says leak: the next life of this service's site is judged knowing it."""
+        table = self.tables.get(instance_id)
+        if table is not None:
+            memory = self.memory(table.instance, site_id, at)
+            memory.leak_at = memory.leak_at or at
+
+    # what is known
+
+    def site(self, site_id: str) -> Site:
+        """What the id stands for; a place without a name where nobody said."""
+        return self._named.get(site_id) or Site(site_id, "", site_id, "", 0, ())
+
+    def counts(self, instance_id: str, site_id: str) -> tuple[Floats, Floats]:
+        """Series of one site, oldest first: times and counts; floors by hour, 20, 5 and one minutes, then the last looks."""
+        table = self.tables.get(instance_id)
+        row = table.rows.get(site_id) if table is not None else None
+        if table is None or row is None:
+            return np.empty(0), np.empty(0)
+        known = ~np.isnan(table.times)
+        times, values = [table.times[known]], [table.recent[row, known]]
+        until = times[0][0] if known.any() else math.inf
+        for level, length in enumerate(LEVELS_S):
+            starts = (table.bucket[level] - np.arange(FLOORS - 1, -1, -1)) * length
+            floors = table.floors[level, row]
+            use = (floors != NOT_TOLD) & (starts + length <= until)
+            times.insert(0, starts[use])
+            values.insert(0, floors[use])
+            until = min(until, starts[use][0]) if use.any() else until
+        return np.concatenate(times), np.concatenate(values).astype(np.float64)
+
+    def instances_of(self, service: tuple[str, str]) -> list[str]:
+        """Ids of the instances of (service, env), sorted."""
+        return sorted(self._members.get(service, ()))
+
+    def deploys(self, service: tuple[str, str]) -> list[tuple[float, str]]:
+        """(time, version) of each version first seen at a service, oldest first."""
+        return self._deploys.get(service, [])
+
+    def memory(self, instance: Instance, site_id: str, at: float | None = None) -> Memory:
+        """The past of a site of a service; asking creates it."""
+        key = (*_key(instance), site_id)
+        memory = self._memory.get(key)
+        if memory is None:
+            if len(self._memory) >= REMEMBERED:
+                oldest = sorted(self._memory, key=lambda k: self._memory[k].last_used)[: REMEMBERED // 8]
+                for old in oldest:
+                    del self._memory[old]
+                self.dropped["memory"] += len(oldest)
+            memory = self._memory[key] = Memory()
+        if at is not None:
+            memory.last_used = max(memory.last_used, at)
+        return memory
+
+    def rows(self, instance_ids: Iterable[str]) -> Rows:
+        """Rows of these instances in columns; instances without any look have none."""
+        tables = [t for i in instance_ids if (t := self.tables.get(i)) is not None and t.rows]
+        picked = [np.fromiter(t.rows.values(), np.int64, len(t.rows)) for t in tables]
+        if not tables:
+            empty = SiteTable(Instance(id=""))
+            none = np.empty(0, np.int64)
+            return Rows((), (), none, none, empty.recent, np.empty((0, RECENT)), empty.floors, empty.peak, np.empty(0))
+        return Rows(
+            tables=tuple(tables),
+            sites=tuple(site for t in tables for site in t.rows),
+            table=np.repeat(np.arange(len(tables)), [len(p) for p in picked]),
+            row=np.concatenate(picked),
+            recent=np.concatenate([t.recent[p] for t, p in zip(tables, picked, strict=True)]),
+            times=np.stack([t.times for t in tables]),
+            floors=np.concatenate([t.floors[:, p] for t, p in zip(tables, picked, strict=True)], axis=1),
+            peak=np.concatenate([t.peak[p] for t, p in zip(tables, picked, strict=True)]),
+            first_at=np.concatenate([t.first_at[p] for t, p in zip(tables, picked, strict=True)]),
+        )
+
+    def changed_since(self, known: Mapping[str, tuple[int, Any]], among: Collection[str] | None) -> list[str]:
+        """Instances (of `among`, or all) whose revision is not the one known."""
+        ids = self.tables if among is None else [i for i in among if i in self.tables]
+        return [i for i in ids if (seen := known.get(i)) is None or seen[0] != self.tables[i].revision]
+
+    # a life's series
+
+    def _sample(
+        self, instance_id: str, at: float, counts: Mapping[str, int], *, repeated: bool = False
+    ) -> SiteTable | None:
+        """One look's counts. `repeated`: a look at the very time of the last one is the same moment seen twice."""
+        table = self._table(instance_id)
+        if table is None:
+            return None
+        if not math.isfinite(at) or (table.last_at is not None and at <= table.last_at):
+            if repeated and at == table.last_at:
+                table.revision += 1
+                return table
+            self.dropped["late"] += 1
+            return None
+        rows = [(row, count) for site, count in counts.items() if (row := self._row(table, site)) is not None]
+        values = np.zeros(len(table.recent), np.int32)
+        for row, count in rows:
+            values[row] = min(max(count, 0), _COUNT_MAX)
+        table.times[:-1] = table.times[1:]
+        table.times[-1] = at
+        table.recent[:, :-1] = table.recent[:, 1:]
+        table.recent[:, -1] = values
+        table.first_at[(values > 0) & np.isnan(table.first_at)] = at
+        for level, length in enumerate(LEVELS_S):
+            _lower(table, level, int(at // length), values)
+        if table.watched_since is None:
+            table.watched_since = at
+        elif table.last_at is not None and at - table.last_at > SILENCE_S:
+            table.gap_since = at
+        table.last_at = at
+        table.looks += 1
+        table.revision += 1
+        return table
+
+    def _row(self, table: SiteTable, site: str) -> int | None:
+        """The row of a site, a new one if need be; None where there is no room for it."""
+        row = table.rows.get(site)
+        if row is not None:
+            return row
+        if not table.free:
+            self._make_room(table)
+        if not table.free:
+            self.dropped["site"] += 1
+            return None
+        row = table.free.pop()
+        table.rows[site] = row
+        table.recent[row] = np.where(np.isnan(table.times), NOT_TOLD, 0)
+        table.floors[:, row] = np.where(table.told, 0, NOT_TOLD)
+        table.peak[row] = 0
+        table.first_at[row] = math.nan
+        memory = self.memory(table.instance, site)
+        if memory.first_seen is None:
+            memory.first_seen, memory.first_version = table.last_at, table.instance.version
+        return row
+
+    def _make_room(self, table: SiteTable) -> None:
+        """Rows of sites long empty are given up first; then the arrays grow; at the limit the smallest site goes."""
+        highest = np.maximum(table.recent.max(axis=1, initial=0), table.floors.max(axis=(0, 2), initial=0))
+        empty = [site for site, row in table.rows.items() if highest[row] <= 0 and row not in table.proofs]
+        if not empty and len(table.recent) >= SITES_PER_INSTANCE:
+            newest = table.recent.max(axis=1)
+            candidates = [s for s, row in table.rows.items() if row not in table.proofs]
+            empty = sorted(candidates, key=lambda site: int(newest[table.rows[site]]))[:8]
+            self.dropped["site"] += len(empty)
+        if empty:
+            for site in empty:
+                row = table.rows.pop(site)
+                table.life.drop(row)
+                table.free.append(row)
+            return
+        if len(table.recent) < SITES_PER_INSTANCE:
+            _grow(table, min(max(len(table.recent) + 8, len(table.recent) * 5 // 4), SITES_PER_INSTANCE))
+
+    def _table(self, instance_id: str) -> SiteTable | None:
+        """The table of an instance; one nobody announced is announced by its first look."""
+        table = self.tables.get(instance_id)
+        if table is None:
+            self.started(Instance(id=instance_id))
+            table = self.tables.get(instance_id)
+        return table
+
+    def _new_table(self, instance: Instance) -> SiteTable | None:
+        if len(self.tables) >= INSTANCES:
+            self.dropped["instance"] += 1
+            return None
+        table = self.tables[instance.id] = SiteTable(instance, life=LifeTable(instance.start_time))
+        return table
+
+    def _new_life(self, table: SiteTable, instance: Instance, *, keep_counts: bool = False) -> None:
+        """Series begin anew for the same sites; habits and proofs of before go to the service's memory."""
+        table.life.new_life(instance.start_time)
+        if keep_counts:
+            return
+        self._learn(table)
+        table.lives += 1
+        table.looks = 0
+        table.watched_since = table.last_at = table.gap_since = table.asked_at = None
+        table.times[:] = math.nan
+        table.recent[:] = NOT_TOLD
+        table.floors[:] = NOT_TOLD
+        table.told[:] = False
+        table.bucket = [-1] * len(LEVELS_S)
+        table.peak[:] = 0
+        table.first_at[:] = math.nan
+        table.proofs.clear()
+
+    def _learn(self, table: SiteTable) -> None:
+        """What a life that ends teaches about its sites: how high they stood where they were not leaking."""
+        highest = np.maximum(table.floors[1].max(axis=1, initial=0), table.peak)
+        for site, row in table.rows.items():
+            memory = self.memory(table.instance, site, table.last_at)
+            if memory.leak_at is None and memory.proven_at is None:
+                memory.plateau = max(memory.plateau, int(highest[row]))
+
+    def _deployed(self, instance: Instance, at: float | None) -> None:
+        known = self._deploys.setdefault(_key(instance), [])
+        if instance.version and at is not None and all(version != instance.version for _, version in known):
+            known.append((at, instance.version))
+            known.sort()
+            del known[:-DEPLOYS]
+
+
+def _lower(table: SiteTable, level: int, bucket: int, values: Counts) -> None:
+    """Take counts into the floor of their time slot, first opening it (and the empty ones before) where it is new."""
+    floors, told = table.floors[level], table.told[level]
+    steps = min(bucket - table.bucket[level], FLOORS) if table.bucket[level] >= 0 else FLOORS
+    if steps <= 0:
+        np.minimum(floors[:, -1], values, out=floors[:, -1])
+        return
+    if LEVELS_S[level] == 300.0:
+        np.maximum(table.peak, floors[:, :steps].max(axis=1, initial=0), out=table.peak)
+    floors[:, :-steps] = floors[:, steps:]
+    floors[:, -steps:] = NOT_TOLD
+    told[:-steps] = told[steps:]
+    told[-steps:] = False
+    floors[:, -1] = values
+    told[-1] = True
+    table.bucket[level] = bucket
+
+
+def _grow(table: SiteTable, capacity: int) -> None:
+    old = len(table.recent)
+    more = capacity - old
+    table.recent = np.concatenate([table.recent, np.full((more, RECENT), NOT_TOLD, np.int32)])
+    table.floors = np.concatenate([table.floors, np.full((len(LEVELS_S), more, FLOORS), NOT_TOLD, np.int32)], axis=1)
+    table.peak = np.concatenate([table.peak, np.zeros(more, np.int32)])
+    table.first_at = np.concatenate([table.first_at, np.full(more, math.nan)])
+    table.free.extend(range(capacity - 1, old - 1, -1))
+    table.size = capacity
+
+
+def _key(instance: Instance) -> tuple[str, str]:
+    return instance.service, instance.env
+
+
+def _other_life(known: float | None, told: float | None) -> bool:
+    return known is not None and told is not None and abs(told - known) > START_JITTER_S
+
+
+def _jumped_back(life: LifeTable, max_goid: int) -> bool:
+    """Ids never fall within a process: a census below the last one's highest id is of another life nobody announced."""
+    return life.censuses > 0 and 0 < max_goid < life.highest_goid
