@@ -123,6 +123,8 @@ class Notification:
     """As it was then."""
     runbook: str = ""
     evidence_url: str = ""
+    news: tuple[str, ...] = ()
+    """What is new since the last one, in short sentences (an update), or why now (a reminder)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
