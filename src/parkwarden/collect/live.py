@@ -64,7 +64,9 @@ class LiveOptions:
     """How to look. `any_size` takes the dear looks however many goroutines there are."""
 
     interval_s: float = 3.0
-    """Between the first and the second goroutine profile: growth and survivors need two."""
+    """Between the first and the last goroutine profile: growth and survivors need two."""
+    looks: int = 2
+    """Goroutine profiles taken evenly over the interval: more of them tell a burst from growth."""
     census_s: float = 0.05
     """Length of a census; every goroutine is in it however short it is."""
     rate_trace_s: float = 1.0
@@ -322,16 +324,22 @@ class _Looks:
         for profile in ("heap", "block", "mutex", "threadcreate"):
             await self._pprof(profile)
         self.bag.costs.append(LookCost("allocs", note="not asked: heap tells the same allocations"))
-        if self.bag.goroutines is not None and (left := first + options.interval_s - time.monotonic()) > 0:
-            self.tell(f"waiting {left:.1f} s to look again", None)
-            await asyncio.sleep(left)
         if self.bag.goroutines is not None:
-            await self._pprof("goroutine")
+            gaps = max(options.looks, 2) - 1
+            for number in range(1, gaps + 1):
+                await self._wait(first + options.interval_s * number / gaps)
+                await self._pprof("goroutine")
             few = self.bag.goroutines <= limits.RATE_TRACE_MAX_GOROUTINES
             await self._census(max(options.rate_trace_s, options.census_s) if few else options.census_s)
             await self._leak_profile()
             await self._text_dump()
         self.tell("read", 1.0)
+
+    async def _wait(self, until: float) -> None:
+        """Until a time (monotonic); the progress line moves meanwhile."""
+        while (left := until - time.monotonic()) > 0:
+            self.tell(f"waiting {left:.1f} s to look again", None)
+            await asyncio.sleep(min(left, 0.5))
 
     def _url(self, path: str, query: str = "") -> URL:
         url = self.session.target.base.joinpath(*path.split("/"))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from parkwarden.collect.limits import Tell, quiet
 from parkwarden.model import Case, Finding, Kind, LookCost, Report, Verdict
-from parkwarden.run.bags import collect_bags
+from parkwarden.run.bags import Bag, collect_bags
 from parkwarden.run.cases import assemble, source_tree
 
 if TYPE_CHECKING:
@@ -49,16 +49,20 @@ class Diagnosis:
 
 def diagnose(inputs: Sequence[str], options: Options | None = None, tell: Tell | None = None) -> Diagnosis:
     """One verdict over everything given. Raises UnreachableError / FormatError only when there is nothing to judge."""
+    options = options or Options()
+    tell = tell or quiet
+    return judge_bags(collect_bags(inputs, options.live, options.save, tell), options, tell)
+
+
+def judge_bags(bags: Sequence[Bag], options: Options, tell: Tell) -> Diagnosis:
+    """One verdict over bags already read, each judged as a case of its own."""
     from parkwarden.judge import judge_case
     from parkwarden.judge.fuse import rank
     from parkwarden.judge.inputs import entries
     from parkwarden.report.redact import Redactor, redact_case, redact_report
 
-    options = options or Options()
-    tell = tell or quiet
     judged: list[tuple[list[Finding], Case]] = []
     cost: list[LookCost] = []
-    bags = collect_bags(inputs, options.live, options.save, tell)
     for bag in bags:
         tell("clustering and judging", None)
         case, grouping = assemble(bag.artefacts, options.modules, options.source)
