@@ -12,6 +12,9 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from parkwarden.collect.discovery.file_sd import FileDiscovery
+from parkwarden.collect.discovery.http_sd import HttpDiscovery
+from parkwarden.collect.discovery.kubernetes import PodDiscovery
 from parkwarden.collect.discovery.settings import (
     DiscoverySettings,
     FileSd,
@@ -57,6 +60,9 @@ def make_sources(static: Sequence[StaticTargets], settings: DiscoverySettings) -
     sources: list[Source] = []
     if static:
         sources.append(Static(static))
+    sources += [FileDiscovery(one, f"file_sd[{i}]") for i, one in enumerate(settings.file_sd)]
+    sources += [HttpDiscovery(one, f"http_sd[{i}]") for i, one in enumerate(settings.http_sd)]
+    sources += [PodDiscovery(one, f"kubernetes[{one.cluster or i}]") for i, one in enumerate(settings.kubernetes)]
     return sources
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -37,8 +39,16 @@ class Source(ABC):
     """Base of the discoveries. `run(publish)` never ends with an error of the outside: that is a problem, and the last
     good targets stay."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(
+        self,
+        name: str,
+        *,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        now: Callable[[], float] = time.time,
+    ) -> None:
         self.name = name
+        self.sleep = sleep
+        self.now = now
         self.failures = 0
         self.last_success: float | None = None
         self.healthy = False
@@ -50,25 +60,28 @@ class Source(ABC):
     async def run(self, publish: Publish) -> None:
         """Publish now and on every change, until cancelled; returns only where nothing can change any more."""
 
-    def clear_problems(self) -> None:
-        self._problems.clear()
-        self._dropped = 0
-
     def problem(self, code: str, where: str, text: str) -> None:
         if len(self._problems) < MAX_PROBLEMS:
             self._problems.append(Problem(code, where, text))
         else:
             self._dropped += 1
 
-    def published(self, publish: Publish, targets: Sequence[Target], at: float | None = None) -> None:
-        """The attempt succeeded; tell if the set is another one than before."""
+    def attempt(self) -> None:
+        """A new attempt begins: what the last one complained of is forgotten."""
+        self._problems.clear()
+        self._dropped = 0
+
+    def published(self, publish: Publish, targets: Sequence[Target]) -> None:
+        """The attempt brought a set, perhaps with problems; tell it if it is another one than before."""
         self.healthy = not self._problems
-        self.last_success = at
+        self.last_success = self.now()
         if self._targets is None or list(targets) != self._targets:
             self._targets = list(targets)
             publish(self.name, tuple(targets))
 
-    def failed(self) -> None:
+    def failed(self, code: str, where: str, text: str) -> None:
+        """The attempt brought nothing: the last good set stays."""
+        self.problem(code, where, text)
         self.failures += 1
         self.healthy = False
 

@@ -19,7 +19,7 @@ class Static(Source):
 
     def read(self) -> list[Target]:
         found: list[Target] = []
-        self.clear_problems()
+        self.attempt()
         for i, group in enumerate(self._groups):
             for j, url in enumerate(group.urls):
                 try:
