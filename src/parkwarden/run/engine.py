@@ -42,8 +42,8 @@ TICK_S = 5.0
 BLIND_AFTER_S = 30.0
 """Without any news of an instance. Six lost readings: a restart or a slow GC is over by then."""
 
-MAX_VERSIONS = 64
-"""Deploys remembered per service, newest last."""
+AWAKE = ("running", "runnable", "syscall")
+"""States of goroutines that are not blocked on anything in the program."""
 
 MODULE_STACKS = 2_000
 """Sites of a service from which its own modules are guessed."""
@@ -64,8 +64,6 @@ class Tick:
 class _Service:
     """What is known of one service over all its instances."""
 
-    versions: list[tuple[float, str]] = field(default_factory=list)
-    """(time, version), oldest first."""
     sites: set[str] = field(default_factory=set)
     modules: tuple[str, ...] = ("main",)
     guessed_from: int = 0
@@ -80,6 +78,8 @@ class Engine:
         self.sites = SiteWindows()
         self.instances: dict[str, Instance] = {}
         self.last_news: dict[str, float] = {}
+        self.began: dict[str, float] = {}
+        """When the first news of an instance's present life came."""
         self._modules = modules
         self._services: dict[Key, _Service] = defaultdict(_Service)
         self._changed: set[str] = set()
@@ -105,10 +105,12 @@ class Engine:
             self._known(event.instance, event.at)
             self.sites.counted(event)
             self._saw(event.instance, event.counts)
+            self._blocked(event.instance, event.counts)
         elif isinstance(event, Census):
             self._known(event.instance, event.at)
             self.sites.census(event)
             self._saw(event.instance, event.goids)
+            self._blocked(event.instance, {site: len(goids) for site, goids in event.goids.items()})
         elif isinstance(event, Leaked):
             self._known(event.instance, event.at)
             self.sites.leaked(event)
@@ -129,6 +131,11 @@ class Engine:
         signals = self._with_held(signals, blind)
         return Tick(at=now, findings=fuse(signals, self._scene, now, self.rules), signals=signals, blind=blind)
 
+    def resumed(self, now: float) -> None:
+        """We were away (a restart of ours, a clock that was set): nobody else was silent meanwhile, and all must be judged anew."""
+        for name in self.last_news:
+            self.last_news[name] = self.began[name] = now
+
     def _with_held(self, signals: list[Signal], blind: Mapping[str, float]) -> list[Signal]:
         """The blind keep what was last said about them; of the others the newest is remembered."""
         for name in [name for name in self._held if name not in blind]:
@@ -146,22 +153,21 @@ class Engine:
         if instance_id not in self.instances:
             self._started(Started(Instance(id=instance_id), at))
         self.last_news[instance_id] = max(at, self.last_news.get(instance_id, at))
+        self.began.setdefault(instance_id, at)
 
     def _started(self, event: Started) -> None:
         instance = event.instance
+        known = self.instances.get(instance.id)
+        if known is not None and known.start_time != instance.start_time is not None:
+            self.began.pop(instance.id, None)  # a new life: what is seen of it begins with its first news
         self.instances[instance.id] = instance
         self.windows.started(instance, event.at)
         self.sites.started(instance, event.at)
-        service = self._services[instance.service, instance.env]
-        at = event.at if event.at is not None else instance.start_time
-        if instance.version and (not service.versions or service.versions[-1][1] != instance.version):
-            service.versions.append((at if at is not None else 0.0, instance.version))
-            del service.versions[:-MAX_VERSIONS]
 
     def _gone(self, event: Gone) -> None:
         self.windows.gone(event.instance)
         self.sites.gone(event.instance)
-        for known in (self.instances, self.last_news, self._held):
+        for known in (self.instances, self.last_news, self.began, self._held):
             known.pop(event.instance, None)
         self._changed.discard(event.instance)
 
@@ -169,6 +175,12 @@ class Engine:
         self._changed.add(instance_id)
         instance = self.instances[instance_id]
         self._services[instance.service, instance.env].sites.update(sites)
+
+    def _blocked(self, instance_id: str, counts: Mapping[str, int]) -> None:
+        """Tell the windows the share of blocked goroutines, which most services' pages do not say."""
+        waits = {site: self.sites.site(site).wait_reason for site in counts}
+        told = sum(n for site, n in counts.items() if waits[site])
+        self.windows.blocked(instance_id, sum(n for site, n in counts.items() if waits[site] not in ("", *AWAKE)), told)
 
     def _modules_of(self, key: Key) -> tuple[str, ...]:
         if self._modules:
@@ -182,6 +194,6 @@ class Engine:
         return service.modules
 
     def _version_at(self, key: Key, at: float) -> str:
-        versions = self._services[key].versions
+        versions = self.sites.deploys(key)
         before = [version for since, version in versions if since <= at]
         return before[-1] if before else versions[0][1] if versions else ""
