@@ -1,0 +1,3 @@
+module parkwarden.dev/bench/targets
+
+go 1.23

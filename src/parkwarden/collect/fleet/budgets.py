@@ -1,0 +1,109 @@
+"""What looks may cost: per instance, per service and over the fleet. Pure: times are inputs.
+
+`refusal` says why a look may not be taken now, `began` and `ended` keep the books. Reasons that pass by themselves within seconds are in
+WAIT (the look may stay due), the others are final for this occasion.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+
+from parkwarden.collect.fleet.prices import DEAR, Look
+from parkwarden.collect.fleet.settings import CollectSettings
+
+WAIT = frozenset(["instance-busy", "service-busy", "fleet-busy"])
+HOUR_S = 3600.0
+
+
+@dataclass(slots=True)
+class _Hour:
+    """Amounts of the last hour, summed."""
+
+    entries: deque[tuple[float, float]] = field(default_factory=deque)
+    total: float = 0.0
+
+    def add(self, now: float, amount: float) -> None:
+        self.entries.append((now, amount))
+        self.total += amount
+
+    def sum(self, now: float) -> float:
+        while self.entries and self.entries[0][0] <= now - HOUR_S:
+            self.total -= self.entries.popleft()[1]
+        return self.total if self.entries else 0.0
+
+
+@dataclass(slots=True)
+class _Service:
+    dear: _Hour = field(default_factory=_Hour)
+    under_way: int = 0
+    close: dict[str, float] = field(default_factory=dict)
+    """Instances watched closely, until when."""
+
+
+class Budgets:
+    """The books of all looks."""
+
+    def __init__(self, settings: CollectSettings) -> None:
+        self._settings = settings
+        self._stall: dict[str, _Hour] = {}
+        self._dear: dict[str, _Hour] = {}
+        self._services: dict[str, _Service] = {}
+        self._busy: set[str] = set()
+
+    def refusal(self, now: float, instance: str, service: str, look: Look, stall_s: float) -> str:
+        """Why not now, "" if it may be taken. `stall_s` is what it is expected to stall the instance."""
+        settings = self._settings
+        if instance in self._busy:
+            return "instance-busy"
+        if len(self._busy) >= settings.captures_at_once:
+            return "fleet-busy"
+        if self.stall_s_hour(now, instance) + stall_s > settings.stall_s_per_hour:
+            return "stall-budget"
+        if look in DEAR:
+            mine = self._dear.get(instance)
+            if mine is not None and mine.sum(now) >= settings.dear_per_instance_hour:
+                return "instance-budget"
+            ours = self._services.get(service)
+            if ours is not None:
+                if ours.under_way:
+                    return "service-busy"
+                if ours.dear.sum(now) >= settings.dear_per_service_hour:
+                    return "service-budget"
+        return ""
+
+    def began(self, now: float, instance: str, service: str, look: Look, stall_s: float) -> None:
+        """A look begins; `ended` must follow."""
+        self._busy.add(instance)
+        self._stall.setdefault(instance, _Hour()).add(now, stall_s)
+        if look in DEAR:
+            self._dear.setdefault(instance, _Hour()).add(now, 1)
+            ours = self._services.setdefault(service, _Service())
+            ours.dear.add(now, 1)
+            ours.under_way += 1
+
+    def ended(self, instance: str, service: str, look: Look) -> None:
+        self._busy.discard(instance)
+        if look in DEAR and (ours := self._services.get(service)) is not None:
+            ours.under_way = max(0, ours.under_way - 1)
+
+    def close_watch(self, now: float, instance: str, service: str) -> bool:
+        """Whether one more replica of the service may be watched closely; it then is, for `close_watch_s`."""
+        ours = self._services.setdefault(service, _Service())
+        ours.close = {i: until for i, until in ours.close.items() if until > now}
+        if instance not in ours.close and len(ours.close) >= self._settings.close_per_service:
+            return False
+        ours.close[instance] = now + self._settings.close_watch_s
+        return True
+
+    def stall_s_hour(self, now: float, instance: str) -> float:
+        """Estimated stall of the last hour in seconds."""
+        hour = self._stall.get(instance)
+        return hour.sum(now) if hour is not None else 0.0
+
+    def forget(self, instance: str, services: frozenset[str]) -> None:
+        """The instance is gone; `services` are those that still have instances."""
+        self._stall.pop(instance, None)
+        self._dear.pop(instance, None)
+        for service in [s for s, ours in self._services.items() if s not in services and not ours.under_way]:
+            del self._services[service]

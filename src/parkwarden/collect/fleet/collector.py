@@ -1,0 +1,476 @@
+"""The fleet coming in: targets -> events and captures.
+
+One task per target reads its numbers at the interval, at a phase of its own (by a hash of its id, so that a thousand targets do not
+burst and keep their places over restarts). After each reading, and at once on suspicion, the ladder says which look is due, the budgets
+whether it may be taken. At most one reading and one look per target are under way, so what one target does costs only itself: there is
+no queue that a hanging one could hold up, and what answers may hold in memory is bounded together (`http.Room`).
+
+All of it runs on one event loop; `set_targets`, `suspect` and `status` are called on it. Events of one instance come in time order;
+`emit` and `keep` must not block.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+import zlib
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+from parkwarden.collect.fleet.before import Before
+from parkwarden.collect.fleet.budgets import WAIT, Budgets
+from parkwarden.collect.fleet.http import Client, FetchError, Room, TlsContexts
+from parkwarden.collect.fleet.ladder import ON_BEAT, Ask, Facts, Ladder
+from parkwarden.collect.fleet.looks import KINDS, Taken, file_name, take
+from parkwarden.collect.fleet.prices import Look, stall_s
+from parkwarden.collect.fleet.probe import missing, restarted
+from parkwarden.collect.fleet.scrape import Scraper
+from parkwarden.collect.fleet.settings import CollectSettings
+from parkwarden.collect.fleet.sites import sites_of
+from parkwarden.collect.fleet.status import Counters, TargetState, TargetStatus
+from parkwarden.model.artefact import LookCost, Reading
+from parkwarden.model.capture import Capture
+from parkwarden.model.errors import ParkwardenError
+from parkwarden.model.events import Census, Event, Gone, Leaked, Named, Read, SiteCounts, Started
+from parkwarden.model.instance import Instance, Target
+from parkwarden.model.site import Site
+
+PARSERS = 2
+"""Threads that read large answers; more would only wait for each other's Python."""
+WAIT_S = 1.0
+"""Until a look that budgets held back is tried again."""
+FAILURES_TO_PROBE = 3
+"""Failed readings in a row after which the pages are looked for anew: what comes back may be another program."""
+KEPT_COSTS = 8
+"""Looks shown per target."""
+MAX_NAMED = 200_000
+"""Site ids remembered as named; beyond, all are named again when they next occur."""
+
+
+def phase_of(target_id: str) -> float:
+    """A target's place in any interval, in [0, 1): the same in every process and after every restart."""
+    return zlib.crc32(target_id.encode()) / 2**32
+
+
+class _Watched:
+    """One target: its client, its readings and its ladder."""
+
+    __slots__ = (
+        "client", "costs", "error", "failures", "instance", "ladder", "last", "last_at", "look", "max_goid", "no_census", "refused",
+        "restarts", "scraper", "since", "state", "target", "task", "timer", "took_s",
+    )  # fmt: skip
+
+    def __init__(self, target: Target, ladder: Ladder, since: float) -> None:
+        self.target = target
+        self.ladder = ladder
+        self.client: Client | None = None
+        self.scraper: Scraper | None = None
+        self.task: asyncio.Task[None] | None = None
+        self.look: asyncio.Task[None] | None = None
+        self.timer: asyncio.TimerHandle | None = None
+        self.instance: Instance | None = None
+        self.last: Reading | None = None
+        self.last_at: float | None = None
+        self.state = TargetState.STARTING
+        self.since = since
+        self.error = ""
+        self.failures = 0
+        self.took_s = 0.0
+        self.restarts = 0
+        self.no_census = False
+        self.max_goid = 0
+        self.refused = ""
+        self.costs: deque[LookCost] = deque(maxlen=KEPT_COSTS)
+
+    def facts(self) -> Facts:
+        last = self.last
+        return Facts(
+            goroutines=last.goroutines if last else None,
+            profiles=self.scraper.listed if self.scraper else None,
+            go_minor=_minor(last.go_version) if last else None,
+            no_census=self.no_census,
+        )
+
+
+def _minor(version: str | None) -> int | None:
+    """27 of "go1.27.3", None where it says something else."""
+    parts = (version or "").removeprefix("go").split(".")
+    return int(parts[1][:3]) if len(parts) > 1 and parts[0] == "1" and parts[1][:3].isdecimal() else None
+
+
+class Collector:
+    """Reads a fleet. `emit` gets every event, `keep` every answer worth keeping as evidence; see the module.
+
+    `clock` gives Unix seconds (the events' times), `rng` the jitter of retries.
+    """
+
+    def __init__(
+        self,
+        settings: CollectSettings,
+        emit: Callable[[Event], None],
+        keep: Callable[[Capture], None],
+        *,
+        clock: Callable[[], float] = time.time,
+        rng: random.Random | None = None,
+    ) -> None:
+        self.settings = settings
+        self.counters = Counters()
+        self._emit = emit
+        self._keep = keep
+        self._clock = clock
+        self._rng = rng or random.Random()
+        self._budgets = Budgets(settings)
+        self._room = Room()
+        self._contexts = TlsContexts()
+        self._watched: dict[str, _Watched] = {}
+        self._named: set[str] = set()
+        self._before = Before(settings.before_bytes)
+        self._pool: ThreadPoolExecutor | None = None
+
+    # what others call
+
+    def set_targets(self, targets: Sequence[Target]) -> None:
+        """The whole set: new ones are watched, absent ones let go (`Gone`), changed ones changed. Equal ids are one target."""
+        wanted = {target.id: target for target in targets}
+        for target_id in [i for i in self._watched if i not in wanted]:
+            self._let_go(self._watched.pop(target_id))
+        now = self._clock()
+        for target in wanted.values():
+            known = self._watched.get(target.id)
+            if known is None:
+                ladder = Ladder(self.settings, phase_of(target.id), now)
+                watched = self._watched[target.id] = _Watched(target, ladder, now)
+                if self._pool is not None:
+                    self._start(watched)
+            elif known.target != target:
+                self._change(known, target)
+
+    async def run(self) -> None:
+        """Watch until cancelled; then nothing is left running, no connection open."""
+        self._pool = ThreadPoolExecutor(PARSERS, thread_name_prefix="parkwarden-read")
+        try:
+            for watched in self._watched.values():
+                self._start(watched)
+            await asyncio.get_running_loop().create_future()
+        finally:
+            tasks = [t for w in self._watched.values() for t in (w.task, w.look) if t is not None]
+            for watched in self._watched.values():
+                self._stop(watched)
+            await asyncio.gather(*tasks, return_exceptions=True)
+            self._pool.shutdown(wait=False, cancel_futures=True)
+            self._pool = None
+
+    def suspect(self, instance_id: str, why: str) -> None:
+        """A judge suspects an instance: look closer, now. Cheap to call again: the same reason is followed only now and then."""
+        watched = self._watched.get(instance_id)
+        if watched is None or watched.instance is None or self._pool is None:
+            return
+        now = self._clock()
+        ladder, service = watched.ladder, watched.instance.service
+        if not ladder.suspected(now) and not self._budgets.close_watch(now, instance_id, service):
+            self._refuse(watched, Look.PROFILE, "replicas-watched")
+            return
+        refused = ladder.suspect(why, now, watched.facts())
+        if refused is None:
+            return
+        self.counters.suspicions += 1
+        for look, reason in refused.items():
+            self._refuse(watched, look, reason)
+        for capture in self._before.take(instance_id):
+            self._keep_capture(replace(capture, why=f"before {why}"))
+        self._climb(watched)
+
+    def status(self) -> list[TargetStatus]:
+        """All targets, in the order they were given."""
+        now = self._clock()
+        return [self._status_of(watched, now) for watched in self._watched.values()]
+
+    # life of a target
+
+    def _start(self, watched: _Watched) -> None:
+        watched.task = asyncio.get_running_loop().create_task(self._watch(watched))
+
+    def _stop(self, watched: _Watched) -> None:
+        for task in (watched.task, watched.look):
+            if task is not None:
+                task.cancel()
+        if watched.timer is not None:
+            watched.timer.cancel()
+        if watched.client is not None:
+            watched.client.close()
+        watched.task = watched.look = watched.timer = None
+
+    def _let_go(self, watched: _Watched) -> None:
+        self._stop(watched)
+        services = frozenset(w.instance.service for w in self._watched.values() if w.instance is not None)
+        self._budgets.forget(watched.target.id, services)
+        self._before.forget(watched.target.id)
+        if watched.instance is not None:
+            self._emit(Gone(self._clock(), watched.target.id))
+
+    def _change(self, watched: _Watched, target: Target) -> None:
+        old, watched.target = watched.target, target
+        if replace(old, labels={}, start_time=None) != replace(target, labels={}, start_time=None):
+            self._stop(watched)
+            watched.client = watched.scraper = None
+            if self._pool is not None:
+                self._start(watched)
+        if watched.instance is not None and dict(old.labels) != dict(target.labels):
+            watched.instance = replace(watched.instance, labels=dict(target.labels), address=target.url)
+            self._emit(Started(watched.instance, self._clock()))
+
+    async def _watch(self, watched: _Watched) -> None:
+        """Readings of one target, for ever."""
+        loop = asyncio.get_running_loop()
+        interval_s = watched.target.interval_s or self.settings.interval_s
+        beat = loop.time() + interval_s * phase_of(watched.target.id)
+        while True:
+            await asyncio.sleep(beat - loop.time())
+            await self._read(watched)
+            if watched.failures:
+                beat = loop.time() + self._pause(watched.failures, interval_s)
+                continue
+            self._climb(watched)
+            now = loop.time()
+            beat += interval_s
+            if beat < now:  # it took longer than the interval: keep the phase, leave out what was missed
+                beat += interval_s * (int((now - beat) / interval_s) + 1)
+
+    def _pause(self, failures: int, interval_s: float) -> float:
+        """Doubling from the interval on, a quarter more or less, so that many that failed together do not return together."""
+        pause: float = min(interval_s * 2.0 ** min(failures - 1, 8), max(self.settings.backoff_max_s, interval_s))
+        return pause * self._rng.uniform(0.75, 1.25)
+
+    async def _read(self, watched: _Watched) -> None:
+        counters = self.counters
+        began = time.monotonic()
+        scraper = watched.scraper
+        before = (scraper.bytes, scraper.probes, scraper.pages_in_full) if scraper else (0, 0, 0)
+        try:
+            if scraper is None:
+                watched.client = Client(watched.target, self._room, self._contexts)
+                scraper = watched.scraper = Scraper(watched.target, watched.client, self.settings)
+            reading = await scraper.read()
+        except FetchError as error:
+            self._failed(watched, error, time.monotonic() - began)
+        except Exception as error:  # a reader's mistake about a hostile page costs this target, not the fleet
+            self._failed(
+                watched, FetchError("internal", f"{type(error).__name__} while reading"), time.monotonic() - began
+            )
+        else:
+            self._succeeded(watched, reading, time.monotonic() - began)
+        counters.scrape_seconds += watched.took_s
+        if scraper is not None:
+            counters.scrape_bytes += scraper.bytes - before[0]
+            counters.probes += scraper.probes - before[1]
+            counters.pages_read_in_full += scraper.pages_in_full - before[2]
+
+    def _failed(self, watched: _Watched, error: FetchError, took_s: float) -> None:
+        self.counters.scrapes[error.code] += 1
+        watched.failures += 1
+        watched.took_s = took_s
+        watched.error = f"{error.code}: {error.text}"
+        dead = error.code in ("timeout", "connection-failed", "no-such-host", "tls", "connection-lost")
+        self._turn(watched, TargetState.UNREACHABLE if dead else TargetState.FAILING)
+        if watched.failures == FAILURES_TO_PROBE and watched.scraper is not None:
+            watched.scraper.forget()
+        if dead and watched.client is not None:
+            watched.client.close()
+
+    def _succeeded(self, watched: _Watched, reading: Reading, took_s: float) -> None:
+        now = self._clock()
+        self.counters.scrapes["ok"] += 1
+        watched.failures = 0
+        watched.took_s = took_s
+        watched.error = ""
+        self._turn(watched, TargetState.SLOW if took_s > self.settings.timeout_s / 2 else TargetState.UP)
+        reading.at = now
+        last = watched.last
+        if watched.instance is None:
+            start = reading.start_time if reading.start_time is not None else watched.target.start_time
+            self._begin_life(watched, start, now)
+        elif last is not None and restarted(last, reading):
+            watched.restarts += 1
+            self.counters.restarts += 1
+            start = reading.start_time
+            self._begin_life(watched, now if start is None or start == watched.instance.start_time else start, now)
+        watched.last = reading
+        watched.last_at = now
+        self._emit(Read(now, watched.target.id, reading))
+
+    def _begin_life(self, watched: _Watched, start_time: float | None, now: float) -> None:
+        target = watched.target
+        if watched.instance is not None:
+            watched.ladder.forget()
+            self._before.forget(target.id)
+            watched.no_census = False
+            watched.max_goid = 0
+            if watched.scraper is not None:
+                watched.scraper.forget()
+                watched.scraper.listed = None
+        watched.instance = Instance(id=target.id, labels=dict(target.labels), address=target.url, start_time=start_time)
+        self._emit(Started(watched.instance, now))
+
+    def _turn(self, watched: _Watched, state: TargetState) -> None:
+        if watched.state is not state:
+            watched.state = state
+            watched.since = self._clock()
+
+    # the ladder
+
+    def _climb(self, watched: _Watched) -> None:
+        """Begin the look that is due, if one is and may be taken; come back when the next one is."""
+        if watched.look is not None or watched.instance is None or watched.failures or watched.scraper is None:
+            return
+        now = self._clock()
+        while (ask := watched.ladder.due(now, watched.facts())) is not None:
+            price = stall_s(ask.look, (watched.last.goroutines if watched.last else None) or 0)
+            reason = self._budgets.refusal(now, watched.target.id, watched.instance.service, ask.look, price)
+            if not reason:
+                self._budgets.began(now, watched.target.id, watched.instance.service, ask.look, price)
+                watched.look = asyncio.get_running_loop().create_task(self._look(watched, ask, watched.instance, price))
+                return
+            self._refuse(watched, ask.look, reason)
+            if reason in WAIT:
+                watched.ladder.postpone(ask, now + WAIT_S)
+        next_at = watched.ladder.next_at()
+        if next_at is not None:
+            if watched.timer is not None:
+                watched.timer.cancel()
+            watched.timer = asyncio.get_running_loop().call_later(max(next_at - now, 0.01), self._climb, watched)
+
+    def _refuse(self, watched: _Watched, look: Look, reason: str) -> None:
+        self.counters.refusals[look.value, reason] += 1
+        watched.refused = f"{look.value}: {reason}"
+
+    async def _look(self, watched: _Watched, ask: Ask, instance: Instance, price: float) -> None:
+        taken: Taken | None = None
+        try:
+            assert watched.client is not None
+            assert watched.scraper is not None
+            assert self._pool is not None
+            if watched.scraper.listed is None:
+                await watched.scraper.list_profiles()
+            if watched.scraper.listed is not None and not watched.scraper.listed:
+                taken = Taken("not-there", 0.0, note="no pprof")
+            else:
+                taken = await take(watched.client, ask.look, watched.target.pprof_path, ask.seconds, self._pool)
+        finally:
+            self._budgets.ended(instance.id, instance.service, ask.look)
+            watched.look = None
+        self._paid(watched, ask, taken, price)
+        if watched.instance is not instance and (
+            watched.instance is None or watched.instance.start_time != instance.start_time
+        ):
+            return  # it restarted meanwhile: which life this tells of is not known
+        try:
+            self._tell(watched, ask, taken)
+        except ParkwardenError:
+            self.counters.unreadable[ask.look.value] += 1
+        self._climb(watched)
+
+    def _paid(self, watched: _Watched, ask: Ask, taken: Taken, price: float) -> None:
+        counters, name = self.counters, ask.look.value
+        counters.looks[name, taken.outcome] += 1
+        counters.look_seconds[name] = counters.look_seconds.get(name, 0.0) + taken.took_s
+        counters.look_bytes[name] += taken.wire
+        counters.stall_seconds[name] = counters.stall_seconds.get(name, 0.0) + price
+        note = ask.why if taken.outcome == "ok" else f"{taken.outcome}: {taken.note}" if taken.note else taken.outcome
+        watched.costs.append(LookCost(name, taken.took_s, taken.wire, note))
+
+    def _tell(self, watched: _Watched, ask: Ask, taken: Taken) -> None:
+        """The events and the capture of one look."""
+        now = self._clock()
+        if taken.outcome == "tracing-busy":
+            reason = watched.ladder.tracing_busy(ask, now, watched.facts())
+            if reason:
+                self._refuse(watched, ask.look, reason)
+            return
+        if taken.outcome == "old-go":
+            watched.no_census = True
+        if taken.artefact is None:
+            self.counters.unreadable[ask.look.value] += taken.outcome == "unreadable"
+            return
+        sites: Mapping[str, int] = {}
+        snapshot = taken.artefact.snapshot
+        if snapshot is not None:
+            found = sites_of(snapshot)
+            self.counters.sites_left_out += found.left_out
+            sites = found.counts
+            who = watched.target.id
+            if ask.look in (Look.CENSUS, Look.TRACE, Look.DUMP) and found.unknown > snapshot.total // 2:
+                watched.no_census = ask.look is not Look.DUMP
+                return
+            self._name(found.named)
+            if ask.look is Look.PROFILE:
+                self._emit(SiteCounts(now, who, found.counts))
+            elif ask.look is Look.LEAK:
+                self._emit(Leaked(now, who, found.counts))
+            elif found.goids:
+                watched.max_goid = max(watched.max_goid, found.max_goid)
+                self._emit(Census(now, who, found.goids, watched.max_goid, found.unknown))
+        capture = Capture(
+            instance=watched.target.id,
+            service=watched.instance.service if watched.instance else "",
+            kind=KINDS[ask.look].value,
+            at=now,
+            body=taken.body,
+            why=ask.why,
+            site_ids=tuple(sites),
+            file=file_name(ask.look),
+            took_s=taken.took_s,
+        )
+        if ask.why == ON_BEAT:
+            self._before.put(capture)
+        else:
+            self._keep_capture(capture)
+
+    def _name(self, sites: Mapping[str, Site]) -> None:
+        fresh = sites.keys() - self._named
+        if not fresh:
+            return
+        if len(self._named) + len(fresh) > MAX_NAMED:
+            self._named.clear()
+            fresh = set(sites)
+        for site_id in fresh:
+            self._emit(Named(sites[site_id]))
+        self._named |= fresh
+
+    def _keep_capture(self, capture: Capture) -> None:
+        self.counters.captures += 1
+        self.counters.capture_bytes += len(capture.body)
+        self._keep(capture)
+
+    def _status_of(self, watched: _Watched, now: float) -> TargetStatus:
+        labels = watched.target.labels
+        return TargetStatus(
+            id=watched.target.id,
+            service=labels.get("service") or watched.target.id,
+            env=labels.get("env", ""),
+            url=_shown(watched.target.url),
+            state=watched.state,
+            since=watched.since,
+            last_read=watched.last_at,
+            took_s=watched.took_s,
+            error=watched.error,
+            failures=watched.failures,
+            sources=tuple(s.value for s in watched.scraper.sources) if watched.scraper else (),
+            missing=missing(watched.last) if watched.last is not None else (),
+            restarts=watched.restarts,
+            close_watch=watched.ladder.suspected(now),
+            looks=tuple(watched.costs),
+            stall_s_hour=self._budgets.stall_s_hour(now, watched.target.id),
+            refused=watched.refused,
+        )
+
+
+def _shown(url: str) -> str:
+    """A URL without a user and password somebody may have put into it, fit to print."""
+    head, separator, rest = url.partition("://")
+    if separator:
+        host, slash, path = rest.partition("/")
+        url = f"{head}://{host.rpartition('@')[2]}{slash}{path}"
+    return ascii(url)[1:-1][:200]

@@ -1,0 +1,194 @@
+"""The ladder of looks at one instance: state + now -> what to ask next. Pure: times are inputs, whoever calls does the asking.
+
+On beat: a goroutine profile and, more rarely, a census, at a phase of the instance's own so that a fleet does not burst.
+On suspicion, once per `suspect_again_s` and reason: a profile at once and every `close_every_s` for `close_watch_s`, a census at once
+and another `second_census_after_s` later, leak profile, longer trace and text dump once each where there are few enough goroutines,
+heap where the reason says heap. What is not possible here (too many goroutines, not there, old Go) is refused with a reason at once;
+what is merely not possible now (budgets.py) stays due until it is stale.
+
+Example: `state = Ladder(...)`; `state.suspect("goroutine-trend", now, facts)`; `while ask := state.due(now): ...`.
+"""
+
+from __future__ import annotations
+
+from bisect import insort
+from dataclasses import dataclass, field
+
+from parkwarden.collect.fleet.prices import Look
+from parkwarden.collect.fleet.settings import CollectSettings
+
+ON_BEAT = "on beat"
+MAX_WHYS = 32
+"""Reasons remembered per instance; there are about a dozen detectors."""
+STALE_S = 60.0
+"""A look that budgets held back for so long is not taken any more."""
+BUSY_TRACING_S = 5.0
+"""Only one trace can run in a process: so long until a census is tried again when somebody else is tracing."""
+BUSY_TRACING_TRIES = 3
+"""Then a text dump tells who is there, while it is cheap."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Ask:
+    """One look to take: due `at`; `rank` orders what is due at the same time; `tries` already made."""
+
+    at: float
+    rank: int
+    look: Look = field(compare=False)
+    why: str = field(compare=False)
+    seconds: float = field(compare=False, default=0.0)
+    """Length of a trace."""
+    tries: int = field(compare=False, default=0)
+    wanted: float = field(compare=False, default=-1.0)
+    """When it was first due."""
+
+    @property
+    def on_beat(self) -> bool:
+        return self.why == ON_BEAT
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known of an instance when a look is decided; None = not known."""
+
+    goroutines: int | None = None
+    profiles: frozenset[str] | None = None
+    """Profiles pprof's index names; an empty set says there is no pprof."""
+    go_minor: int | None = None
+    """27 for Go 1.27."""
+    no_census: bool = False
+    """A census was tried and named no stacks."""
+
+
+def refusal(look: Look, facts: Facts, settings: CollectSettings, *, any_size: bool = False) -> str:
+    """Why this look cannot be taken at this instance, "" if it can."""
+    if facts.profiles is not None:
+        name = {Look.DUMP: "goroutine", Look.CENSUS: "trace", Look.TRACE: "trace"}.get(look, look.value)
+        # the index lists the profiles; `trace` is among its links in all versions
+        if (name not in facts.profiles) if name != "trace" else not facts.profiles:
+            return "not-there"
+    if look in (Look.CENSUS, Look.TRACE) and (facts.no_census or (facts.go_minor is not None and facts.go_minor < 23)):
+        return "old-go"
+    switched_on, most = {
+        Look.PROFILE: (True, None),
+        Look.HEAP: (settings.heap, None),
+        Look.CENSUS: (settings.census, settings.census_max_goroutines),
+        Look.TRACE: (settings.census and settings.longer_trace, settings.trace_max_goroutines),
+        Look.LEAK: (settings.leak_profile, settings.leak_profile_max_goroutines),
+        Look.DUMP: (settings.text_dump, settings.text_dump_max_goroutines),
+    }[look]
+    if not switched_on:
+        return "switched-off"
+    if most is not None and not any_size and (facts.goroutines is None or facts.goroutines > most):
+        return "too-many-goroutines" if facts.goroutines is not None else "goroutines-unknown"
+    return ""
+
+
+class Ladder:
+    """What one instance is due, and since when it is suspected. `phase` in [0, 1) is the instance's own."""
+
+    __slots__ = ("_next_census", "_next_profile", "_plan", "_settings", "_whys", "close_until")
+
+    def __init__(self, settings: CollectSettings, phase: float, now: float) -> None:
+        self._settings = settings
+        self._next_profile = now + settings.profile_every_s * phase
+        self._next_census = now + settings.census_every_s * phase
+        self._plan: list[Ask] = []
+        self._whys: dict[str, float] = {}
+        self.close_until = 0.0
+        """Until when it is watched closely."""
+
+    def suspect(self, why: str, now: float, facts: Facts) -> dict[Look, str] | None:
+        """Plan what a suspicion calls for. None if the same was followed lately, else the looks refused and why."""
+        settings = self._settings
+        last = self._whys.get(why)
+        if last is not None and now - last < settings.suspect_again_s:
+            return None
+        if len(self._whys) >= MAX_WHYS and why not in self._whys:
+            del self._whys[min(self._whys, key=self._whys.__getitem__)]
+        self._whys[why] = now
+        wanted = [Ask(now, 0, Look.PROFILE, why)]
+        if now >= self.close_until:  # a second reason while it is watched closely adds what only it calls for
+            self.close_until = now + settings.close_watch_s
+            steps = int(settings.close_watch_s / settings.close_every_s) if settings.close_every_s > 0 else 0
+            wanted += [Ask(now + i * settings.close_every_s, 0, Look.PROFILE, why) for i in range(1, steps + 1)]
+            again = now + settings.second_census_after_s
+            wanted += [Ask(t, 1, Look.CENSUS, why, settings.census_s) for t in (now, again)]
+            wanted.append(Ask(now, 2, Look.LEAK, why))
+            wanted.append(Ask(now, 4, Look.TRACE, why, settings.trace_s))
+            wanted.append(Ask(again, 5, Look.DUMP, why))
+        if "heap" in why or "memory" in why or "gc-" in why:
+            wanted.append(Ask(now, 3, Look.HEAP, why))
+        refused: dict[Look, str] = {}
+        for ask in wanted:
+            reason = refusal(ask.look, facts, settings)
+            if reason:
+                refused[ask.look] = reason
+            else:
+                self._add(ask)
+        return refused
+
+    def due(self, now: float, facts: Facts) -> Ask | None:
+        """The next look to take now, taken off the plan; None if there is none. What is stale is dropped."""
+        plan = self._plan
+        while plan and plan[0].at <= now:
+            ask = plan.pop(0)
+            if now - ask.wanted > STALE_S:
+                continue
+            if ask.look is Look.PROFILE:  # late steps of the same kind come to one
+                while (again := next((a for a in plan if a.look is Look.PROFILE and a.at <= now), None)) is not None:
+                    plan.remove(again)
+                self._next_profile = max(self._next_profile, now + self._settings.close_every_s)
+            return ask
+        settings = self._settings
+        if settings.profile_every_s > 0 and now >= self._next_profile:
+            self._next_profile = _after(self._next_profile, settings.profile_every_s, now)
+            if not refusal(Look.PROFILE, facts, settings):
+                return Ask(now, 0, Look.PROFILE, ON_BEAT, wanted=now)
+        if settings.census_every_s > 0 and now >= self._next_census:
+            self._next_census = _after(self._next_census, settings.census_every_s, now)
+            if not refusal(Look.CENSUS, facts, settings):
+                return Ask(now, 1, Look.CENSUS, ON_BEAT, settings.census_s, wanted=now)
+        return None
+
+    def postpone(self, ask: Ask, until: float) -> None:
+        """Put a look back that cannot be taken just now."""
+        self._add(Ask(until, ask.rank, ask.look, ask.why, ask.seconds, ask.tries, ask.wanted))
+
+    def tracing_busy(self, ask: Ask, now: float, facts: Facts) -> str:
+        """Somebody else traces the process: try again a little later, at last fall back to a text dump. The reason if it
+        comes to nothing."""
+        if ask.tries + 1 < BUSY_TRACING_TRIES:
+            self._add(Ask(now + BUSY_TRACING_S, ask.rank, ask.look, ask.why, ask.seconds, ask.tries + 1, now))
+            return ""
+        if ask.on_beat or ask.look is not Look.CENSUS:
+            return "traced-by-another"
+        reason = refusal(Look.DUMP, facts, self._settings)
+        if not reason:
+            self._add(Ask(now, 5, Look.DUMP, ask.why))
+        return reason
+
+    def next_at(self) -> float | None:
+        """When the next planned look is due; beats are looked at after each reading."""
+        return self._plan[0].at if self._plan else None
+
+    def suspected(self, now: float) -> bool:
+        return now < self.close_until
+
+    def forget(self) -> None:
+        """A new life: nothing that was planned for the old one is of use."""
+        self._plan.clear()
+        self._whys.clear()
+        self.close_until = 0.0
+
+    def _add(self, ask: Ask) -> None:
+        if ask.wanted < 0:
+            ask = Ask(ask.at, ask.rank, ask.look, ask.why, ask.seconds, ask.tries, ask.at)
+        if any(a.look is ask.look and abs(a.at - ask.at) < 1.0 for a in self._plan):
+            return
+        insort(self._plan, ask)
+
+
+def _after(beat: float, every: float, now: float) -> float:
+    """The first beat after `now`: beats that were missed are not made up for."""
+    return beat + every * (int((now - beat) // every) + 1)

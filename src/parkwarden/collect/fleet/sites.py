@@ -1,0 +1,103 @@
+"""Snapshots -> site events: what each goroutine does, under the ids of the whole house. Pure.
+
+The ids are those of single sites (stacks/normalise.py), not merged into clusters: a cluster's name may depend on what
+else is in the snapshot, a site's never does, so that its counts make a series.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from parkwarden.model.site import Site
+from parkwarden.model.snapshot import Ints, Snapshot
+from parkwarden.stacks.cluster import is_system
+from parkwarden.stacks.normalise import place, wait_reason
+
+MAX_SITES = 2_000
+"""Sites told of one look, those with the most goroutines: real services have dozens; a label or a generated function per
+request makes thousands with one goroutine each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sites:
+    """`counts` and `goids` by site id; `named` what the ids stand for; goroutines without a stack are `unknown`."""
+
+    named: dict[str, Site]
+    counts: dict[str, int]
+    goids: Mapping[str, Ints]
+    max_goid: int
+    unknown: int
+    left_out: int
+
+
+def sites_of(snapshot: Snapshot) -> Sites:
+    """Sites of a profile, leak profile, dump or census. The runtime's own goroutines are left out."""
+    index: dict[str, int] = {}
+    named: list[Site] = []
+    at = np.full(len(snapshot.stacks), -1, dtype=np.int64)
+    bare = np.zeros(len(snapshot.stacks), dtype=bool)
+    states = _states(snapshot)
+    for i, stack in enumerate(snapshot.stacks):
+        if not stack.frames:
+            bare[i] = True
+            continue
+        if is_system(stack):
+            continue
+        site, _depth = place(stack)
+        state = states.get(i, "")
+        reason = wait_reason(state, stack.frames) if state else site.wait_reason
+        known = index.setdefault(site.id, len(named))
+        if known == len(named):
+            named.append(site if reason == site.wait_reason else replace(site, wait_reason=reason))
+        elif site.created_by is not None and named[known].created_by is None:
+            named[known] = replace(named[known], created_by=site.created_by)
+        at[i] = known
+    site_of_row = at[snapshot.stack] if snapshot.rows else np.zeros(0, dtype=np.int64)
+    unknown = int(snapshot.count[bare[snapshot.stack]].sum()) if snapshot.rows and bare.any() else 0
+    ours = site_of_row >= 0
+    totals = np.bincount(site_of_row[ours], weights=snapshot.count[ours], minlength=len(named)).astype(np.int64)
+    chosen = np.argsort(-totals, kind="stable")[:MAX_SITES]
+    chosen = chosen[totals[chosen] > 0]
+    counts = {named[i].id: int(totals[i]) for i in chosen.tolist()}
+    goids, max_goid = _goids(snapshot, site_of_row, named, chosen)
+    return Sites(
+        named={named[i].id: named[i] for i in chosen.tolist()},
+        counts=counts,
+        goids=goids,
+        max_goid=max_goid,
+        unknown=unknown,
+        left_out=int((totals > 0).sum()) - len(chosen),
+    )
+
+
+def _states(snapshot: Snapshot) -> dict[int, str]:
+    """The state of some goroutine at each stack, one that waits where there is one."""
+    if not any(snapshot.states):
+        return {}
+    found: dict[int, str] = {}
+    pairs = np.unique(snapshot.stack * len(snapshot.states) + snapshot.state)
+    for pair in pairs.tolist():
+        stack, state = divmod(pair, len(snapshot.states))
+        text = snapshot.states[state]
+        if text and (stack not in found or found[stack] in _PASSING):
+            found[stack] = text
+    return found
+
+
+_PASSING = frozenset(["runnable", "running", "waiting", "preempted"])
+
+
+def _goids(snapshot: Snapshot, row: Ints, named: list[Site], chosen: Ints) -> tuple[dict[str, Ints], int]:
+    told = snapshot.goid > 0
+    if not told.any():
+        return {}, 0
+    ours = told & (row >= 0)
+    goid, site = snapshot.goid[ours], row[ours]
+    order = np.lexsort((goid, site))
+    goid, site = goid[order], site[order]
+    edges = np.searchsorted(site, np.arange(len(named) + 1))
+    out = {named[i].id: goid[edges[i] : edges[i + 1]].copy() for i in chosen.tolist() if edges[i + 1] > edges[i]}
+    return out, int(snapshot.goid.max())

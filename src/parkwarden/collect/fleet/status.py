@@ -1,0 +1,77 @@
+"""How collecting goes: the state of each target, and the counters of all."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from parkwarden.model.artefact import LookCost
+
+
+class TargetState(StrEnum):
+    """In the order of getting worse."""
+
+    STARTING = "starting"  # not asked yet
+    UP = "up"
+    SLOW = "slow"  # answers, but takes more than half of its time
+    FAILING = "failing"  # answers, but nothing that can be read
+    UNREACHABLE = "unreachable"  # does not answer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetStatus:
+    """One target, for people. Times are Unix seconds; texts are sanitised."""
+
+    id: str
+    service: str
+    env: str
+    url: str
+    state: TargetState
+    since: float
+    last_read: float | None
+    """Of the last reading, None before the first."""
+    took_s: float
+    """The last reading, or the last try."""
+    error: str = ""
+    failures: int = 0
+    """In a row."""
+    sources: tuple[str, ...] = ()
+    """What the readings come from, cheapest sufficient first."""
+    missing: tuple[str, ...] = ()
+    """Numbers no source tells, of those the judges want."""
+    restarts: int = 0
+    close_watch: bool = False
+    looks: tuple[LookCost, ...] = ()
+    """The last looks with their price, oldest first."""
+    stall_s_hour: float = 0.0
+    """Estimated stall that looks caused it within the last hour."""
+    refused: str = ""
+    """Why the last look that was wanted was not taken, "" if all were."""
+
+
+@dataclass(slots=True)
+class Counters:
+    """Plain numbers since the start, for /metrics. Keys of `looks` are (look, outcome), of `refusals` (look, reason)."""
+
+    scrapes: Counter[str] = field(default_factory=Counter)
+    """By outcome: ok, or the code of the error."""
+    scrape_bytes: int = 0
+    scrape_seconds: float = 0.0
+    """Waited for answers, all targets together."""
+    pages_read_in_full: int = 0
+    probes: int = 0
+    restarts: int = 0
+    looks: Counter[tuple[str, str]] = field(default_factory=Counter)
+    look_seconds: dict[str, float] = field(default_factory=dict)
+    look_bytes: Counter[str] = field(default_factory=Counter)
+    stall_seconds: dict[str, float] = field(default_factory=dict)
+    """Estimated from the number of goroutines (prices.py): a stall cannot be seen from outside."""
+    refusals: Counter[tuple[str, str]] = field(default_factory=Counter)
+    suspicions: int = 0
+    captures: int = 0
+    capture_bytes: int = 0
+    sites_left_out: int = 0
+    """Sites beyond MAX_SITES of one look, smallest first."""
+    unreadable: Counter[str] = field(default_factory=Counter)
+    """Looks whose answer could not be read, by look."""
