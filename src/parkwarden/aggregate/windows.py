@@ -49,6 +49,9 @@ START_JITTER_S = 1.0
 NEW, RESTARTED, STEPPED = range(3)
 """Why a window begins where it does: first seen; the process restarted; the clock was set back."""
 
+MAX_MEMORIES = 32
+"""Judges' memories kept: eight sets of rules side by side. A configuration that is reloaded for ever drops the oldest."""
+
 _FIRST_CAPACITY = 64
 _RING_VALUES = attrgetter(*FIELDS[1:-1])
 _LIMIT_VALUES = attrgetter(*LIMITS)
@@ -195,6 +198,8 @@ class Windows:
         The key names detector and rule, so that two sets of thresholds over one fleet do not share a memory.
         """
         if key not in self._memories:
+            while len(self._memories) >= MAX_MEMORIES:
+                del self._memories[next(iter(self._memories))]
             self._memories[key] = np.full((width, self.capacity), np.nan)
         return self._memories[key]
 

@@ -78,6 +78,43 @@ _OTHERS = (
         "until a second look shows that they stay.",
     ),
     Code(
+        "PW501",
+        "goroutine-trend",
+        "the number of goroutines rises fast and in a line",
+        "Over the last two minutes the count spread by more than 30 (standard deviation) and rose by more than 5 a second, or it did so "
+        "and stays up. A total cannot tell a leak from load, so this is a suspicion that starts closer looks: the site named beside it, its "
+        "survivors and the leak profile say which line and whether it is a leak.",
+    ),
+    Code(
+        "PW502",
+        "heap-jump",
+        "the heap grew by a third and by megabytes between two samples",
+        "At least 30 % and more than 2 MiB between two samples, and still up. Before the next collection it may be garbage; after it, "
+        "something holds the memory: take two heap profiles and compare them.",
+    ),
+    Code(
+        "PW503",
+        "gc-pressure",
+        "the garbage collector takes more than 15 % of the CPU",
+        "At least one collection ran and the collector took more than 0.15 of the CPU time of the last two minutes. Leaked goroutines keep "
+        "their stacks and all that hangs on them alive, and each collection walks it. By itself it may as well be honest allocation: "
+        "look at the allocs profile, and at GOGC and GOMEMLIMIT.",
+    ),
+    Code(
+        "PW504",
+        "goroutine-excess",
+        "more than 100 goroutines per processor",
+        "Far more goroutines than GOMAXPROCS can serve. Many healthy services are like that (a goroutine for each idle connection); it is "
+        "a reason to save a profile while the crowd is small, no accusation.",
+    ),
+    Code(
+        "PW505",
+        "blocked-share",
+        "suddenly many more goroutines are blocked",
+        "The share of goroutines that wait rose by more than 20 points above its own mean. A lock that was never given back or a peer that "
+        "stopped answering looks like this first; so does the end of the day's traffic. A reason to look, no accusation.",
+    ),
+    Code(
         "PW510",
         "stack-persistence",
         "many goroutines on one stack, look after look",
@@ -124,6 +161,14 @@ _OTHERS = (
         "new-since-deploy",
         "a line that came with the last version keeps goroutines",
         "The site was not there, or did not grow, before the version that is deployed now. The change that came with it is where to look first.",
+    ),
+    Code(
+        "PW590",
+        "no-data",
+        "no instance of a service answers",
+        "Nobody could be asked for longer than a restart takes. That is no recovery: what was wrong before is still open, and cannot be "
+        "judged. See whether the service is down, or only its diagnostics port, the network between or the credentials; `parkwarden doctor` "
+        "asks the targets.",
     ),
 )
 

@@ -8,6 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from parkwarden.judge.fleet.blocked_share import BlockedRule
+from parkwarden.judge.fleet.gc_pressure import GcPressureRule
+from parkwarden.judge.fleet.goroutine_excess import ExcessRule
+from parkwarden.judge.fleet.goroutine_trend import TrendRule
+from parkwarden.judge.fleet.heap_jump import HeapJumpRule
 from parkwarden.judge.fleet.site_floor_growth import FloorRule
 from parkwarden.judge.fleet.stack_persistence import PersistenceRule
 from parkwarden.judge.fleet.time_left import TimeLeftRule
@@ -17,6 +22,11 @@ from parkwarden.judge.fleet.time_left import TimeLeftRule
 class Rules:
     """One set of thresholds. Two can run side by side over the same data (`--compare`)."""
 
+    trend: TrendRule = field(default_factory=TrendRule)
+    heap: HeapJumpRule = field(default_factory=HeapJumpRule)
+    gc: GcPressureRule = field(default_factory=GcPressureRule)
+    excess: ExcessRule = field(default_factory=ExcessRule)
+    blocked: BlockedRule = field(default_factory=BlockedRule)
     time_left: TimeLeftRule = field(default_factory=TimeLeftRule)
     persistence: PersistenceRule = field(default_factory=PersistenceRule)
     floor: FloorRule = field(default_factory=FloorRule)
