@@ -44,6 +44,12 @@ FINDING_FIELDS = [
     "explanation",
     "path",
     "source",
+    "instances",
+    "labels",
+    "first_seen",
+    "last_seen",
+    "since_version",
+    "time_left",
 ]
 
 

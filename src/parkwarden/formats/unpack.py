@@ -97,6 +97,45 @@ def container(data: Bytes) -> str | None:
     return None
 
 
+MAX_STREAM_BYTES = 64 << 30
+"""Bytes unpacked of one stream that is read as it comes and kept by nobody: a bound of time, not of memory."""
+
+MAX_STREAM_RATIO = 2_000
+"""Unpacked to packed size of such a stream, above RATIO_FLOOR: lines that differ in a time stamp only pack 300 to 1."""
+
+_SLICE = 1 << 20
+
+
+def streamed(data: Bytes, problems: list[Problem]) -> Iterator[bytes]:
+    """The bytes of one compressed stream (gzip, zstd, xz, bzip2) or of plain data, piece by piece, never all at once.
+
+    What is broken or passes a limit ends it with a Problem; an archive of several files is refused with one.
+    """
+    kind = container(data)
+    if kind in _ARCHIVES:
+        problems.append(Problem("archive", "", f"a {kind} of several files is no stream; unpack it first"))
+        return
+    if kind is None:
+        view = memoryview(data)
+        for at in range(0, len(view), _SLICE):
+            yield bytes(view[at : at + _SLICE])
+        return
+    size, most = 0, max(MAX_STREAM_RATIO * len(data), RATIO_FLOOR)
+    try:
+        for part in _STREAMS[kind](data):
+            size += len(part)
+            if size > min(most, MAX_STREAM_BYTES):
+                code = "too-large" if size > MAX_STREAM_BYTES else "decompression-bomb"
+                problems.append(
+                    Problem(code, "", f"{kind}: over {size:,} bytes of {len(data):,}; the rest was not read")
+                )
+                return
+            yield part
+    except _BrokenError as broken:
+        text = f"{kind}: {broken}; {size:,} bytes could be unpacked"
+        problems.append(Problem(broken.code, f"byte {broken.offset}", text))
+
+
 class _LimitError(Exception):
     """A limit was passed; carries the problem that says which."""
 
@@ -170,8 +209,7 @@ class _Unpacker:
 
     def _stream(self, data: Bytes, kind: str) -> tuple[bytes, tuple[Problem, ...]]:
         """All of a compressed stream, or what there is of a broken one. A limit of the whole is a problem here too."""
-        steps: Callable[[Bytes], Iterator[bytes]] = {"gzip": _gzip, "zstd": _zstd, "xz": _xz, "bzip2": _bzip2}[kind]
-        return self._collect(steps(data), kind)
+        return self._collect(_STREAMS[kind](data), kind)
 
     def _collect(self, steps: Iterator[bytes], kind: str) -> tuple[bytes, tuple[Problem, ...]]:
         parts: list[bytes] = []
@@ -435,6 +473,9 @@ def _bzip2(data: Bytes) -> Iterator[bytes]:
     import bz2
 
     yield from _chained(data, bz2.BZ2Decompressor, (OSError, ValueError, EOFError), b"BZh")
+
+
+_STREAMS: dict[str, Callable[[Bytes], Iterator[bytes]]] = {"gzip": _gzip, "zstd": _zstd, "xz": _xz, "bzip2": _bzip2}
 
 
 def _chained(

@@ -1,7 +1,7 @@
 """Reports as JSON for machines: versioned, stable in field names and order, one line per record.
 
 `parkwarden.report/1` is the schema of the Diagnose issue, field by field; our extra fields (`grade`, `explanation`, `path`,
-`source`) come after its own. `parkwarden.stacks/1` and `parkwarden.trace/1` follow the same words. JSON Schemas:
+`source`, and what only judges over time tell: `instances`, `labels`, `first_seen`, `last_seen`, `since_version`, `time_left`) come after its own. `parkwarden.stacks/1` and `parkwarden.trace/1` follow the same words. JSON Schemas:
 docs/schema/. Names from inputs stay as they are, escaped by `ensure_ascii`; numbers that are not finite become null.
 
 Frames repeat a hundredfold, so each distinct frame is encoded once and joined in; this module imports neither Rich nor
@@ -29,9 +29,11 @@ from parkwarden.model import (
     Site,
     SourceExcerpt,
     Stack,
+    TimeLeft,
     Trace,
     Wait,
 )
+from parkwarden.report.compare import Checked, Comparison, Row
 
 STACKS_SCHEMA = "parkwarden.stacks/1"
 TRACE_SCHEMA = "parkwarden.trace/1"
@@ -127,15 +129,60 @@ def _rounded(value: float, digits: int = 6) -> float | None:
 # ---- parkwarden.report/1
 
 
-def report_to_json(report: Report) -> str:
-    """The report in the schema `parkwarden.report/1`; ends without a newline."""
+def report_to_json(
+    report: Report, *, comparison: Comparison | None = None, checked: Sequence[Checked] | None = None
+) -> str:
+    """The report in the schema `parkwarden.report/1`; ends without a newline.
+
+    A replay adds `compare` where a second set of rules judged too, and `expectations` where scenarios had some.
+    """
     frames = _Frames()
+    extra: dict[str, Any] = {}
+    if comparison is not None:
+        extra["compare"] = _comparison(comparison, frames)
+    if checked:
+        extra["expectations"] = _list(
+            _object(file=c.file, line=c.line, text=c.text, met=c.met, told=c.told) for c in checked
+        )
     return _document(
         schema=report.schema,
         generated_at=report.generated_at,
         inputs=_list(_input(entry) for entry in report.inputs),
         findings=_list(_finding(finding, frames) for finding in report.findings),
         redacted=int(report.redacted),
+        **extra,
+    )
+
+
+def _comparison(comparison: Comparison, frames: _Frames) -> _Raw:
+    """A's findings are the report's; B's are here, and a row for each thing that either found."""
+    return _object(
+        a=comparison.a,
+        b=comparison.b,
+        rows=_list((_row(row) for row in comparison.rows), "    "),
+        findings_b=_list((_finding(finding, frames) for finding in comparison.findings_b), "    "),
+    )
+
+
+def _row(row: Row) -> _Raw:
+    def side(finding: Finding | None) -> dict[str, Any] | None:
+        if finding is None:
+            return None
+        return {
+            "verdict": str(finding.verdict),
+            "confidence": _rounded(finding.confidence, 4) or 0.0,
+            "first_seen": _number(finding.first_seen),
+            "last_seen": _number(finding.last_seen),
+        }
+
+    one = row.either
+    return _object(
+        service=one.service,
+        site=one.site.id if one.site else None,
+        pattern=one.pattern,
+        earlier=row.earlier,
+        a=side(row.a),
+        b=side(row.b),
     )
 
 
@@ -177,7 +224,29 @@ def _finding(finding: Finding, frames: _Frames) -> str:
         explanation=finding.explanation,
         path=_Raw(frames.chain(finding.path)),
         source=_excerpt(finding.source),
+        instances=list(finding.instances),
+        labels={key: finding.labels[key] for key in sorted(finding.labels)},
+        first_seen=_number(finding.first_seen),
+        last_seen=_number(finding.last_seen),
+        since_version=finding.since_version,
+        time_left=_time_left(finding.time_left),
     )
+
+
+def _time_left(left: TimeLeft | None) -> dict[str, Any] | None:
+    if left is None:
+        return None
+    return {
+        "limit": left.limit,
+        "at": _number(left.at),
+        "seconds": _number(left.seconds),
+        "low_s": _number(left.low_s),
+        "high_s": _number(left.high_s),
+        "value": _number(left.value),
+        "limit_value": _number(left.limit_value),
+        "rate_per_s": _number(left.rate_per_s),
+        "coverage": _number(left.coverage),
+    }
 
 
 def _excerpt(source: SourceExcerpt | None) -> dict[str, Any] | None:

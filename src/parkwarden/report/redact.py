@@ -432,6 +432,8 @@ class Redactor:
             evidence=[Evidence(self.text(e.source), self.text(e.what), self.text(e.value)) for e in finding.evidence],
             path=self.frames(finding.path),
             source=self.excerpt(finding.source) if finding.source else None,
+            instances=tuple(map(self.text, finding.instances)),
+            labels={key: self.label(key, value) for key, value in finding.labels.items()},
         )
 
     def input(self, entry: InputEntry) -> InputEntry:

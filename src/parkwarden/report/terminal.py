@@ -30,6 +30,7 @@ from parkwarden.model import (
     Verdict,
 )
 from parkwarden.report import words
+from parkwarden.report.compare import Checked, Comparison
 from parkwarden.report.json import user_frame
 from parkwarden.report.safe import inert, inert_lines, middle
 from parkwarden.stacks.normalise import blocked_frame
@@ -44,6 +45,8 @@ MAX_PROBLEMS = 8
 """Problems shown per input; the JSON report has them all."""
 MAX_EVIDENCE = 12
 """Numbers shown per finding."""
+MAX_ROWS = 40
+"""Rows of two sets of rules beside each other."""
 MAX_INPUTS = 40
 """Rows of the table of inputs; an archive may hold hundreds of files."""
 WIDE = 110
@@ -144,6 +147,73 @@ def print_report(report: Report, case: Case, console: Console, *, show_all: bool
     _more(console, limit, len(findings), "findings")
     _inputs(report, console, show_all)
     _footer(report, console)
+
+
+def print_replay(
+    report: Report,
+    console: Console,
+    *,
+    comparison: Comparison | None = None,
+    checked: Sequence[Checked] = (),
+    show_all: bool = False,
+) -> None:
+    """A replay: the expectations first, where there were any; then the report; then two sets of rules side by side."""
+    if checked:
+        _expectations(checked, console, show_all)
+    if not checked or show_all:
+        print_report(report, Case(artefacts=[]), console, show_all=show_all)
+    if comparison is not None:
+        _comparison(comparison, console, show_all)
+
+
+def _expectations(checked: Sequence[Checked], console: Console, show_all: bool) -> None:
+    """What was not met, with what was judged instead; with `show_all` what was met too."""
+    failed = [one for one in checked if not one.met]
+    for one in checked if show_all else failed:
+        word, style = ("met", "green") if one.met else ("NOT MET", "bold red")
+        _say(console, (f"{word:8}", style), f"{inert(one.file, 120)}:{one.line}: ", (inert(one.text, 200), "bold"))
+        if one.told:
+            _say(console, (inert(one.told, 600), _DIM), indent=8)
+    verdict, style = ("NOT MET", "bold red reverse") if failed else ("MET", "bold green reverse")
+    console.print()
+    many = f"{words.count(len(checked) - len(failed))} of {words.count(len(checked))} expectations are met"
+    _say(console, (f" {verdict} ", style), f" {many}")
+
+
+def _comparison(comparison: Comparison, console: Console, show_all: bool) -> None:
+    """One row for each thing that A or B found."""
+    _rule(console, f"A: {inert(comparison.a, 80)} beside B: {inert(comparison.b, 80)}")
+    rows = comparison.rows
+    if not rows:
+        _say(console, "Neither found anything.", indent=2)
+        return
+    table = _table(console)
+    for name in ("what", "A", "B", "earlier"):
+        table.add_column(name)
+    limit = len(rows) if show_all else MAX_ROWS
+    for row in rows[:limit]:
+        one = row.either
+        what = f"{one.pattern or one.code} {one.service or ''}"
+        what += f" {words.short_function(one.site.function) or one.site.id}" if one.site else ""
+        earlier = {"a": "A", "b": "B"}.get(row.earlier, "same")
+        if row.a is None or row.b is None:
+            earlier = f"only {earlier}"
+        table.add_row(
+            _cell(console, inert(what, 160)),
+            *(_side(finding, console) for finding in (row.a, row.b)),
+            _cell(console, earlier, "bold" if earlier != "same" else _DIM),
+        )
+    console.print(table)
+    _more(console, limit, len(rows), "rows")
+    only_a, only_b = sum(r.b is None for r in rows), sum(r.a is None for r in rows)
+    _say(console, f"{only_a} only A, {only_b} only B, {len(rows) - only_a - only_b} both", indent=2)
+
+
+def _side(finding: Finding | None, console: Console) -> Text:
+    if finding is None:
+        return _cell(console, "-", _DIM)
+    first = "" if finding.first_seen is None else f" at {words.time_of(finding.first_seen)}"
+    return _cell(console, words.VERDICT_WORDS[finding.verdict] + first, STYLES[finding.verdict])
 
 
 def _headline(report: Report, case: Case, console: Console) -> None:

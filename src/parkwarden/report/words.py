@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
-from parkwarden.model import Cluster, Finding, Frame, Grade, Kind, Report, Verdict
+from parkwarden.model import Cluster, Finding, Frame, Grade, Kind, Report, TimeLeft, Verdict
 from parkwarden.model.words import UNKNOWN as UNKNOWN
 from parkwarden.model.words import count as count
 from parkwarden.model.words import moment as moment
@@ -137,8 +139,36 @@ def facts(finding: Finding) -> list[Fact]:
         out.append(Fact("waiting at least", seconds(finding.wait_min_s)))
     if finding.since:
         out.append(Fact("since", moment(finding.since)))
+    if finding.since_version:
+        out.append(Fact("since version", finding.since_version))
+    if finding.first_seen is not None:
+        out.append(Fact("first seen", time_of(finding.first_seen)))
+    if finding.time_left is not None:
+        out.append(Fact("time left", time_left(finding.time_left)))
     out.append(Fact("confidence", percent(finding.confidence)))
     return out
+
+
+REAL_FROM_S = 1e8
+"""Times from 1973 on are Unix times; earlier ones count a recording's own seconds."""
+
+
+def time_of(at: float) -> str:
+    """A time as people read it: a Unix time as a moment, a recording's or scenario's own seconds as `1h2m5s`."""
+    if at >= REAL_FROM_S:
+        try:
+            return moment(datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds").replace("+00:00", "Z"))
+        except (OverflowError, OSError, ValueError):
+            return f"{at:.15g} s"
+    whole = round(abs(at))
+    parts = ((whole // 3600, "h"), (whole % 3600 // 60, "m"), (whole % 60, "s"))
+    return ("-" if at < 0 and whole else "") + ("".join(f"{n}{unit}" for n, unit in parts if n) or "0s")
+
+
+def time_left(left: TimeLeft) -> str:
+    """`9 min (7 min to 14 min) until memory-limit`."""
+    high = seconds(left.high_s) if math.isfinite(left.high_s) else "never"
+    return f"{seconds(left.seconds)} ({seconds(left.low_s)} to {high}) until {left.limit}"
 
 
 @dataclass(frozen=True, slots=True)
