@@ -1,0 +1,130 @@
+"""Fusing: witnesses of different kinds bear each other out, those of one kind do not; one finding per site and service."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+
+from parkwarden.judge.fleet.fuse import Scene, fuse
+from parkwarden.judge.fleet.rules import Rules
+from parkwarden.model import Frame, Grade, Instance, Signal, Site, Verdict
+
+NOW = 1000.0
+FRAMES = (Frame("runtime.chansend1", "chan.go", 1), Frame("main.quote", "/src/shop/price.go", 42))
+SITE = Site(
+    "s1", "chan send", "main.quote", "/src/shop/price.go", 42, FRAMES[1:], Frame("main.buy", "/src/shop/buy.go", 7)
+)
+
+
+@dataclass
+class NoReadings:
+    goroutines: float = float("nan")
+
+    def last(self, _instance: str, field: str) -> float:
+        return self.goroutines if field == "goroutines" else float("nan")
+
+    def series(self, *_: object):
+        import numpy as np
+
+        return np.empty(0), np.empty(0)
+
+
+def scene(goroutines: float = 1000.0) -> Scene:
+    return Scene(
+        windows=NoReadings(goroutines),  # type: ignore[arg-type]
+        site=lambda _id: SITE,
+        instance=lambda name: Instance(id=name, labels={"service": name.split("-")[0], "env": "prod", "pod": name}),
+        modules=lambda _key: ("main",),
+        version_at=lambda _key, at: "v2" if at >= 500 else "v1",
+    )
+
+
+def signal(detector: str, *, instance: str = "shop-1", site: str | None = "s1", confidence: float = 0.7,
+           verdict: Verdict = Verdict.SUSPECT, rate: float | None = 60.0, count: int | None = 500, since: float | None = 400.0) -> Signal:  # fmt: skip
+    return Signal(
+        detector=detector, code="PW500", at=NOW, instance=instance, site=site, verdict=verdict, confidence=confidence,
+        text=f"{detector} says so", rate_per_min=rate, count=count, since=since,
+    )  # fmt: skip
+
+
+def only(*signals: Signal):
+    found = fuse(signals, scene(), NOW, Rules())
+    assert len(found) == 1
+    return found[0]
+
+
+def test_a_site_becomes_a_finding_a_person_can_act_on() -> None:
+    """Pattern, culprit line, count, share, rate, grade, since with the version then, and the witness's words."""
+    finding = only(signal("site-floor-growth"))
+    assert finding.pattern == "send-without-receiver"
+    assert finding.culprit is not None
+    assert (finding.culprit.function, finding.culprit.line) == ("main.quote", 42)
+    assert (finding.count, finding.share, finding.rate_per_min, finding.grade) == (500, 0.5, 60.0, Grade.RED)
+    assert (finding.since, finding.since_version) == ("1970-01-01T00:06:40Z", "v1")
+    assert finding.instance == "shop-1"
+    assert [e.value for e in finding.evidence] == ["site-floor-growth says so"]
+
+
+def test_witnesses_of_different_kinds_raise_the_confidence() -> None:
+    """Two independent witnesses of 0.7 leave 0.09 doubt; two of one kind leave 0.3."""
+    assert only(signal("site-floor-growth"), signal("new-since-deploy")).confidence == pytest.approx(0.91)
+    count = [signal(d, site=None) for d in ("goroutine-trend", "goroutine-excess")]
+    assert only(*count).confidence == pytest.approx(0.7)
+
+
+def test_counts_alone_never_make_a_leak() -> None:
+    """Growth and load both suspect stay a suspicion; survivors beside them make it a leak."""
+    counts = [signal("site-floor-growth", confidence=0.9), signal("load-growth", confidence=0.9)]
+    assert only(*counts).verdict is Verdict.SUSPECT
+    assert only(*counts, signal("survivors", confidence=0.6)).verdict is Verdict.LEAK
+    assert only(*counts, signal("survivors", confidence=0.59)).verdict is Verdict.SUSPECT
+
+
+def test_replicas_are_one_finding_worst_first() -> None:
+    """Two replicas of a service at one site: one finding, no single instance, labels they agree on."""
+    finding = only(
+        signal("site-floor-growth", instance="shop-1"),
+        signal("proven-leak", instance="shop-2", verdict=Verdict.LEAK, confidence=1.0),
+    )
+    assert finding.instances == ("shop-2", "shop-1")
+    assert finding.instance is None
+    assert (finding.verdict, finding.labels) == (Verdict.LEAK, {"service": "shop", "env": "prod"})
+
+
+def test_other_services_are_other_findings() -> None:
+    """The same library's line in two services is two teams' business."""
+    found = fuse(
+        [signal("survivors", instance="shop-1"), signal("survivors", instance="cart-1")], scene(), NOW, Rules()
+    )
+    assert {f.service for f in found} == {"shop", "cart"}
+
+
+def test_a_process_explained_by_its_sites_has_no_finding_of_its_own() -> None:
+    """Half of the growth accounted for explains it; a little less does not."""
+    trend = signal("goroutine-trend", site=None, rate=120.0)
+    finding = only(signal("site-floor-growth", rate=60.0), trend)
+    assert finding.site is SITE
+    assert "goroutine-trend says so" in [e.value for e in finding.evidence]
+    found = fuse([signal("site-floor-growth", rate=59.0), trend], scene(), NOW, Rules())
+    assert {f.pattern for f in found if f.site is None} == {"goroutine-trend"}
+
+
+def test_gc_pressure_is_a_co_signal_beside_growth_and_a_finding_alone() -> None:
+    """Beside a trend it raises the trend's confidence; alone it stands for itself."""
+    pressure = signal("gc-pressure", site=None, rate=None, confidence=0.5)
+    trend = signal("goroutine-trend", site=None)
+    assert only(trend, pressure).confidence == pytest.approx(0.85)
+    assert only(pressure).pattern == "gc-pressure"
+
+
+def test_only_proof_is_certain() -> None:
+    """However many witnesses: inference stays below certainty, the runtime's own proof does not."""
+    many = [signal(d, confidence=0.99) for d in ("site-floor-growth", "survivors", "load-growth", "replica-age")]
+    assert only(*many).confidence == 0.99
+    assert only(signal("proven-leak", verdict=Verdict.LEAK, confidence=1.0)).confidence == 1.0
+
+
+def test_nothing_said_is_nothing_found() -> None:
+    """No signals, no findings."""
+    assert fuse([], scene(), NOW, Rules()) == []
