@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 from parkwarden.model import (
-    Finding, Frame, Gone, Instance, Named, Read, Reading, Site, SiteCounts, Started, Verdict,
+    Finding,
+    Frame,
+    Gone,
+    Instance,
+    Named,
+    Read,
+    Reading,
+    Site,
+    SiteCounts,
+    Started,
+    Verdict,
 )  # fmt: skip
 from parkwarden.run.engine import BLIND_AFTER_S, Engine
 
