@@ -194,13 +194,7 @@ class _Tick:
             if old is None:
                 row = story.blank(finding, new_id(), self.now)
             else:
-                row = old.changed(
-                    state=IncidentState.PENDING,
-                    pending_since=self.now,
-                    clear_since=0.0,
-                    acknowledged_by="",
-                    acknowledged_at=0.0,
-                )
+                row = old.changed(state=IncidentState.PENDING, pending_since=self.now, clear_since=0.0)
             per_service[service] += 1
             self.rows[row.id] = row
             self.open[key] = row.id

@@ -47,10 +47,10 @@ def news(row: Incident, on: bool, now: float, policy: Policy) -> News | None:
         return News(Tell.NO_DATA, ("those it is about do not answer; it stays open",))
     if row.state is IncidentState.FLAPPING and was != row.state.value:
         return News(Tell.FLAPPING, ("it comes and goes: from here on only what is worse is told",))
-    if row.acknowledged_at and row.told.get("acknowledged") != row.acknowledged_at:
+    if row.acknowledged and row.told.get("acknowledged") != row.acknowledged_at:
         return News(Tell.ACKNOWLEDGED, (f"acknowledged by {row.acknowledged_by or 'somebody'}",))
     urgent, others = _updates(row, now) if on else ([], [])
-    quiet = row.state is IncidentState.FLAPPING or row.acknowledged_at > 0
+    quiet = row.state is IncidentState.FLAPPING or row.acknowledged
     if urgent or (others and not quiet and now - row.last_told >= policy.update_min_s):
         return News(Tell.UPDATE, tuple(urgent + others))
     return _reminder(row, now, policy)
@@ -109,7 +109,7 @@ def _updates(row: Incident, now: float) -> tuple[list[str], list[str]]:
 def _reminder(row: Incident, now: float, policy: Policy) -> News | None:
     if row.clear_since and row.state is not IncidentState.FLAPPING:
         return None  # it seems to be over: the next word is `resolved`
-    if row.acknowledged_at:
+    if row.acknowledged:
         wait = policy.acknowledged_remind_s
         due = wait > 0 and now - max(row.last_told, row.acknowledged_at) >= wait
         return News(Tell.REMINDER, (f"acknowledged by {row.acknowledged_by}, and still there",)) if due else None

@@ -23,7 +23,7 @@ Key: TypeAlias = tuple[str, str]
 NO_DATA = "no-data"
 """Detector (and symptom) of the incident of a service that does not answer."""
 
-NO_DATA_CODE = "PW599"
+NO_DATA_CODE = "PW590"
 
 ADOPTABLE = frozenset(PROCESS_WIDE.values())
 """Process-level symptoms that a site of the same service explains: the incident goes on under the site's name."""

@@ -105,6 +105,11 @@ class Incident:
     def env(self) -> str:
         return self.labels.get("env", "")
 
+    @property
+    def acknowledged(self) -> bool:
+        """Whether somebody has taken it on, this time: what was acknowledged before it came back is not."""
+        return self.acknowledged_at > 0 and self.acknowledged_at >= self.pending_since
+
     def changed(self, **fields: object) -> Incident:
         return replace(self, **fields)  # type: ignore[arg-type]
 
