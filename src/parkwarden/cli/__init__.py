@@ -12,7 +12,7 @@ import sys
 
 import typer
 
-from parkwarden.cli import diagnose, explain, export, lab, replay, stacks, trace
+from parkwarden.cli import diagnose, explain, export, lab, record, replay, stacks, trace
 from parkwarden.model.errors import ParkwardenError
 from parkwarden.model.finding import Exit
 
@@ -48,6 +48,7 @@ def _root(
 app.command("diagnose")(diagnose.command)
 app.command("stacks")(stacks.command)
 app.command("trace")(trace.command)
+app.command("record")(record.command)
 app.command("replay")(replay.command)
 app.command("export")(export.command)
 app.command("explain")(explain.command)
