@@ -35,7 +35,7 @@ _UNITS_B = {
 _SIZE = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,6})?) ?([kKMGT]i?)?B?", re.ASCII)
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}", re.ASCII)
 _SHOWN_ENV_NAME = re.compile(r"[A-Z_][A-Z0-9_]{0,63}", re.ASCII)
-_SHOWN_KEY = re.compile(r"[a-z][a-z_]{0,39}", re.ASCII)
+_SHOWN_KEY = re.compile(r"[A-Za-z][a-z_]{0,39}", re.ASCII)
 _SHOWN_NUMBER = re.compile(r"[-+]?[0-9][0-9.]{0,11} ?[a-zA-Z]{0,3}", re.ASCII)
 _SECRET_WORDS = re.compile(r"secret|passw|token|credential|private", re.IGNORECASE)
 
@@ -54,7 +54,7 @@ def size_bytes(text: str) -> int | None:
     found = _SIZE.fullmatch(text)
     if not found:
         return None
-    unit = (found[2] or "").replace("K", "k") if found[2] in ("K", "k") else (found[2] or "").replace("ki", "Ki")
+    unit = (found[2] or "").replace("K", "k").replace("ki", "Ki")
     return int(float(found[1]) * _UNITS_B[unit])
 
 
@@ -115,7 +115,7 @@ class Preparer:
         from rapidfuzz import process
 
         near = process.extractOne(key, known, score_cutoff=NEAR) if len(key) < 64 else None
-        shown = f"`{key}`" if near or _SHOWN_KEY.fullmatch(key) else f"a key of {len(key):,} characters"
+        shown = f"`{key}`" if _SHOWN_KEY.fullmatch(key) else f"of {len(key):,} characters"
         allowed = ", ".join(known)
         hint = f"did you mean `{near[0]}`?" if near else f"known here: {allowed}"
         text = (
@@ -345,8 +345,8 @@ def _known_part(path: Path, data: Any) -> Path:
     """The part of a path that is in the document: pydantic adds the names of union members."""
     out: list[str | int] = []
     for part in path:
-        if (isinstance(data, dict) and part in data and isinstance(part, str)) or (
-            isinstance(data, list) and isinstance(part, int) and part < len(data)
+        if (isinstance(part, str) and isinstance(data, dict) and part in data) or (
+            isinstance(part, int) and isinstance(data, list) and part < len(data)
         ):
             data = data[part]
         else:

@@ -27,6 +27,9 @@ MAX_SCALAR = 16 << 10
 MAX_PROBLEMS = 50
 """Mistakes told about one file; who has more reads these first."""
 
+_TEXT = "tag:yaml.org,2002:str"
+"""`!!str 5`: the only tag that is taken."""
+
 Path: TypeAlias = tuple[str | int, ...]
 
 
@@ -162,6 +165,8 @@ class _Builder:
             nodes += 1
             if nodes > MAX_NODES:
                 raise self._refused(line, f"more than {MAX_NODES:,} values")
+            if event.tag is not None and not (isinstance(event, yaml.ScalarEvent) and event.tag == _TEXT):
+                raise self._refused(line, "tags (`!name`) are not allowed")
             value: Any
             if isinstance(event, yaml.ScalarEvent):
                 value = self._scalar(event, line)
@@ -202,8 +207,6 @@ class _Builder:
 
         if len(event.value) > MAX_SCALAR:
             raise self._refused(line, f"a value longer than {MAX_SCALAR:,} characters")
-        if event.tag is not None and event.tag != "tag:yaml.org,2002:str":
-            raise self._refused(line, "tags (`!name`) are not allowed")
         if event.tag is not None or not event.implicit[0]:
             return event.value
         tag = _resolver().resolve(yaml.ScalarNode, event.value, event.implicit)

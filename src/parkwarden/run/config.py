@@ -14,11 +14,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+from parkwarden.alert.policy import Policy
 from parkwarden.collect.discovery.addresses import BadAddressError, parse_url
 from parkwarden.collect.discovery.settings import DiscoverySettings, StaticTargets
+from parkwarden.collect.fleet.settings import CollectSettings
 from parkwarden.judge.fleet.rules import Rules
 from parkwarden.model.errors import UsageError
 from parkwarden.model.instance import Auth, Secret
@@ -84,8 +87,12 @@ class Config:
     """Services that stay where they are."""
     discovery: DiscoverySettings = field(default_factory=DiscoverySettings)
     """Where other targets are found."""
+    collect: CollectSettings = field(default_factory=CollectSettings)
+    """How often targets are looked at, and what looking may cost them."""
     rules: Rules = field(default_factory=Rules)
     """Thresholds of the judges, one group per detector (docs/detectors/)."""
+    alert: Policy = field(default_factory=Policy)
+    """Who is told what, when and how often."""
     store: StoreSettings = field(default_factory=StoreSettings)
     """What is kept, where, and for how long."""
     web: WebSettings = field(default_factory=WebSettings)
@@ -201,6 +208,7 @@ def _read(
     return found
 
 
+@cache
 def adapter(cls: type) -> Any:
     """pydantic's reader of a settings dataclass: no unknown keys, no infinities, no values in errors. It reads a tuple of one: only so
     do the dataclasses, which know nothing of pydantic, take over a configuration of it."""

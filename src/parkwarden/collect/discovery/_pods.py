@@ -74,15 +74,15 @@ def _port(annotations: Mapping[str, Any], spec: Mapping[str, Any], settings: Kub
         name = _text(container, "name")
         first = first or name
         for port in _dicts(container, "ports"):
-            number = port.get("containerPort")
-            if _is_port(number):
+            number = _port_number(port.get("containerPort"))
+            if number:
                 named.setdefault(_text(port, "name"), (number, name))
                 numbered.setdefault(number, name)
     wanted = _text(annotations, PREFIX + "port")
     if wanted:
         if wanted.isascii() and wanted.isdigit() and len(wanted) <= 5:
-            number = int(wanted)
-            return (number, numbered.get(number, first)) if _is_port(number) else (0, "")
+            number = _port_number(int(wanted))
+            return number, numbered.get(number, first)
         return named.get(wanted, (0, ""))
     for name in settings.port_names:
         if name in named:
@@ -90,8 +90,9 @@ def _port(annotations: Mapping[str, Any], spec: Mapping[str, Any], settings: Kub
     return settings.port, numbered.get(settings.port, first)
 
 
-def _is_port(number: Any) -> bool:
-    return isinstance(number, int) and not isinstance(number, bool) and 0 < number < 65_536
+def _port_number(number: Any) -> int:
+    """A port, or 0 where it is none."""
+    return number if isinstance(number, int) and not isinstance(number, bool) and 0 < number < 65_536 else 0
 
 
 def _life(status: Mapping[str, Any], container: str) -> tuple[float | None, int | None]:

@@ -188,6 +188,7 @@ class PodDiscovery(Source):
             self._url(namespace), params=self._selected(query), timeout=timeout, **self._how()
         ) as response:
             await _checked(response)
+            self._succeeded(namespace)
             async for line in _lines(response):
                 event = orjson.loads(line)
                 kind = event.get("type") if isinstance(event, dict) else None
