@@ -69,6 +69,9 @@ class Headlines:
             self.tell(Headline(kind="finding", at=at, text=" | ".join(parts), data=data))
 
     def captured(self, capture: Capture) -> None:
+        """The first capture of a kind; those that follow while the suspicion lasts are no news."""
+        if not self._new(capture.at, "capture", capture.instance, capture.kind):
+            return
         text = f"{capture.instance}: {capture.kind} captured ({len(capture.body):,} bytes in {capture.took_s:.2f} s) because of {capture.why}"
         data = {"instance": capture.instance, "kind": capture.kind, "bytes": len(capture.body), "why": capture.why}
         self.tell(Headline(kind="capture", at=capture.at, text=text, data=data))
