@@ -52,8 +52,7 @@ def deliver(text: str | bytes, output: Path | None, force: bool) -> None:
         stream.write(text.encode("utf-8", "backslashreplace") if isinstance(text, str) else text)
         stream.flush()
         return
-    if output.exists() and not force:
-        raise UsageError("output-exists", f"{output} exists already", hint="choose another name or add --force")
+    refuse_existing(output, force)
     try:
         output.write_bytes(text.encode("utf-8", "backslashreplace") if isinstance(text, str) else text)
     except OSError as error:
@@ -62,3 +61,9 @@ def deliver(text: str | bytes, output: Path | None, force: bool) -> None:
             f"cannot write {output}: {error.strerror}",
             hint="choose a folder that you can write to",
         ) from error
+
+
+def refuse_existing(output: Path | None, force: bool) -> None:
+    """UsageError if a file would be overwritten without --force; asked before long work, too."""
+    if output is not None and output.exists() and not force:
+        raise UsageError("output-exists", f"{output} exists already", hint="choose another name or add --force")

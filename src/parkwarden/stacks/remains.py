@@ -63,11 +63,13 @@ def standing(snapshot: Snapshot) -> list[Standing]:
         if passing(raw):
             continue
         site, _depth = place(raw)
+        if not site.frames:  # just created, or a damaged record: nobody could say where it is
+            continue
         counts[site.id] += n
         if site.id not in found:
             found[site.id] = Standing(
                 site_id=site.id,
-                start=site.frames[-1].function if site.frames else "",
+                start=site.frames[-1].function,
                 function=site.function,
                 file=site.file,
                 line=site.line,
