@@ -151,4 +151,26 @@ def startup(runs: int, quick: bool) -> list[Row]:
     return [Row("parkwarden --help", "the promise of 0.25 s", ours.seconds, 0.25, 1.0)]
 
 
-SECTIONS = {"dump": dump, "trace": trace, "profiles": profiles, "startup": startup}
+def scraping(runs: int, quick: bool) -> list[Row]:
+    """1,000 live targets at 5 s on one core: CPU of ours beside Prometheus', and memory."""
+    from bench import scraping as fleet
+
+    with fleet.fleet(fleet.TARGETS) as base:
+        readings, all_looks = fleet.ours(base, fleet.TARGETS, False), fleet.ours(base, fleet.TARGETS, True)
+        peer = None if quick else fleet.prometheus(base, fleet.TARGETS)
+    core = f"{all_looks['core']:.1%} of one core, {all_looks['rss'] / MIB:.0f} MiB"
+    beyond = max(all_looks["rss"] - 250 * MIB, 0) / 1024 / fleet.TARGETS
+    rows = [
+        Row("1,000 targets at 5 s, looks on beat: CPU per second", "half a core", all_looks["core"], 0.5, 1.0, core),
+        Row("the same: KiB per target beyond 250 MiB", "64 KiB", max(beyond, 0.001), 64.0, 1.0, core),
+    ]
+    if peer is not None:
+        note = f"{peer['core']:.1%} of one core, {peer['rss'] / MIB:.0f} MiB, {peer['scrapes']:.0f} scrapes"
+        rows += [
+            Row("CPU per scrape, readings alone", "prometheus", readings["per_scrape_s"], peer["per_scrape_s"], 0.4, note),
+            Row("CPU per scrape, looks on beat too", "prometheus", all_looks["per_scrape_s"], peer["per_scrape_s"], 0.4, note),
+        ]
+    return rows
+
+
+SECTIONS = {"dump": dump, "trace": trace, "profiles": profiles, "startup": startup, "scraping": scraping}

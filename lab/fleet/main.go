@@ -33,6 +33,7 @@ const leaking = 10 // every tenth instance leaks
 type fleet struct {
 	base    string // http://host:port
 	n       int
+	routes  int
 	started time.Time
 	pages   *pages
 	urls    []string
@@ -47,6 +48,7 @@ func main() {
 	ports := flag.Bool("ports", false, "a port of its own for each instance besides")
 	refresh := flag.Duration("refresh", 10*time.Second, "how long a profile or trace is served before it is taken anew")
 	park := flag.Int("park", 500, "blocked goroutines of the process, so that profiles are no toys")
+	routes := flag.Int("routes", 8, "routes with a histogram on each page of metrics, 12 series each")
 	flag.Parse()
 	if *instances < 1 || *instances > 20000 {
 		log.Fatal("-instances must be 1 to 20000")
@@ -62,6 +64,7 @@ func main() {
 	f := &fleet{
 		base:    "http://" + listener.Addr().String(),
 		n:       *instances,
+		routes:  *routes,
 		started: time.Now(),
 		pages:   newPages(*refresh),
 		counts:  map[string]int64{},
@@ -177,7 +180,7 @@ func (f *fleet) vary(families []gometrics.Family, n int) []gometrics.Family {
 		varied[i] = family
 	}
 	requests := time.Since(f.started).Seconds() * float64(10+n%90)
-	return append(varied,
+	return append(varied, durations(f.routes, requests),
 		gometrics.Family{Name: "http_requests_total", Help: "Requests served.", Kind: gometrics.Counter, Samples: []gometrics.Sample{
 			{Labels: `{code="200",path="/buy"}`, Value: float64(int(requests))},
 			{Labels: `{code="500",path="/buy"}`, Value: float64(int(requests / 1000))},

@@ -1,3 +1,0 @@
-module parkwarden.dev/bench/targets
-
-go 1.23
