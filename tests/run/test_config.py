@@ -52,6 +52,7 @@ targets:
 discovery: {file_sd: [{files: [t/*.json]}]}
 collect: {interval_s: 10}
 alert: {answer_s: {P0: 2m}, routes: [{matchers: {team: pay}, channels: [a]}]}
+channels: {stdout: {a: {}}}
 store: {sync: append, history_max_bytes: 64MiB, folder: data, evidence_options: {key: a, secret: {env: S3}}}
 web: {listen: "0.0.0.0:9870", token: {env: TOKEN}}
 """
@@ -102,6 +103,9 @@ web: {listen: "0.0.0.0:9870", token: {env: TOKEN}}
         ("discovery: {http_sd: [{url: 'http://u:p@h/'}]}\n", 1, "discovery.http_sd[0].url", "belong into `auth`"),
         ("discovery: {file_sd: [{files: [a.txt]}]}\n", 1, "discovery.file_sd[0].files[0]", "must end in .json"),
         ("discovery: {kubernetes: [{}, {}]}\n", 1, "discovery.kubernetes[0].cluster", "need a name each"),
+        ("alert: {channels: [nobody]}\n", 1, "alert.channels", "no channel is called nobody"),
+        ("channels: {webhook: {a: {url: h}}}\n", 1, "channels.webhook.a", "needs http://"),
+        ("channels: {apprise: {a: {url: 'slack://x'}}}\n", 1, "channels.apprise.a.url", "must not stand in"),
         ("a: &x [1]\nb: *x\n", 2, "", "aliases"),
         ("web: !!python/object:os.system {}\n", 1, "", "tags"),
         ("web: {listen: !secret x}\n", 1, "", "tags"),
@@ -228,6 +232,8 @@ SECRET_PLACES = (
     "web: {{listen: '{0}:80'}}",
     "web: {{token: &{0} x}}\nb: *{0}",
     "web: {{token: !{0} x}}",
+    "channels: {{apprise: {{a: {{url: {0}}}}}}}",
+    "channels: {{webhook: {{a: {{url: 'http://x:{0}@h', secret: {0}, headers: {{k: {0}}}}}}}}}",
     "web: [ {0}",
     'web: "{0}',
 )

@@ -12,12 +12,15 @@ Limits: MAX_CONFIG_BYTES, MAX_DEPTH, MAX_NODES, MAX_SCALAR (`_config_yaml`); no 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+from parkwarden.act.settings import Channels
+from parkwarden.act.settings import problems as channel_problems
 from parkwarden.alert.policy import Policy
 from parkwarden.collect.discovery.addresses import BadAddressError, parse_url
 from parkwarden.collect.discovery.settings import DiscoverySettings, StaticTargets
@@ -93,6 +96,8 @@ class Config:
     """Thresholds of the judges, one group per detector (docs/detectors/)."""
     alert: Policy = field(default_factory=Policy)
     """Who is told what, when and how often."""
+    channels: Channels = field(default_factory=Channels)
+    """Where incidents are told, by kind and name; routes of `alert` speak of the names."""
     store: StoreSettings = field(default_factory=StoreSettings)
     """What is kept, where, and for how long."""
     web: WebSettings = field(default_factory=WebSettings)
@@ -230,6 +235,9 @@ def _check(config: Config, document: Document) -> None:
             except BadAddressError as error:
                 document.problem(("targets", i, "urls", j), f"not an address of a target: {error}")
     _check_discovery(config.discovery, document)
+    for found in channel_problems(config.channels, config.alert):
+        path = tuple(int(p) if p.isdigit() else p for p in re.findall(r"[^.\[\]]+", found.where))
+        document.problem(path, found.text)
     _check_web(config.web, document)
 
 
