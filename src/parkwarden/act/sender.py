@@ -4,7 +4,8 @@ Waiting is written down (`next_at`), not slept: a killed process goes on where i
 theirs keep their waiting in memory. Nothing is kept here but what is under way; the outbox is the queue.
 
 Order: of each incident only the earliest notification that waits is tried. A channel that failed rests as a whole and is then probed
-with one notification: an hour's backlog is not thrown at a receiver that is still down.
+with one notification: an hour's backlog is not thrown at a receiver that is still down. Unless the receiver asked for quiet, what was
+never tried is tried even then: the failure may have been one notification's own.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import asyncio
 import random
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import structlog
 
@@ -55,6 +56,13 @@ Told = Callable[[Notification, str], None]
 """Called with each notification that was delivered (error "") or given up."""
 
 
+class Rest(NamedTuple):
+    """How long a channel should be left alone; `firm`: the receiver asked for it."""
+
+    seconds: float = 0.0
+    firm: bool = False
+
+
 class Sender:
     """See the module. `active` gives the open incidents, for channels that must be told again and again (Alertmanager)."""
 
@@ -68,9 +76,9 @@ class Sender:
         active: Callable[[], Iterable[Incident]] | None = None,
         rng: Callable[[], float] = random.random,
     ) -> None:
-        self._outbox = outbox
+        self.outbox = outbox
         self._notifiers = {notifier.name: notifier for notifier in notifiers}
-        self._clock = clock
+        self.clock = clock
         self._told = told or (lambda notification, error: None)
         self._active = active
         self._rng = rng
@@ -102,11 +110,10 @@ class Sender:
             for notifier in self._notifiers.values():
                 await notifier.close()
 
-    async def deliver(self, notifier: Notifier, queued: Queued, failures: int = 0) -> float:
-        """One attempt, its outcome written down. For how long the channel should rest: 0 = not at all. `failures`: how often in a row
-        the channel has failed before."""
+    async def deliver(self, notifier: Notifier, queued: Queued, failures: int = 0) -> Rest:
+        """One attempt, its outcome written down. Whether the channel should rest; `failures`: how often in a row it has failed before."""
         n = queued.notification
-        now = self._clock()
+        now = self.clock()
         try:
             if now - n.at > MAX_AGE_S:
                 raise DeliveryError("older than a day", retry=False)
@@ -116,44 +123,41 @@ class Sender:
             return await self._failed(notifier, queued, failures, error)
         except TimeoutError:
             return await self._failed(notifier, queued, failures, DeliveryError("no answer in time", retry=True))
-        except (
-            Exception
-        ) as error:  # a notifier's bug costs its channel a retry, not the sender; its words may hold secrets
+        except Exception as error:
+            # a notifier's bug costs its channel a retry, not the sender; its words may hold secrets
             log.error("a notifier failed", channel=notifier.name, error=type(error).__name__)
             return await self._failed(notifier, queued, failures, DeliveryError(type(error).__name__, retry=True))
         self.counts[notifier.name, "delivered"] += 1
-        await self._outbox.delivered(n.key, self._clock())
+        await self.outbox.delivered(n.key, self.clock())
         self._told(n, "")
-        return 0.0
+        return Rest()
 
-    async def _failed(self, notifier: Notifier, queued: Queued, failures: int, error: DeliveryError) -> float:
+    async def _failed(self, notifier: Notifier, queued: Queued, failures: int, error: DeliveryError) -> Rest:
         n = queued.notification
-        now = self._clock()
+        now = self.clock()
         if not error.retry or now - n.at > MAX_AGE_S:
             self.counts[notifier.name, "expired" if now - n.at > MAX_AGE_S else "parked"] += 1
-            await self._outbox.failed(n.key, now, str(error), None)
+            await self.outbox.failed(n.key, now, str(error), None)
             self._told(n, str(error))
-            return 0.0
+            return Rest()
         self.counts[notifier.name, "retried"] += 1
         asked = min(error.after_s or 0.0, MAX_RETRY_AFTER_S)
         chance = self._rng()
         wait = max(backoff(max(queued.attempts, failures), chance), asked)
-        await self._outbox.failed(n.key, now, str(error), now + wait)
+        await self.outbox.failed(n.key, now, str(error), now + wait)
         log.warning(
             "a notification waits", channel=notifier.name, key=n.key, error=str(error), again_in_s=round(wait, 1)
         )
-        return max(
-            backoff(failures, chance), asked
-        )  # one notification that is always refused does not hold up the others
+        return Rest(max(backoff(failures, chance), asked), asked > 0)
 
     async def _orphans(self) -> None:
         """Notifications for channels that are no longer configured are parked."""
         while True:
-            for queued in await self._outbox.due(self._clock(), WINDOW):
+            for queued in await self.outbox.due(self.clock(), WINDOW):
                 n = queued.notification
                 if n.channel not in self._notifiers:
                     self.counts["(unknown)", "parked"] += 1
-                    await self._outbox.failed(n.key, self._clock(), "no such channel", None)
+                    await self.outbox.failed(n.key, self.clock(), "no such channel", None)
                     self._told(n, "no such channel")
             await asyncio.sleep(60.0)
 
@@ -181,37 +185,48 @@ class _Worker:
         self.waiting = 0
 
     async def run(self) -> None:
-        rest = 0.0
+        loop = asyncio.get_running_loop()
+        rest, until = Rest(), 0.0
         while True:
-            try:
-                async with asyncio.timeout(min(rest, MAX_RETRY_AFTER_S) if rest else IDLE_S):
-                    if rest:
-                        await asyncio.Event().wait()  # the channel rests: no waking
-                    await self.wake.wait()
-            except TimeoutError:
-                pass
-            self.wake.clear()
-            rest = await self._round(probe=rest > 0)
+            left = max(until - loop.time(), 0.0)
+            firm = rest.firm and left > 0
+            await self._sleep(left if firm else min(left or IDLE_S, IDLE_S), firm)
+            learnt = await self._round(probe=rest.seconds > 0, fresh=loop.time() < until)
+            if learnt is not None:
+                rest, until = learnt, loop.time() + learnt.seconds
 
-    async def _round(self, probe: bool) -> float:
-        """Everything that can be sent now; how long the channel should rest after it."""
+    async def _sleep(self, seconds: float, firm: bool) -> None:
+        """Until something was committed or the time is over; firmly: only that."""
+        try:
+            async with asyncio.timeout(seconds):
+                if firm:
+                    await asyncio.Event().wait()
+                await self.wake.wait()
+        except TimeoutError:
+            pass
+        self.wake.clear()
+
+    async def _round(self, probe: bool, fresh: bool) -> Rest | None:
+        """Send everything that can be sent now; the rest the channel should take after it, None if nothing was learnt.
+
+        `probe`: one first, to see whether the channel is back. `fresh`: only what was never tried: the channel rests from what
+        may be one notification's fault.
+        """
+        learnt = None
         while True:
-            now = self._sender._clock()
-            waiting = await self._sender._outbox.due(now + MAX_RETRY_AFTER_S, WINDOW, self._notifier.name)
+            now = self._sender.clock()
+            waiting = await self._sender.outbox.due(now + MAX_RETRY_AFTER_S, WINDOW, self._notifier.name)
             self.waiting = len(waiting)
-            ready = [queued for queued in heads(waiting) if queued.next_at <= now]
+            ready = [q for q in heads(waiting) if q.next_at <= now and not (fresh and q.attempts)]
             ready = ready[: 1 if probe else min(self._notifier.pace.concurrency, self._room(now))]
             if not ready:
-                return 0.0
-            rests = await asyncio.gather(
-                *(self._sender.deliver(self._notifier, queued, self._failures) for queued in ready)
-            )
+                return learnt
+            rests = await asyncio.gather(*(self._sender.deliver(self._notifier, q, self._failures) for q in ready))
             self._sent.extend([now] * len(ready))
-            if max(rests) > 0:
-                self._failures = self._failures + 1 if min(rests) > 0 else 0
+            if max(rests) > Rest():
+                self._failures = self._failures + 1 if min(rests) > Rest() else 0
                 return max(rests)
-            self._failures = 0
-            probe = False
+            self._failures, probe, fresh, learnt = 0, False, False, Rest()
 
     def _room(self, now: float) -> int:
         """How many more may be sent in this minute."""
