@@ -7,7 +7,6 @@ over the same number of intervals, after all targets have been met.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import shutil

@@ -12,6 +12,7 @@ All of it runs on one event loop; `set_targets`, `suspect` and `status` are call
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import time
 import zlib
@@ -22,8 +23,8 @@ from dataclasses import replace
 
 from parkwarden.collect.fleet.before import Before
 from parkwarden.collect.fleet.budgets import WAIT, Budgets
-from parkwarden.collect.fleet.http import Client, FetchError, Room, TlsContexts
-from parkwarden.collect.fleet.ladder import ON_BEAT, Ask, Facts, Ladder
+from parkwarden.collect.fleet.http import Client, FetchError, Names, Room, TlsContexts
+from parkwarden.collect.fleet.ladder import ON_BEAT, Ask, Facts, Ladder, refusal
 from parkwarden.collect.fleet.looks import KINDS, Taken, file_name, take
 from parkwarden.collect.fleet.prices import Look, stall_s
 from parkwarden.collect.fleet.probe import missing, restarted
@@ -33,10 +34,10 @@ from parkwarden.collect.fleet.sites import sites_of
 from parkwarden.collect.fleet.status import Counters, TargetState, TargetStatus
 from parkwarden.model.artefact import LookCost, Reading
 from parkwarden.model.capture import Capture
-from parkwarden.model.errors import ParkwardenError
 from parkwarden.model.events import Census, Event, Gone, Leaked, Named, Read, SiteCounts, Started
 from parkwarden.model.instance import Instance, Target
 from parkwarden.model.site import Site
+from parkwarden.model.snapshot import Snapshot
 
 PARSERS = 2
 """Threads that read large answers; more would only wait for each other's Python."""
@@ -46,6 +47,13 @@ FAILURES_TO_PROBE = 3
 """Failed readings in a row after which the pages are looked for anew: what comes back may be another program."""
 KEPT_COSTS = 8
 """Looks shown per target."""
+READING_SHARE = 0.25
+"""Of one core that making sense of pages may take, if all were as large as this target's: one of 4 MiB among 1,000 is read once a minute."""
+MAX_STRETCH_S = 60.0
+"""Longest interval that comes of it."""
+REPLICAS_WATCHED = f"{Look.PROFILE.value}: replicas-watched"
+SPARE_FILES = 256
+"""File descriptors for everything but targets: looks, the store, the web."""
 MAX_NAMED = 200_000
 """Site ids remembered as named; beyond, all are named again when they next occur."""
 
@@ -104,7 +112,8 @@ def _minor(version: str | None) -> int | None:
 class Collector:
     """Reads a fleet. `emit` gets every event, `keep` every answer worth keeping as evidence; see the module.
 
-    `clock` gives Unix seconds (the events' times), `rng` the jitter of retries.
+    `clock` gives Unix seconds (the events' times), `monotonic` those that beats and budgets go by, since clocks get set; `rng` the
+    jitter of retries.
     """
 
     def __init__(
@@ -114,6 +123,7 @@ class Collector:
         keep: Callable[[Capture], None],
         *,
         clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
         rng: random.Random | None = None,
     ) -> None:
         self.settings = settings
@@ -121,12 +131,14 @@ class Collector:
         self._emit = emit
         self._keep = keep
         self._clock = clock
+        self._monotonic = monotonic
         self._rng = rng or random.Random()
         self._budgets = Budgets(settings)
         self._room = Room()
         self._contexts = TlsContexts()
+        self._names = Names()
         self._watched: dict[str, _Watched] = {}
-        self._named: set[str] = set()
+        self._named: dict[str, bool] = {}  # whether its creator was told
         self._before = Before(settings.before_bytes)
         self._pool: ThreadPoolExecutor | None = None
 
@@ -141,7 +153,7 @@ class Collector:
         for target in wanted.values():
             known = self._watched.get(target.id)
             if known is None:
-                ladder = Ladder(self.settings, phase_of(target.id), now)
+                ladder = Ladder(self.settings, phase_of(target.id), self._monotonic())
                 watched = self._watched[target.id] = _Watched(target, ladder, now)
                 if self._pool is not None:
                     self._start(watched)
@@ -150,6 +162,7 @@ class Collector:
 
     async def run(self) -> None:
         """Watch until cancelled; then nothing is left running, no connection open."""
+        _allow_files(len(self._watched))
         self._pool = ThreadPoolExecutor(PARSERS, thread_name_prefix="parkwarden-read")
         try:
             for watched in self._watched.values():
@@ -168,14 +181,15 @@ class Collector:
         watched = self._watched.get(instance_id)
         if watched is None or watched.instance is None or self._pool is None:
             return
-        now = self._clock()
+        now = self._monotonic()
         ladder, service = watched.ladder, watched.instance.service
+        if not ladder.wanted(why, now):
+            return
         if not ladder.suspected(now) and not self._budgets.close_watch(now, instance_id, service):
-            self._refuse(watched, Look.PROFILE, "replicas-watched")
+            if watched.refused != REPLICAS_WATCHED:  # judges ask at every tick
+                self._refuse(watched, Look.PROFILE, "replicas-watched")
             return
         refused = ladder.suspect(why, now, watched.facts())
-        if refused is None:
-            return
         self.counters.suspicions += 1
         for look, reason in refused.items():
             self._refuse(watched, look, reason)
@@ -185,7 +199,7 @@ class Collector:
 
     def status(self) -> list[TargetStatus]:
         """All targets, in the order they were given."""
-        now = self._clock()
+        now = self._monotonic()
         return [self._status_of(watched, now) for watched in self._watched.values()]
 
     # life of a target
@@ -225,11 +239,11 @@ class Collector:
     async def _watch(self, watched: _Watched) -> None:
         """Readings of one target, for ever."""
         loop = asyncio.get_running_loop()
-        interval_s = watched.target.interval_s or self.settings.interval_s
-        beat = loop.time() + interval_s * phase_of(watched.target.id)
+        beat = loop.time() + self._interval(watched) * phase_of(watched.target.id)
         while True:
             await asyncio.sleep(beat - loop.time())
             await self._read(watched)
+            interval_s = self._interval(watched)
             if watched.failures:
                 beat = loop.time() + self._pause(watched.failures, interval_s)
                 continue
@@ -238,6 +252,12 @@ class Collector:
             beat += interval_s
             if beat < now:  # it took longer than the interval: keep the phase, leave out what was missed
                 beat += interval_s * (int((now - beat) / interval_s) + 1)
+
+    def _interval(self, watched: _Watched) -> float:
+        """What is set, or longer where the pages are so large that all together would take more than READING_SHARE of a core."""
+        wanted = watched.target.interval_s or self.settings.interval_s
+        dear = watched.scraper.reading_s * len(self._watched) / READING_SHARE if watched.scraper else 0.0
+        return max(wanted, min(dear, MAX_STRETCH_S))
 
     def _pause(self, failures: int, interval_s: float) -> float:
         """Doubling from the interval on, a quarter more or less, so that many that failed together do not return together."""
@@ -251,8 +271,9 @@ class Collector:
         before = (scraper.bytes, scraper.probes, scraper.pages_in_full) if scraper else (0, 0, 0)
         try:
             if scraper is None:
-                watched.client = Client(watched.target, self._room, self._contexts)
-                scraper = watched.scraper = Scraper(watched.target, watched.client, self.settings)
+                assert self._pool is not None
+                watched.client = Client(watched.target, self._room, self._contexts, self._names)
+                scraper = watched.scraper = Scraper(watched.target, watched.client, self.settings, self._pool)
             reading = await scraper.read()
         except FetchError as error:
             self._failed(watched, error, time.monotonic() - began)
@@ -325,7 +346,7 @@ class Collector:
         """Begin the look that is due, if one is and may be taken; come back when the next one is."""
         if watched.look is not None or watched.instance is None or watched.failures or watched.scraper is None:
             return
-        now = self._clock()
+        now = self._monotonic()
         while (ask := watched.ladder.due(now, watched.facts())) is not None:
             price = stall_s(ask.look, (watched.last.goroutines if watched.last else None) or 0)
             reason = self._budgets.refusal(now, watched.target.id, watched.instance.service, ask.look, price)
@@ -333,7 +354,8 @@ class Collector:
                 self._budgets.began(now, watched.target.id, watched.instance.service, ask.look, price)
                 watched.look = asyncio.get_running_loop().create_task(self._look(watched, ask, watched.instance, price))
                 return
-            self._refuse(watched, ask.look, reason)
+            if ask.at == ask.wanted:  # what waits is counted once
+                self._refuse(watched, ask.look, reason)
             if reason in WAIT:
                 watched.ladder.postpone(ask, now + WAIT_S)
         next_at = watched.ladder.next_at()
@@ -349,28 +371,28 @@ class Collector:
     async def _look(self, watched: _Watched, ask: Ask, instance: Instance, price: float) -> None:
         taken: Taken | None = None
         try:
-            assert watched.client is not None
-            assert watched.scraper is not None
-            assert self._pool is not None
-            if watched.scraper.listed is None:
-                await watched.scraper.list_profiles()
-            if watched.scraper.listed is not None and not watched.scraper.listed:
-                taken = Taken("not-there", 0.0, note="no pprof")
-            else:
-                taken = await take(watched.client, ask.look, watched.target.pprof_path, ask.seconds, self._pool)
+            taken = await self._taken(watched, ask)
         finally:
             self._budgets.ended(instance.id, instance.service, ask.look)
             watched.look = None
-        self._paid(watched, ask, taken, price)
-        if watched.instance is not instance and (
-            watched.instance is None or watched.instance.start_time != instance.start_time
-        ):
-            return  # it restarted meanwhile: which life this tells of is not known
-        try:
-            self._tell(watched, ask, taken)
-        except ParkwardenError:
-            self.counters.unreadable[ask.look.value] += 1
+        if taken is not None:
+            self._paid(watched, ask, taken, price)
+            # an answer from about a restart: which life it tells of is not known
+            if watched.instance is not None and watched.instance.start_time == instance.start_time:
+                self._tell(watched, ask, taken)
         self._climb(watched)
+
+    async def _taken(self, watched: _Watched, ask: Ask) -> Taken | None:
+        """The look, None if the index of profiles, which is asked for first, says that there is no such."""
+        client, scraper, pool = watched.client, watched.scraper, self._pool
+        if client is None or scraper is None or pool is None:
+            return None
+        if scraper.listed is None:
+            await scraper.list_profiles()
+            if reason := refusal(ask.look, watched.facts(), self.settings):
+                self._refuse(watched, ask.look, reason)
+                return None
+        return await take(client, ask.look, watched.target.pprof_path, ask.seconds, pool)
 
     def _paid(self, watched: _Watched, ask: Ask, taken: Taken, price: float) -> None:
         counters, name = self.counters, ask.look.value
@@ -383,9 +405,8 @@ class Collector:
 
     def _tell(self, watched: _Watched, ask: Ask, taken: Taken) -> None:
         """The events and the capture of one look."""
-        now = self._clock()
         if taken.outcome == "tracing-busy":
-            reason = watched.ladder.tracing_busy(ask, now, watched.facts())
+            reason = watched.ladder.tracing_busy(ask, self._monotonic(), watched.facts())
             if reason:
                 self._refuse(watched, ask.look, reason)
             return
@@ -394,24 +415,12 @@ class Collector:
         if taken.artefact is None:
             self.counters.unreadable[ask.look.value] += taken.outcome == "unreadable"
             return
-        sites: Mapping[str, int] = {}
+        now = self._clock()
         snapshot = taken.artefact.snapshot
-        if snapshot is not None:
-            found = sites_of(snapshot)
-            self.counters.sites_left_out += found.left_out
-            sites = found.counts
-            who = watched.target.id
-            if ask.look in (Look.CENSUS, Look.TRACE, Look.DUMP) and found.unknown > snapshot.total // 2:
-                watched.no_census = ask.look is not Look.DUMP
-                return
-            self._name(found.named)
-            if ask.look is Look.PROFILE:
-                self._emit(SiteCounts(now, who, found.counts))
-            elif ask.look is Look.LEAK:
-                self._emit(Leaked(now, who, found.counts))
-            elif found.goids:
-                watched.max_goid = max(watched.max_goid, found.max_goid)
-                self._emit(Census(now, who, found.goids, watched.max_goid, found.unknown))
+        told = self._tell_sites(watched, ask.look, snapshot, now) if snapshot is not None else ()
+        if told is None:
+            watched.no_census = True
+            return
         capture = Capture(
             instance=watched.target.id,
             service=watched.instance.service if watched.instance else "",
@@ -419,7 +428,7 @@ class Collector:
             at=now,
             body=taken.body,
             why=ask.why,
-            site_ids=tuple(sites),
+            site_ids=told,
             file=file_name(ask.look),
             took_s=taken.took_s,
         )
@@ -428,16 +437,34 @@ class Collector:
         else:
             self._keep_capture(capture)
 
+    def _tell_sites(self, watched: _Watched, look: Look, snapshot: Snapshot, now: float) -> tuple[str, ...] | None:
+        """Ids of the sites told; None if it is a census that names hardly any stacks, as Go 1.22's do."""
+        who = watched.target.id
+        found = sites_of(snapshot)
+        self.counters.sites_left_out += found.left_out
+        if look in (Look.CENSUS, Look.TRACE) and found.unknown > snapshot.total // 2:
+            return None
+        self._name(found.named)
+        if look is Look.PROFILE:
+            self._emit(SiteCounts(now, who, found.counts))
+        elif look is Look.LEAK:
+            self._emit(Leaked(now, who, found.counts))
+        elif found.goids:
+            watched.max_goid = max(watched.max_goid, found.max_goid)
+            self._emit(Census(now, who, found.goids, watched.max_goid, found.unknown))
+        return tuple(found.counts)
+
     def _name(self, sites: Mapping[str, Site]) -> None:
-        fresh = sites.keys() - self._named
-        if not fresh:
-            return
-        if len(self._named) + len(fresh) > MAX_NAMED:
-            self._named.clear()
-            fresh = set(sites)
-        for site_id in fresh:
-            self._emit(Named(sites[site_id]))
-        self._named |= fresh
+        """Name sites at their first occurrence, and once more when a look first tells who creates their goroutines."""
+        named = self._named
+        for site in sites.values():
+            known = named.get(site.id)
+            created = site.created_by is not None
+            if known is None or (created and not known):
+                if len(named) >= MAX_NAMED:
+                    named.clear()
+                named[site.id] = created
+                self._emit(Named(site))
 
     def _keep_capture(self, capture: Capture) -> None:
         self.counters.captures += 1
@@ -464,7 +491,22 @@ class Collector:
             looks=tuple(watched.costs),
             stall_s_hour=self._budgets.stall_s_hour(now, watched.target.id),
             refused=watched.refused,
+            interval_s=self._interval(watched),
         )
+
+
+def _allow_files(targets: int) -> None:
+    """Raise the soft limit of open files where the targets need it: one kept connection each."""
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 2 * targets + SPARE_FILES
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, most), hard))
 
 
 def _shown(url: str) -> str:

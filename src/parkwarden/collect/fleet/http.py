@@ -13,10 +13,13 @@ per answer, and every bound is ours to set (docs/decisions/0005-scraping.md). Wh
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import ipaddress
 import os
 import re
 import zlib
 from base64 import b64encode
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
@@ -105,6 +108,65 @@ class TlsContexts:
         return made
 
 
+NAME_FRESH_S = 60.0
+"""How long an answer of the name service is used; after that it is still used when a new question fails."""
+MAX_NAMES = 50_000
+SLOW_LOOKUPS = 2
+"""Names under way whose last lookup failed. uvloop has four threads for all lookups: a dead zone must not take them all."""
+
+
+class Names:
+    """Host names to addresses, each asked for once at a time and remembered, over all targets."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[float, list[str]]] = {}
+        self._asking: dict[str, asyncio.Task[list[str]]] = {}
+        self._failed: set[str] = set()
+        self._slow = asyncio.Semaphore(SLOW_LOOKUPS)
+
+    async def get(self, host: str) -> list[str]:
+        """Addresses, at least one. Raises OSError."""
+        loop = asyncio.get_running_loop()
+        known = self._known.get(host)
+        if known is not None and loop.time() - known[0] < NAME_FRESH_S:
+            return known[1]
+        task = self._asking.get(host)
+        if task is None:
+            task = self._asking[host] = loop.create_task(self._ask(host))
+            task.add_done_callback(lambda done: self._asked(host, done))
+        try:
+            return await asyncio.shield(task)
+        except OSError:
+            if known is not None:
+                return known[1]
+            raise
+
+    def _asked(self, host: str, done: asyncio.Task[list[str]]) -> None:
+        del self._asking[host]
+        if done.cancelled() or done.exception() is not None:
+            self._failed.add(host)
+            return
+        self._failed.discard(host)
+        if len(self._known) >= MAX_NAMES or len(self._failed) >= MAX_NAMES:
+            self._known.clear()
+            self._failed.clear()
+        self._known[host] = (asyncio.get_running_loop().time(), done.result())
+
+    async def _ask(self, host: str) -> list[str]:
+        import socket
+
+        if host in self._failed:
+            async with self._slow:
+                found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
+        else:
+            found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
+        return list(dict.fromkeys(str(entry[4][0]) for entry in found))[:MAX_ADDRESSES]
+
+
+MAX_ADDRESSES = 4
+"""Addresses of one name that are tried, one after the other."""
+
+
 class _Link(asyncio.Protocol):
     """One connection; one question at a time. The parser's callbacks are its methods."""
 
@@ -163,7 +225,7 @@ class _Link(asyncio.Protocol):
         wire = len(body)
         if self._encoding and body:
             try:
-                body = _unzip(body, self._encoding, self._limit)
+                body = unzip(body, self._encoding, self._limit)
             except FetchError as error:
                 self._answer.set_exception(error)
                 return
@@ -249,8 +311,8 @@ class _Link(asyncio.Protocol):
         self._finish()
 
 
-def _unzip(body: bytes, encoding: bytes, limit: int) -> bytes:
-    """A gzip that we did not ask for (Accept-Encoding: identity), up to `limit` bytes."""
+def unzip(body: bytes, encoding: bytes, limit: int) -> bytes:
+    """A gzip unpacked up to `limit` bytes (as an encoding we do not ask for it). Raises FetchError."""
     if encoding not in (b"gzip", b"x-gzip"):
         raise FetchError("bad-answer", "its encoding was not asked for")
     unpacker = zlib.decompressobj(31)
@@ -266,12 +328,25 @@ def _unzip(body: bytes, encoding: bytes, limit: int) -> bytes:
 class Client:
     """Asks one target. `ask` uses the kept connection; `ask_apart` opens one of its own, so that a long look delays no reading."""
 
-    __slots__ = ("_address", "_auth", "_contexts", "_head", "_link", "_prefix", "_room", "_tls", "_unix", "host")
+    __slots__ = (
+        "_address",
+        "_auth",
+        "_contexts",
+        "_head",
+        "_link",
+        "_names",
+        "_prefix",
+        "_room",
+        "_tls",
+        "_unix",
+        "host",
+    )
 
-    def __init__(self, target: Target, room: Room, contexts: TlsContexts) -> None:
+    def __init__(self, target: Target, room: Room, contexts: TlsContexts, names: Names) -> None:
         """Raises FetchError for a URL or credentials that cannot be used."""
         self._room = room
         self._contexts = contexts
+        self._names = names
         self._auth = target.auth
         self._link: _Link | None = None
         self._unix = ""
@@ -341,15 +416,30 @@ class Client:
             async with asyncio.timeout(min(timeout_s, limits.CONNECT_TIMEOUT_S)):
                 if self._unix:
                     return (await loop.create_unix_connection(make, self._unix))[1]
-                host, port = self._address
-                name = host if context else None
-                return (await loop.create_connection(make, host, port, ssl=context, server_hostname=name))[1]
+                return await self._dial(make, context)
         except TimeoutError:
             raise FetchError(
                 "timeout", f"no connection within {min(timeout_s, limits.CONNECT_TIMEOUT_S):.3g} s"
             ) from None
         except (OSError, ValueError) as error:  # ssl.SSLError and socket.gaierror are OSErrors
             raise _explained(error) from None
+
+    async def _dial(self, make: Callable[[], _Link], context: ssl.SSLContext | None) -> _Link:
+        host, port = self._address
+        name = host if context else None
+        addresses = [host] if _is_address(host) else await self._names.get(host)
+        for address in addresses[:-1]:
+            with contextlib.suppress(OSError):
+                return (
+                    await asyncio.get_running_loop().create_connection(
+                        make, address, port, ssl=context, server_hostname=name
+                    )
+                )[1]
+        return (
+            await asyncio.get_running_loop().create_connection(
+                make, addresses[-1], port, ssl=context, server_hostname=name
+            )
+        )[1]
 
     async def _follow(self, link: _Link, path: str, limit: int, timeout_s: float, part: bool) -> Answer:
         path = self._prefix + path
@@ -371,6 +461,14 @@ class Client:
         if not to.startswith(base + "/"):
             raise FetchError("redirected-away", f"redirected to {clean(to)[:80] or 'nowhere'}, which was not asked for")
         return to[len(base) :].partition("#")[0]
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _credentials(auth: Auth | None) -> list[str]:

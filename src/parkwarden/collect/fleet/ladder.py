@@ -98,12 +98,14 @@ class Ladder:
         self.close_until = 0.0
         """Until when it is watched closely."""
 
-    def suspect(self, why: str, now: float, facts: Facts) -> dict[Look, str] | None:
-        """Plan what a suspicion calls for. None if the same was followed lately, else the looks refused and why."""
-        settings = self._settings
+    def wanted(self, why: str, now: float) -> bool:
+        """Whether a suspicion calls for looks: the same was not followed lately."""
         last = self._whys.get(why)
-        if last is not None and now - last < settings.suspect_again_s:
-            return None
+        return last is None or now - last >= self._settings.suspect_again_s
+
+    def suspect(self, why: str, now: float, facts: Facts) -> dict[Look, str]:
+        """Plan what a suspicion calls for (that is `wanted`); the looks refused, and why."""
+        settings = self._settings
         if len(self._whys) >= MAX_WHYS and why not in self._whys:
             del self._whys[min(self._whys, key=self._whys.__getitem__)]
         self._whys[why] = now

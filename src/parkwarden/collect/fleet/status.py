@@ -34,6 +34,8 @@ class TargetStatus:
     took_s: float
     """The last reading, or the last try."""
     error: str = ""
+    interval_s: float = 0.0
+    """Between readings now: what is set, or more where its pages are very large."""
     failures: int = 0
     """In a row."""
     sources: tuple[str, ...] = ()
