@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from parkwarden.model import Capture, Finding, Notification, Signal, TimeLeft, Verdict, words
+from parkwarden.model import Capture, Finding, Incident, IncidentState, Notification, Signal, TimeLeft, Verdict, words
 
 QUIET_S = 600.0
 """A suspicion or finding that came back is news again after this long without it."""
@@ -76,19 +76,19 @@ class Headlines:
         data = {"instance": capture.instance, "kind": capture.kind, "bytes": len(capture.body), "why": capture.why}
         self.tell(Headline(kind="capture", at=capture.at, text=text, data=data))
 
-    def notified(self, at: float, notifications: Iterable[Notification]) -> None:
-        """What is about to be told to channels."""
-        for n in notifications:
-            i = n.incident
-            text = f"{n.tell} {i.priority} {i.service}: {i.title} -> {n.channel}"
-            data = {
-                "incident": i.id,
-                "tell": str(n.tell),
-                "channel": n.channel,
-                "priority": str(i.priority),
-                "key": n.key,
-            }
-            self.tell(Headline(kind="incident", at=at, text=text, data=data))
+    def incidents(self, at: float, changed: Iterable[Incident]) -> None:
+        """Incidents that began, moved to another state or got their culprit."""
+        for i in changed:
+            if i.state is IncidentState.PENDING or not self._new(at, "incident", i.id, i.state, i.line, i.priority):
+                continue
+            parts = [f"{i.state} {i.priority} {i.service}: {i.title}"]
+            parts += [i.line] if i.line and i.line not in i.title else []
+            parts += [words.rate(i.rate_per_min)] if i.rate_per_min else []
+            parts += [f"since {i.since_version}"] if i.since_version else []
+            if i.time_left_s is not None:
+                parts += [f"{i.limit} in {words.seconds(i.time_left_s)}"]
+            data = {"incident": i.id, "state": str(i.state), "priority": str(i.priority), "line": i.line}
+            self.tell(Headline(kind="incident", at=at, text=" | ".join(parts), data=data))
 
     def delivered(self, at: float, notification: Notification, error: str = "") -> None:
         """A channel took a notification, or did not."""

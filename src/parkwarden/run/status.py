@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from parkwarden.model import Incident
@@ -21,10 +22,14 @@ class WatchStatus:
     """By state (up, slow, failing, ...)."""
     looks: Counter[tuple[str, str]] = field(default_factory=Counter)
     """(kind, outcome) -> looks."""
-    look_seconds: Counter[str] = field(default_factory=Counter)
-    look_bytes: Counter[str] = field(default_factory=Counter)
-    refused: Counter[str] = field(default_factory=Counter)
-    """Looks not taken, by reason."""
+    look_seconds: Mapping[str, float] = field(default_factory=dict)
+    """Seconds that looks took, by kind; `stall_seconds` what they are estimated to have cost the watched."""
+    stall_seconds: Mapping[str, float] = field(default_factory=dict)
+    look_bytes: Mapping[str, int] = field(default_factory=dict)
+    scrapes: Counter[str] = field(default_factory=Counter)
+    """Readings, by outcome."""
+    refused: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """Looks not taken: (kind, reason)."""
     findings: Counter[str] = field(default_factory=Counter)
     """By verdict."""
     incidents: list[Incident] = field(default_factory=list)

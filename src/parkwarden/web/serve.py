@@ -46,8 +46,8 @@ class _Server(uvicorn.Server):
         yield
 
 
-async def serve(application: Starlette, sock: socket.socket) -> None:
-    """Serve until cancelled."""
+async def serve(application: Starlette, sock: socket.socket, cert_file: str = "", key_file: str = "") -> None:
+    """Serve until cancelled; over TLS where there is a certificate."""
     config = uvicorn.Config(
         application,
         log_config=None,
@@ -57,5 +57,7 @@ async def serve(application: Starlette, sock: socket.socket) -> None:
         timeout_graceful_shutdown=2,
         lifespan="off",
         server_header=False,
+        ssl_certfile=cert_file or None,
+        ssl_keyfile=key_file or None,
     )
     await _Server(config).serve(sockets=[sock])

@@ -1,0 +1,196 @@
+"""`parkwarden watch`: look after a fleet until told to stop."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from parkwarden.run.config import Config
+    from parkwarden.run.headlines import Headline
+
+
+class WatchFormat(StrEnum):
+    TEXT = "text"
+    JSON = "json"
+
+
+_STYLES = {
+    "suspicion": "yellow",
+    "capture": "cyan",
+    "finding": "bold red",
+    "incident": "bold magenta",
+    "delivery": "green",
+    "trouble": "red",
+    "recovered": "green",
+    "info": "dim",
+}
+
+
+def command(
+    urls: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[URL...]", help="Services to watch, by their debug port: http://host:6060."),
+    ] = None,
+    config_file: Annotated[
+        Path | None,
+        typer.Option("-c", "--config", metavar="FILE", help="Configuration: targets, rules, alerts, store."),
+    ] = None,
+    listen: Annotated[
+        str | None,
+        typer.Option("--listen", metavar="HOST:PORT", help="Where our own /metrics and health pages answer."),
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option("--data", metavar="DIR", help="Where state, history and evidence are kept.")
+    ] = None,
+    watch_format: Annotated[
+        WatchFormat, typer.Option("--format", help="Headlines for people or as JSON lines.")
+    ] = WatchFormat.TEXT,
+    webhook: Annotated[
+        list[str] | None,
+        typer.Option("--webhook", metavar="URL", help="Tell incidents to this URL as well (JSON, POST)."),
+    ] = None,
+) -> None:
+    """Watch services, say which line leaks, how long until the limit, and alert.
+
+    Every 5 s the cheap numbers, every minute a goroutine profile, every 5 minutes a census (a 50 ms trace); closer looks only on
+    suspicion and within budgets. State is kept in DIR (default parkwarden-data): stopped or killed, it goes on where it was.
+
+    \b
+    parkwarden watch http://localhost:6060
+    parkwarden watch -c parkwarden.yaml
+    parkwarden watch http://localhost:6060 --webhook http://localhost:9000/alert
+    """
+    from parkwarden.cli.logs import set_up
+    from parkwarden.model.errors import UsageError
+    from parkwarden.run.config import from_urls, load
+
+    if not urls and config_file is None:
+        raise UsageError("nothing-to-watch", "there is nothing to watch", hint="give a URL, or -c parkwarden.yaml")
+    config = load(config_file) if config_file else from_urls(urls or [])
+    if config_file and urls:
+        config = replace(config, targets=(*config.targets, *from_urls(urls).targets))
+    config = _overridden(config, listen, data, webhook or [])
+    set_up(config.log.level, config.log.format)
+    _watch(config, watch_format)
+
+
+def _overridden(config: Config, listen: str | None, data: Path | None, webhooks: list[str]) -> Config:
+    """The command line's word before the file's."""
+    from parkwarden.act.settings import WebhookSettings
+
+    if listen is not None:
+        config = replace(config, web=replace(config.web, listen=listen))
+    if data is not None:
+        config = replace(config, store=replace(config.store, folder=str(data)))
+    if webhooks:
+        hooks = {f"webhook-{n}": WebhookSettings(url=url) for n, url in enumerate(webhooks, 1)}
+        channels = replace(config.channels, webhook={**config.channels.webhook, **hooks})
+        asked = (*config.alert.channels, *hooks) if config.alert.channels or config.alert.routes else ()
+        config = replace(config, channels=channels, alert=replace(config.alert, channels=asked))
+    _check(config)
+    return config
+
+
+def _check(config: Config) -> None:
+    """What a file is refused for, the command line is refused for too."""
+    from parkwarden.act.settings import problems
+    from parkwarden.model.errors import UsageError
+    from parkwarden.run.config import is_loopback
+
+    try:
+        host = config.web.host
+    except ValueError as error:
+        raise UsageError("bad-listen", f"--listen: {error}") from None
+    if not is_loopback(host) and config.web.token is None:
+        raise UsageError(
+            "token-needed",
+            f"listening on {host} would show our pages to everybody who can reach it",
+            hint="set web.token in the configuration ({env: NAME} or {file: PATH}), or listen on 127.0.0.1",
+        )
+    for found in problems(config.channels, config.alert):
+        raise UsageError(found.code, f"{found.where}: {found.text}")
+
+
+def _watch(config: Config, watch_format: WatchFormat) -> None:
+    import asyncio
+    import signal
+
+    import uvloop
+    from rich.console import Console
+
+    from parkwarden.model.finding import Exit
+    from parkwarden.run.engine import TICK_S
+    from parkwarden.run.watch import Watch
+    from parkwarden.web.serve import bind, serve
+    from parkwarden.web.status import app
+
+    console = Console(highlight=False, soft_wrap=True)
+    stopped_by: list[signal.Signals] = []
+
+    async def main() -> None:
+        sock = bind(config.web.host, config.web.port)
+
+        async def pages() -> None:
+            await serve(
+                app(watch.status, tick_s=TICK_S, token=config.web.token),
+                sock,
+                config.web.cert_file,
+                config.web.key_file,
+            )
+
+        def tell(headline: Headline) -> None:
+            _print(console, headline, watch_format)
+
+        watch = Watch(config, tell=tell, parts={"pages": pages})
+        task = asyncio.ensure_future(watch.run())
+
+        def stop(number: signal.Signals) -> None:
+            stopped_by.append(number)
+            task.cancel()
+
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, stop, number)
+        host, port = sock.getsockname()[:2]
+        watch.headlines.info(
+            watch.clock.now(), f"our own pages: http://{host}:{port}/metrics /healthz /readyz", port=port
+        )
+        try:
+            await task
+        except asyncio.CancelledError:
+            if not stopped_by:
+                raise
+            watch.headlines.info(watch.clock.now(), "stopped; everything is written down")
+        finally:
+            sock.close()
+
+    uvloop.run(main())
+    if signal.SIGINT in stopped_by:
+        raise typer.Exit(int(Exit.INTERRUPTED))
+
+
+def _print(console: Console, headline: Headline, watch_format: WatchFormat) -> None:
+    import json
+    from datetime import UTC, datetime
+
+    from rich.text import Text
+
+    from parkwarden.model.safe import inert
+
+    when = datetime.fromtimestamp(headline.at, UTC)
+    if watch_format is WatchFormat.JSON:
+        record = {"at": headline.at, "kind": headline.kind, "text": headline.text, **headline.data}
+        print(json.dumps(record, default=str), flush=True)
+        return
+    line = Text.assemble(
+        (f"{when:%H:%M:%S} ", "dim"),
+        (f"{headline.kind:<9} ", _STYLES.get(headline.kind, "")),
+        inert(headline.text, 600),
+    )
+    console.print(line)

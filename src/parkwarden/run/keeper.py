@@ -1,0 +1,81 @@
+"""Keeps evidence: captures are redacted, compressed and stored off the loop, within a bound; what is stored is told to the incidents."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+
+from parkwarden.model import Capture, EvidenceItem, ParkwardenError
+from parkwarden.run.evidence import open_store
+from parkwarden.store.settings import StoreSettings
+from parkwarden.store.state import AsyncState
+
+MAX_WAITING_BYTES = 256 << 20
+"""Captures waiting to be stored. The largest looks bring 64 to 128 MB; beyond it new ones are dropped and counted."""
+
+RETRY_S = 5.0
+"""Until a store that failed is tried again: a full disk is not emptied sooner."""
+
+MAX_STORED = 1_000
+"""Items stored since the last beat that incidents have not been told of: more come only while beats stand still."""
+
+
+class Keeper:
+    """`keep` takes captures on the loop, `run` stores them on a thread, `stored` tells what came in since it was last asked."""
+
+    def __init__(self, settings: StoreSettings, state: AsyncState) -> None:
+        self._store = open_store(settings)
+        self._state = state
+        self._waiting: deque[Capture] = deque()
+        self._waiting_bytes = 0
+        self._wake = asyncio.Event()
+        self._new: deque[EvidenceItem] = deque(maxlen=MAX_STORED)
+        self.kept = 0
+        self.kept_bytes = 0
+        self.dropped = 0
+        self.trouble = ""
+
+    def keep(self, capture: Capture) -> None:
+        """Never blocks; what does not fit is dropped and counted."""
+        if self._waiting_bytes + len(capture.body) > MAX_WAITING_BYTES:
+            self.dropped += 1
+            return
+        self._waiting.append(capture)
+        self._waiting_bytes += len(capture.body)
+        self._wake.set()
+
+    def stored(self) -> list[EvidenceItem]:
+        """What was stored since this was last asked."""
+        items = list(self._new)
+        self._new.clear()
+        return items
+
+    async def run(self) -> None:
+        """Store what waits, for ever. A store that fails is tried again; what waits meanwhile is bounded."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._waiting:
+                await self._store_one(self._waiting[0])
+
+    async def _store_one(self, capture: Capture) -> None:
+        try:
+            item = await asyncio.to_thread(self._store.put, capture)
+            await self._state.run(lambda s: s.index_evidence([item]))
+        except ParkwardenError as error:
+            self.trouble = error.message
+            await asyncio.sleep(RETRY_S)
+            return
+        self.trouble = ""
+        self._waiting.popleft()
+        self._waiting_bytes -= len(capture.body)
+        self.kept += 1
+        self.kept_bytes += item.stored_bytes
+        self._new.append(item)
+
+    async def tidy(self, now: float) -> None:
+        """Let go what is older or more than the settings keep; evidence of open incidents stays."""
+        pinned = await self._state.run(lambda s: s.pinned_evidence())
+        gone = await asyncio.to_thread(self._store.prune, now, pinned)
+        if gone:
+            await self._state.run(lambda s: s.forget_evidence(gone))

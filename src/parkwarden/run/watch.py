@@ -1,0 +1,305 @@
+"""Watch: collect -> aggregate -> judge -> alert, for ever, in one process.
+
+One loop, a few parts, each kept running by the supervisor: discoveries publish targets, the collector turns looks into
+events, a beat of TICK_S judges and moves incidents, the sender empties the outbox, the keeper stores evidence, housekeeping
+turns journal into history. Nothing waits for a dead back end: what cannot be written is held within bounds and counted.
+
+The order within a beat is the promise: an incident's change and its notifications are one commit, and only what is committed
+is told. A process killed at any moment resumes from the state (incidents with their timers, outbox) and the journal (the
+windows of the last hour).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from functools import partial
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+import structlog
+
+from parkwarden.act.channels import notifiers
+from parkwarden.act.sender import Sender
+from parkwarden.act.settings import with_all_channels
+from parkwarden.alert.advance import Outcome, advance
+from parkwarden.alert.presence import presence
+from parkwarden.collect.discovery import Discovery
+from parkwarden.collect.fleet import Collector
+from parkwarden.model import (
+    Capture,
+    Event,
+    Finding,
+    Gone,
+    Incident,
+    IncidentState,
+    Notification,
+    Report,
+    StoreError,
+    Target,
+    Verdict,
+)
+from parkwarden.report.redact import redact_report
+from parkwarden.run.clock import SteadyClock
+from parkwarden.run.engine import TICK_S, Engine, Tick
+from parkwarden.run.headlines import Headlines, Tell
+from parkwarden.run.keeper import Keeper
+from parkwarden.run.memory import Memory
+from parkwarden.run.outbox import Outbox
+from parkwarden.run.status import WatchStatus
+from parkwarden.run.supervise import keep_running
+from parkwarden.store.state import AsyncState, State
+
+if TYPE_CHECKING:
+    from parkwarden.model import Silence
+    from parkwarden.run.config import Config
+
+log = structlog.get_logger()
+
+HOUSEKEEPING_S = 300.0
+"""Between two looks at what can become history or be pruned."""
+
+LISTENING_S = 5.0
+"""How soon a silence or an acknowledgement given through the command line is heard of."""
+
+Part = Callable[[], Awaitable[None]]
+
+
+class Watch:
+    """See the module. `tell` is given the headlines as they happen; `parts` are further parts to keep running (our pages)."""
+
+    def __init__(self, config: Config, *, tell: Tell, parts: Mapping[str, Part] | None = None) -> None:
+        self.config = config
+        self.clock = SteadyClock()
+        self.engine = Engine(config.rules)
+        self.discovery = Discovery(config.targets, config.discovery)
+        self.collector = Collector(config.collect, self._event, self._capture, clock=self.clock.now)
+        self.headlines = Headlines(tell)
+        self.memory = Memory(config.store, self.clock.now)
+        self._policy = with_all_channels(config.alert, config.channels)
+        self._parts = dict(parts or {})
+        self._incidents: dict[str, Incident] = {}
+        self._silences: list[Silence] = []
+        self._restarts: Counter[str] = Counter()
+        self._troubles: dict[str, str] = {}
+        self._last = Tick(at=0.0, findings=[], signals=[], blind={})
+        self._began = self.clock.now()
+        self._ticks = 0
+        self._tick_s = 0.0
+        self._dropped_findings = 0
+
+    async def run(self) -> None:
+        """Watch until cancelled; everything is closed and written down when this ends. Raises where the state cannot be opened at all."""
+        async with AsyncExitStack() as closing:
+            await asyncio.to_thread(self.memory.open)
+            closing.push_async_callback(self.memory.close)
+            self._state = AsyncState(await asyncio.to_thread(State.open, settings=self.config.store))
+            closing.push_async_callback(self._state.close)
+            self._outbox = Outbox(self._state)
+            self._keeper = Keeper(self.config.store, self._state)
+            channels = notifiers(self.config.channels, self.clock.now)
+            self._sender = Sender(self._outbox, channels, self.clock.now, told=self._delivered, active=self._active)
+            await self._resume()
+            async with asyncio.TaskGroup() as group:
+                for name, part in self._all_parts().items():
+                    group.create_task(keep_running(name, part, self._failed), name=name)
+
+    def _all_parts(self) -> dict[str, Part]:
+        return {
+            "collector": self.collector.run,
+            "discovery": lambda: self.discovery.run(self._retarget),
+            "beat": self._beat,
+            "sender": self._sender.run,
+            "keeper": self._keeper.run,
+            "listening": self._listen,
+            "housekeeping": self._housekeep,
+            **self._parts,
+        }
+
+    async def _resume(self) -> None:
+        """Where the last process stopped: incidents, silences, the windows of the last hour."""
+        rows = await self._state.run(lambda s: s.incidents(active=True))
+        self._incidents = {row.id: row for row in rows}
+        self._silences = await self._state.run(lambda s: s.silences())
+        now = self.clock.now()
+        events = 0
+        async for event in self.memory.replay(now):
+            self.engine.feed(event)
+            events += 1
+        self.engine.resumed(now)
+        if rows or events:
+            self.headlines.info(now, f"resumed: {len(rows)} open incidents, {events:,} events of the last hour")
+
+    # what comes in
+
+    def _retarget(self, targets: Sequence[Target]) -> None:
+        """A discovery found other targets. Until every source has spoken once, nobody is missing."""
+        self.collector.set_targets(targets)
+        known = {target.id for target in targets}
+        if all(source.last_success is not None for source in self.discovery.sources):
+            for gone in [name for name in self.engine.instances if name not in known]:
+                self._event(Gone(self.clock.now(), gone))
+        self.headlines.info(self.clock.now(), f"watching {len(targets):,} target{'s' if len(targets) != 1 else ''}")
+
+    def _event(self, event: Event) -> None:
+        self.engine.feed(event)
+        self.memory.remember(event)
+
+    def _capture(self, capture: Capture) -> None:
+        self.headlines.captured(capture)
+        self._keeper.keep(capture)
+
+    # the beat
+
+    async def _beat(self) -> None:
+        loop = asyncio.get_running_loop()
+        due = loop.time()
+        while True:
+            due = max(due + TICK_S, loop.time())
+            await asyncio.sleep(due - loop.time())
+            step = self.clock.jumped()
+            if step:
+                self.engine.resumed(self.clock.now())
+                self.headlines.info(
+                    self.clock.now(), f"the system's clock was set by {step:+.1f} s: windows begin anew"
+                )
+            await self._judge(self.clock.now())
+
+    async def _judge(self, now: float) -> None:
+        """One beat: judge, look closer, move incidents, write down, tell."""
+        began = asyncio.get_running_loop().time()
+        tick = self.engine.tick(now)
+        tick.findings[:] = _redacted(tick.findings)
+        self.headlines.suspicions(now, tick.signals)
+        self.headlines.findings(now, tick.findings)
+        for signal in tick.signals:
+            if signal.verdict.rank >= Verdict.SUSPECT.rank and signal.instance not in tick.blind:
+                self.collector.suspect(signal.instance, signal.detector)
+        outcome = self._advance(tick, now)
+        await self._outbox.commit(outcome.changed, outcome.notifications)
+        self._take_over(outcome, now)
+        self._sender.wake()
+        self.memory.found(now, tick.findings)
+        self.memory.flush()
+        self._last = tick
+        self._ticks += 1
+        self._tick_s = asyncio.get_running_loop().time() - began
+        self._look_at_ourselves(now)
+
+    def _advance(self, tick: Tick, now: float) -> Outcome:
+        policy = self._policy
+        who = presence(
+            self.engine.instances.values(), tick.blind, self.engine.began, self._incidents.values(), now, policy
+        )
+        return advance(
+            self._incidents.values(),
+            tick.findings,
+            who,
+            now,
+            policy,
+            self._silences,
+            lambda: uuid4().hex[:16],
+            evidence=self._keeper.stored(),
+        )
+
+    def _take_over(self, outcome: Outcome, now: float) -> None:
+        """The rows as they were handed to be written are what the next beat goes on from."""
+        self._incidents.update((row.id, row) for row in outcome.changed)
+        keep = self._policy.reopen_s
+        for row in list(self._incidents.values()):
+            if row.state is IncidentState.RESOLVED and now - row.resolved_at >= keep:
+                del self._incidents[row.id]
+        self._dropped_findings += outcome.dropped
+        self.headlines.incidents(now, outcome.changed)
+
+    def _active(self) -> list[Incident]:
+        """For channels that must be told again and again: what is open, and what was resolved lately."""
+        return list(self._incidents.values())
+
+    # what goes out, and upkeep
+
+    def _delivered(self, notification: Notification, error: str) -> None:
+        self.headlines.delivered(self.clock.now(), notification, error)
+
+    async def _listen(self) -> None:
+        """Silences and acknowledgements given by other processes."""
+        while True:
+            await asyncio.sleep(LISTENING_S)
+            try:
+                self._silences = await self._state.run(lambda s: s.silences())
+                rows = await self._state.run(lambda s: s.incidents(active=True))
+            except StoreError as error:
+                self._outbox.trouble = error.message
+                continue
+            for row in rows:
+                known = self._incidents.get(row.id)
+                if known is not None and row.acknowledged_at > known.acknowledged_at:
+                    self._incidents[row.id] = known.changed(
+                        acknowledged_at=row.acknowledged_at, acknowledged_by=row.acknowledged_by
+                    )
+
+    async def _housekeep(self) -> None:
+        while True:
+            await asyncio.sleep(HOUSEKEEPING_S)
+            now = self.clock.now()
+            await self._state.run(partial(State.prune, now=now))
+            await self.memory.tidy(now)
+            await self._keeper.tidy(now)
+
+    def _failed(self, name: str, error: Exception, wait_s: float) -> None:
+        self._restarts[name] += 1
+        log.error("a part of the watch failed", part=name, again_in_s=wait_s, exc_info=error)
+        self.headlines.info(
+            self.clock.now(), f"{name} failed and starts again in {wait_s:.1f} s: {type(error).__name__}"
+        )
+
+    # how we are
+
+    def _look_at_ourselves(self, now: float) -> None:
+        found = {
+            "state": self._outbox.trouble,
+            "journal": self.memory.trouble,
+            "evidence": self._keeper.trouble,
+            "beat": f"a judgement takes {self._tick_s:.1f} s of {TICK_S:g} s" if self._tick_s > TICK_S else "",
+        }
+        self._troubles = {part: text for part, text in found.items() if text}
+        self.headlines.troubles(now, self._troubles)
+
+    def status(self) -> WatchStatus:
+        """A picture of this moment, for our pages."""
+        counters = self.collector.counters
+        return WatchStatus(
+            started_at=self._began,
+            last_tick_at=self._last.at,
+            tick_s=self._tick_s,
+            ticks=self._ticks,
+            targets=Counter(str(s.state) for s in self.collector.status()),
+            looks=counters.looks,
+            look_seconds=counters.look_seconds,
+            stall_seconds=counters.stall_seconds,
+            look_bytes=counters.look_bytes,
+            scrapes=counters.scrapes,
+            refused=counters.refusals,
+            findings=Counter(str(f.verdict) for f in self._last.findings),
+            incidents=[row for row in self._incidents.values() if row.state is not IncidentState.RESOLVED],
+            notifications=self._sender.counts,
+            outbox_waiting=self._sender.waiting,
+            evidence_kept=self._keeper.kept,
+            evidence_bytes=self._keeper.kept_bytes,
+            dropped=Counter(
+                journal_lines=self.memory.dropped,
+                evidence=self._keeper.dropped,
+                notifications=self._outbox.given_up,
+                findings=self._dropped_findings,
+                late_readings=self.engine.windows.dropped,
+            ),
+            restarts=self._restarts,
+            troubles=self._troubles,
+        )
+
+
+def _redacted(findings: list[Finding]) -> list[Finding]:
+    """Secrets and personal data in names must not travel in alerts."""
+    return redact_report(Report(generated_at="", inputs=[], findings=findings)).findings
