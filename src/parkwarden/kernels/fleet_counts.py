@@ -10,11 +10,44 @@ worse. Walks go from the newest sample back and end where the window or a hole d
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+from llvmlite import ir
+from numba import njit, types
+from numba.core import cgutils
+from numba.extending import intrinsic
 
 from parkwarden.kernels import _fleet_layout as to
 
 _ABOVE = 1.0 + 1e-9  # "above a threshold" must not hang on the last bit of a sum
+
+_AHEAD = 12  # rows: a row's rings lie a KiB apart, which the processor's own prefetching does not follow
+
+
+@intrinsic
+def _prefetch(typingctx, pointer, offset):
+    """Ask for the cache line at an offset; nothing is read, so the offset need not be right."""
+
+    def codegen(context, builder, signature, args):
+        word = ir.IntType(32)
+        byte = ir.IntType(8).as_pointer()
+        kind = ir.FunctionType(ir.VoidType(), [byte, word, word, word])
+        ask = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        at = builder.bitcast(builder.gep(args[0], [args[1]]), byte)
+        builder.call(ask, [at, word(0), word(3), word(1)])
+        return context.get_dummy_value()
+
+    return types.void(types.CPointer(types.float64), types.int64), codegen
+
+
+@njit(inline="always")
+def _fetch(columns, ring, samples, head, first, last):
+    """Prefetch the lines of a ring that hold its samples first..last, counted back from the newest (0)."""
+    back = first
+    while back < last + 8:
+        i = head - 1 - min(back, last)
+        if i < 0:
+            i += samples
+        _prefetch(columns, ring + i)
+        back += 8
 
 
 @njit(inline="always")
@@ -134,11 +167,15 @@ def trend(columns, limits, shape, head, count, began, params, memory, verdict, c
     rows = shape[to.ROWS]
     now = params[to.T_NOW]
     found = 0
+    walked = 0  # samples of the row before: what the next ones will be asked for
     for s in range(rows):
         t0 = s * samples
         v0 = (shape[to.FIELD] * capacity + s) * samples
         h = head[s]
         c = count[s]
+        if s + _AHEAD < rows:
+            _fetch(columns, t0 + _AHEAD * samples, samples, head[s + _AHEAD], 0, walked)
+            _fetch(columns, v0 + _AHEAD * samples, samples, head[s + _AHEAD], 0, walked)
         skip = _newest(columns, t0, samples, h, c, now)
         n = 0
         hole = False
@@ -180,6 +217,7 @@ def trend(columns, limits, shape, head, count, began, params, memory, verdict, c
             sxx += x * x
             sxy += x * y
             syy += y * y
+        walked = min(n, samples - 1)
         span = tn - told
         for j in range(11):
             out[j * rows + s] = np.nan
@@ -248,6 +286,7 @@ def gc(columns, limits, shape, head, count, began, params, memory, verdict, caus
     rows = shape[to.ROWS]
     now = params[to.G_NOW]
     found = 0
+    walked = 0
     for s in range(rows):
         t0 = s * samples
         gc0 = (shape[to.FIELD] * capacity + s) * samples
@@ -256,6 +295,11 @@ def gc(columns, limits, shape, head, count, began, params, memory, verdict, caus
         avg0 = (shape[to.FIELD + 3] * capacity + s) * samples
         h = head[s]
         c = count[s]
+        if s + _AHEAD < rows:
+            _fetch(columns, t0 + _AHEAD * samples, samples, head[s + _AHEAD], 0, walked)
+            for ring in (gc0, cpu0, num0):
+                _fetch(columns, ring + _AHEAD * samples, samples, head[s + _AHEAD], 0, 0)
+                _fetch(columns, ring + _AHEAD * samples, samples, head[s + _AHEAD], walked, walked)
         skip = _newest(columns, t0, samples, h, c, now)
         for j in range(6):
             out[j * rows + s] = np.nan
@@ -267,8 +311,8 @@ def gc(columns, limits, shape, head, count, began, params, memory, verdict, caus
         hole = False
         reached = False
         told = now
-        while end < c:
-            i = h - 1 - end
+        for k in range(skip, c):
+            i = h - 1 - k
             if i < 0:
                 i += samples
             t = columns[t0 + i]
@@ -279,7 +323,8 @@ def gc(columns, limits, shape, head, count, began, params, memory, verdict, caus
                 hole = True
                 break
             told = t
-            end += 1
+            end = k + 1
+        walked = max(end - skip - 1, 0)
         # cumulative numbers: newest and oldest told of the window
         gap = hole or (reached and end == skip)
         new_t = np.nan
@@ -382,6 +427,9 @@ def heap(columns, limits, shape, head, count, began, params, memory, verdict, ca
         t0 = s * samples
         h = head[s]
         c = count[s]
+        if s + _AHEAD < rows:
+            for f in (0, shape[to.FIELD], shape[to.FIELD + 2]):
+                _fetch(columns, (f * capacity + s + _AHEAD) * samples, samples, head[s + _AHEAD], 0, 1)
         skip = _newest(columns, t0, samples, h, c, now)
         for j in range(7):
             out[j * rows + s] = np.nan
