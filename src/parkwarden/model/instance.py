@@ -20,6 +20,8 @@ class Instance:
     labels: Mapping[str, str] = field(default_factory=dict)
     address: str = ""
     start_time: float | None = None
+    goroutine_budget: int = 0
+    """Goroutines it should never pass, where somebody stated it; 0 = nobody did."""
 
     @property
     def service(self) -> str:

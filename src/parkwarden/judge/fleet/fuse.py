@@ -97,7 +97,7 @@ def fuse(signals: Sequence[Signal], scene: Scene, now: float, rules: Rules) -> l
     for (key, _), finding in zip(places, findings, strict=True):
         by_service[key].append(finding)
     for (key, name), said in processes.items():
-        rest = _unexplained(said, by_service[key]) if name == "goroutines" else said
+        rest = _unexplained(said, by_service[key], scene, now, rules) if name == "goroutines" else said
         if not rest or (name == "gc-pressure" and len(processes) > 1 and (key, "goroutines") in processes):
             continue  # pressure beside growth is a co-signal of that growth, not a second finding
         beside = pressure.get(key, []) if name == "goroutines" else []
@@ -224,20 +224,27 @@ def _rate(said: Sequence[Signal]) -> float | None:
     return chief.rate_per_min
 
 
-def _unexplained(said: Sequence[Signal], places: Sequence[Finding]) -> list[Signal]:
-    """Process-wide signals of instances whose accused sites do not account for the growth; the others become evidence there."""
+def _unexplained(
+    said: Sequence[Signal], places: Sequence[Finding], scene: Scene, now: float, rules: Rules
+) -> list[Signal]:
+    """Process-wide signals of instances whose accused sites do not account for the growth; the others become evidence there.
+
+    A site accused by proof alone has no rate of its own yet: where most goroutines of the process are its own, the process's growth is.
+    """
     rest = []
     for signal in said:
-        here = [
-            f
-            for f in places
-            if signal.instance in f.instances and f.verdict.rank >= Verdict.SUSPECT.rank and f.rate_per_min
-        ]
+        here = [f for f in places if signal.instance in f.instances and f.verdict.rank >= Verdict.SUSPECT.rank]
         grown = sum(f.rate_per_min or 0.0 for f in here)
-        if here and grown >= EXPLAINED * (signal.rate_per_min or 0.0):
-            here[0].evidence += [e for e in _evidence([signal]) if e not in here[0].evidence]
-        else:
+        chief = next((f for f in here if f.rate_per_min is None and (f.share or 0.0) >= EXPLAINED), None)
+        if here and grown and grown >= EXPLAINED * (signal.rate_per_min or 0.0):
+            chief = here[0]
+        elif chief is not None and signal.rate_per_min is not None:
+            chief.rate_per_min, chief.grade = signal.rate_per_min, grade(signal.rate_per_min)
+            chief.time_left = _left(signal.instance, signal.since, signal.rate_per_min, scene, now, rules)
+        if chief is None:
             rest.append(signal)
+        else:
+            chief.evidence += [e for e in _evidence([signal]) if e not in chief.evidence]
     return rest
 
 
@@ -249,7 +256,10 @@ def _evidence(said: Sequence[Signal]) -> list[Evidence]:
 def _left(
     worst: str, since: float | None, rate: float | None, scene: Scene, now: float, rules: Rules
 ) -> TimeLeft | None:
-    return time_left(scene.windows, worst, now, rules.time_left, since=since, rate_per_min=rate or 0.0)
+    budget = scene.instance(worst).goroutine_budget
+    return time_left(
+        scene.windows, worst, now, rules.time_left, since=since, rate_per_min=rate or 0.0, goroutine_budget=budget
+    )
 
 
 def _labels(instances: Sequence[str], scene: Scene) -> dict[str, str]:

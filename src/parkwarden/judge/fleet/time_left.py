@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -70,12 +70,15 @@ def time_left(
     *,
     since: float | None = None,
     rate_per_min: float = 0.0,
+    goroutine_budget: int = 0,
 ) -> TimeLeft | None:
     """The limit that comes first, None where none is approached within the horizon.
 
     `since` narrows the readings to those after growth began; `rate_per_min` is the net growth of goroutines by witnesses
-    that see more than the readings do (0 = not told).
+    that see more than the readings do (0 = not told); `goroutine_budget` is the instance's own, before the rule's.
     """
+    if goroutine_budget > 0:
+        rule = replace(rule, goroutine_budget=goroutine_budget)
     span = rule.window_s if since is None else max(now - since, 1.0)
     found = [
         left
