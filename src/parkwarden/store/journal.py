@@ -12,7 +12,7 @@ torn or damaged tail is cut off when the journal is opened: what stands before i
 When the disk is full, read-only or failing, lines are held in memory up to MAX_HELD, the oldest are dropped and counted, and the next
 append after the trouble writes what is held: nothing raises, `trouble` says why.
 
-One process writes a journal: the folder is locked. Not for several threads at once.
+One process writes a journal: the folder is locked. Several threads may: calls wait for each other.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import errno
 import fcntl
 import os
 import re
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -80,6 +81,7 @@ class Journal:
         """Segments deleted for their size before history had them."""
         self._clock = clock
         self._settings = settings or StoreSettings()
+        self._mutex = threading.RLock()
         self._fd = -1
         self._size = 0
         self._current: Segment | None = None
@@ -101,28 +103,29 @@ class Journal:
 
     def append(self, lines: Sequence[bytes]) -> None:
         """Write lines (each with its newline). Never raises for the disk: see `trouble`, `held_bytes`, `dropped_lines`."""
-        for line in lines:
-            self._held.append(line)
-            self._held_bytes += len(line)
-        try:
-            self._turn()
-            if self._held:
-                data = b"".join(self._held)
-                self._write(data)
-                self._take(self._held)
-                self._held.clear()
-                self._held_bytes = 0
-            self._sync()
-            self.trouble = ""
-        except OSError as error:
-            self.trouble = error.strerror or str(error)
-            self._let_go()
-            while self._held_bytes > MAX_HELD:
-                line = self._held.popleft()
-                self._take((line,))  # a name that was dropped is still told by the next segment
-                self._held_bytes -= len(line)
-                self.dropped_lines += 1
-                self.dropped_bytes += len(line)
+        with self._mutex:
+            for line in lines:
+                self._held.append(line)
+                self._held_bytes += len(line)
+            try:
+                self._turn()
+                if self._held:
+                    data = b"".join(self._held)
+                    self._write(data)
+                    self._take(self._held)
+                    self._held.clear()
+                    self._held_bytes = 0
+                self._sync()
+                self.trouble = ""
+            except OSError as error:
+                self.trouble = error.strerror or str(error)
+                self._let_go()
+                while self._held_bytes > MAX_HELD:
+                    line = self._held.popleft()
+                    self._take((line,))  # a name that was dropped is still told by the next segment
+                    self._held_bytes -= len(line)
+                    self.dropped_lines += 1
+                    self.dropped_bytes += len(line)
 
     def replay(self, since: float) -> Iterator[bytes]:
         """Whole lines from `since` on, in chunks of about CHUNK bytes, oldest first; instances and sites of any age among them.
@@ -142,13 +145,14 @@ class Journal:
 
     def closed(self) -> list[Segment]:
         """Segments that are complete and not history yet. Turns the hour if it is over."""
-        try:
-            self._turn()
-        except OSError as error:
-            self.trouble = error.strerror or str(error)
-            self._let_go()
-        current = self._current.number if self._current else -1
-        return [segment for segment in self.segments() if not segment.done and segment.number != current]
+        with self._mutex:
+            try:
+                self._turn()
+            except OSError as error:
+                self.trouble = error.strerror or str(error)
+                self._let_go()
+            current = self._current.number if self._current else -1
+            return [segment for segment in self.segments() if not segment.done and segment.number != current]
 
     def done(self, segment: Segment) -> None:
         """History has it."""
@@ -157,36 +161,40 @@ class Journal:
 
     def prune(self, now: float) -> int:
         """Delete what history has and is older than `journal_hours`, and the oldest beyond `journal_max_bytes`; how many."""
-        keep_from = _hour(now - self._settings.journal_hours * 3600)
-        every = [
-            segment for segment in self.segments() if self._current is None or segment.number != self._current.number
-        ]
-        sizes = {segment.number: _size(segment.path) for segment in every}
-        total = sum(sizes.values()) + self._size
-        gone = 0
-        for segment in every:
-            too_much = total > self._settings.journal_max_bytes
-            if too_much or (segment.done and segment.hour < keep_from):
-                segment.path.unlink(missing_ok=True)
-                self.pruned_unread += not segment.done
-                total -= sizes[segment.number]
-                gone += 1
-        return gone
+        with self._mutex:
+            keep_from = _hour(now - self._settings.journal_hours * 3600)
+            every = [
+                segment
+                for segment in self.segments()
+                if self._current is None or segment.number != self._current.number
+            ]
+            sizes = {segment.number: _size(segment.path) for segment in every}
+            total = sum(sizes.values()) + self._size
+            gone = 0
+            for segment in every:
+                too_much = total > self._settings.journal_max_bytes
+                if too_much or (segment.done and segment.hour < keep_from):
+                    segment.path.unlink(missing_ok=True)
+                    self.pruned_unread += not segment.done
+                    total -= sizes[segment.number]
+                    gone += 1
+            return gone
 
     def close(self) -> None:
         """Write what is held if the disk takes it, force it down, let the folder go. A second call does nothing."""
-        if self._lock < 0:
-            return
-        if self._held:
-            self.append(())
-        if self._fd >= 0:
-            try:
-                os.fdatasync(self._fd)
-            except OSError as error:
-                self.trouble = error.strerror or str(error)
-        self._let_go()
-        os.close(self._lock)
-        self._lock = -1
+        with self._mutex:
+            if self._lock < 0:
+                return
+            if self._held:
+                self.append(())
+            if self._fd >= 0:
+                try:
+                    os.fdatasync(self._fd)
+                except OSError as error:
+                    self.trouble = error.strerror or str(error)
+            self._let_go()
+            os.close(self._lock)
+            self._lock = -1
 
     def __enter__(self) -> Journal:
         return self

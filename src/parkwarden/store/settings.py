@@ -61,7 +61,7 @@ class StoreSettings:
     """After it history is kept in steps of 5 minutes: floors and means tell a slow leak as well as every reading does."""
     query_timeout_s: float = 10.0
     """A page waits no longer; a query that takes more should ask for less."""
-    query_memory: int = 512 << 20
+    query_memory: int = 256 << 20
     """DuckDB's memory; beyond it the query fails instead of the watch."""
 
     evidence_days: float = 30.0
