@@ -12,7 +12,7 @@ import sys
 
 import typer
 
-from parkwarden.cli import diagnose, explain, export, lab, record, replay, stacks, trace
+from parkwarden.cli import diagnose, doctor, explain, export, lab, record, replay, stacks, trace
 from parkwarden.model.errors import ParkwardenError
 from parkwarden.model.finding import Exit
 
@@ -51,6 +51,7 @@ app.command("trace")(trace.command)
 app.command("record")(record.command)
 app.command("replay")(replay.command)
 app.command("export")(export.command)
+app.command("doctor")(doctor.command)
 app.command("explain")(explain.command)
 app.add_typer(lab.app, name="lab")
 

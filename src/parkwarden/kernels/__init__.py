@@ -81,6 +81,11 @@ def load(name: str, announce: Callable[[str], None] | None = None) -> dict[str, 
     return _loaded[name]
 
 
+def is_compiled(name: str) -> bool:
+    """Whether `load(name)` finds its machine code in the cache; compiles and links nothing."""
+    return name in _loaded or _read(_cache_path(name)) is not None
+
+
 def names() -> list[str]:
     """All kernel modules."""
     return sorted(m.name for m in pkgutil.iter_modules(__path__) if not m.name.startswith("_"))

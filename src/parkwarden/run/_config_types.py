@@ -344,14 +344,11 @@ def explain(error: Mapping[str, Any], document: Document, told: int = 0) -> None
 def _known_part(path: Path, data: Any) -> Path:
     """The part of a path that is in the document: pydantic adds the names of union members."""
     out: list[str | int] = []
+    at: Any = data
     for part in path:
-        if (isinstance(part, str) and isinstance(data, dict) and part in data) or (
-            isinstance(part, int) and isinstance(data, list) and part < len(data)
-        ):
-            data = data[part]
-        else:
-            continue
-        out.append(part)
+        if (part in at) if isinstance(at, dict) else isinstance(at, list) and part in range(len(at)):
+            at = at[part]
+            out.append(part)
     return tuple(out)
 
 

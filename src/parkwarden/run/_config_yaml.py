@@ -165,7 +165,8 @@ class _Builder:
             nodes += 1
             if nodes > MAX_NODES:
                 raise self._refused(line, f"more than {MAX_NODES:,} values")
-            if event.tag is not None and not (isinstance(event, yaml.ScalarEvent) and event.tag == _TEXT):
+            tag: str | None = getattr(event, "tag", None)
+            if tag is not None and not (isinstance(event, yaml.ScalarEvent) and tag == _TEXT):
                 raise self._refused(line, "tags (`!name`) are not allowed")
             value: Any
             if isinstance(event, yaml.ScalarEvent):

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -214,7 +214,7 @@ def _read(
 
 
 @cache
-def adapter(cls: type) -> Any:
+def adapter(cls: Hashable) -> Any:
     """pydantic's reader of a settings dataclass: no unknown keys, no infinities, no values in errors. It reads a tuple of one: only so
     do the dataclasses, which know nothing of pydantic, take over a configuration of it."""
     from types import GenericAlias
@@ -238,7 +238,20 @@ def _check(config: Config, document: Document) -> None:
     for found in channel_problems(config.channels, config.alert):
         path = tuple(int(p) if p.isdigit() else p for p in re.findall(r"[^.\[\]]+", found.where))
         document.problem(path, found.text)
+    for key in ("url", "evidence_url"):
+        if _has_password(getattr(config.store, key)):
+            hint = "password: {env: NAME}" if key == "url" else "evidence_options: {secret: {env: NAME}}"
+            document.problem(("store", key), "a secret must not stand in the configuration itself", f"write `{hint}`")
     _check_web(config.web, document)
+
+
+def _has_password(url: str) -> bool:
+    from urllib.parse import urlsplit
+
+    try:
+        return bool(urlsplit(url).password) or "password=" in url
+    except ValueError:
+        return False
 
 
 def _check_discovery(discovery: DiscoverySettings, document: Document) -> None:

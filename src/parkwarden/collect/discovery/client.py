@@ -49,12 +49,12 @@ def tls(auth: Auth | None) -> ssl.SSLContext | bool:
     return context
 
 
-def session(auth: Auth | None, timeout_s: float) -> aiohttp.ClientSession:
-    """A client for one server; close it. `timeout_s` is for a whole answer."""
+def session(auth: Auth | None, timeout_s: float, socket: str = "") -> aiohttp.ClientSession:
+    """A client for one server (or the one behind a Unix socket); close it. `timeout_s` is for a whole answer."""
     import aiohttp
 
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=8, ssl=tls(auth)),
+        connector=aiohttp.UnixConnector(socket) if socket else aiohttp.TCPConnector(limit=8, ssl=tls(auth)),
         auto_decompress=False,  # a bomb would be unpacked without a bound
         headers={"Accept-Encoding": "identity", "User-Agent": "parkwarden"},
         cookie_jar=aiohttp.DummyCookieJar(),

@@ -62,7 +62,7 @@ class FileDiscovery(Source):
             broken = broken or one.stamp is None
             for target in one.targets:
                 targets.setdefault(target.id, target)
-        self.published(publish, list(targets.values()))
+        self.published(publish, list(targets.values()), whole=not broken)
         self.failures += broken
 
     def _look(self) -> None:

@@ -98,11 +98,9 @@ class PodDiscovery(Source):
                     self.problem("bad-pod", key[:256], found)
                 else:
                     targets.append(found)
-        if self._listed or targets:  # before the first list nothing is known, which is not "no targets"
-            before = self.last_success
-            self.published(publish, sorted(targets, key=lambda t: t.id))
-            if self._errors:
-                self.healthy, self.last_success = False, before
+        if self._listed:  # before the first list nothing is known, which is not "no targets"
+            whole = not self._errors and len(self._listed) == len(self._namespaces)
+            self.published(publish, sorted(targets, key=lambda t: t.id), whole=whole)
 
     async def _follow(self, namespace: str) -> None:
         """List and watch one namespace, for ever."""

@@ -71,10 +71,12 @@ class Source(ABC):
         self._problems.clear()
         self._dropped = 0
 
-    def published(self, publish: Publish, targets: Sequence[Target]) -> None:
-        """The attempt brought a set, perhaps with problems; tell it if it is another one than before."""
-        self.healthy = not self._problems
-        self.last_success = self.now()
+    def published(self, publish: Publish, targets: Sequence[Target], *, whole: bool = True) -> None:
+        """The attempt brought a set, perhaps with problems; tell it if it is another one than before. Not `whole`: a part of it could
+        not be asked (yet), so that who is missing in it is not gone."""
+        self.healthy = whole and not self._problems
+        if whole:
+            self.last_success = self.now()
         if self._targets is None or list(targets) != self._targets:
             self._targets = list(targets)
             publish(self.name, tuple(targets))
