@@ -76,8 +76,9 @@ class Http:
 
 def retry_after(value: str, now: datetime) -> float | None:
     """Seconds a receiver asks to be left alone: a number or an HTTP date; None if it asks nothing we understand."""
-    if value.strip().isdigit():
-        return float(value.strip()[:9])
+    number = value.strip()
+    if number.isascii() and number.isdigit():
+        return float(number[:9])
     try:
         at = parsedate_to_datetime(value)
     except (TypeError, ValueError, IndexError, OverflowError):
