@@ -24,6 +24,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import fields
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
@@ -81,10 +82,9 @@ MAX_LEAP_S = 3600.0
 """A time that leaps ahead further than this waits for the next line to confirm it: one wild time must not make all that follow late."""
 
 _HEAD = ("goroutines", "heap_inuse", "next_gc", "gc_cpu_s", "cpu_s", "open_fds", "max_fds", "threads", "requests_total", "rss", "mem_limit")  # fmt: skip
-_FLOATS = frozenset(("gc_cpu_s", "cpu_s", "last_gc_at", "gc_cpu_fraction", "start_time"))
-_FIELDS = (*_HEAD, *(name for name in Reading.__dataclass_fields__ if name not in _HEAD and name != "at"))
-_FIELD_SET = frozenset(_FIELDS)
-_INTS = _FIELD_SET - _FLOATS - {"go_version"}
+_FLOATS = frozenset(f.name for f in fields(Reading) if "float" in str(f.type))
+_FIELDS = (*_HEAD, *(f.name for f in fields(Reading) if f.name not in _HEAD and f.name != "at"))
+_INTS = frozenset(_FIELDS) - _FLOATS - {"go_version"}
 _KNOWN = frozenset(("t", "instance", "sites", "census", "max_goid", "unknown", "leaked", "gone", "v"))
 _HEADER_KEYS = frozenset(("v", "instance", "labels", "start_time", "at", "address"))
 _SITE_KEYS = frozenset(("id", "wait_reason", "function", "file", "line", "frames", "created_by"))
@@ -464,29 +464,29 @@ class Reader:
 
     def _reading(self, record: dict[str, Any], t: float) -> Reading | None:
         """The line's numbers; None where it has none."""
-        fields: dict[str, Any] = {}
+        told: dict[str, Any] = {}
         for key, value in record.items():
             if key in _INTS:
                 if type(value) is int and value >= 0:  # orjson reads no integer beyond 64 bits
-                    fields[key] = value
+                    told[key] = value
                 elif value is not None:
-                    self._number(key, value, fields)
+                    self._number(key, value, told)
             elif key in _FLOATS:
                 if type(value) is float and value >= 0.0:
-                    fields[key] = value
+                    told[key] = value
                 elif value is not None:
-                    self._number(key, value, fields)
+                    self._number(key, value, told)
             elif key not in _KNOWN:
                 if key != "go_version":
                     self._count_unknown((key,))
                 elif type(value) is str:
-                    fields[key] = value[:64]
-        return Reading(at=t, **fields) if fields or len(record) == 2 else None
+                    told[key] = value[:64]
+        return Reading(at=t, **told) if told or len(record) == 2 else None
 
-    def _number(self, key: str, value: Any, fields: dict[str, Any]) -> None:
+    def _number(self, key: str, value: Any, told: dict[str, Any]) -> None:
         """A number of another kind than expected: taken where it means the same, else it is not told."""
         if type(value) in (int, float) and 0 <= value < _MAX_INT:
-            fields[key] = float(value) if key in _FLOATS else int(value)
+            told[key] = float(value) if key in _FLOATS else int(value)
         else:
             self._doubt("bad-number", f"`{key}` is no number of 0 or more: {snippet(str(value)[:100])}")
 
@@ -500,10 +500,10 @@ class Reader:
         self._name_unnamed(counts, out)
         if all(type(n) is int and n >= 0 for n in counts.values()):
             return counts
-        fields: dict[str, Any] = {}
+        told: dict[str, Any] = {}
         for site, n in counts.items():
-            self._number(site, n, fields)
-        return {site: int(n) for site, n in fields.items()}
+            self._number(site, n, told)
+        return {site: int(n) for site, n in told.items()}
 
     def _name_unnamed(self, sites: dict[str, Any], out: list[Event]) -> None:
         """Sites that no line has named are named by their id alone, so that nothing of them is lost."""

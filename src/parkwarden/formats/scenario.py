@@ -20,7 +20,7 @@ import math
 import re
 import shlex
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from heapq import merge
 from itertools import pairwise
 from typing import Any
@@ -52,14 +52,14 @@ MAX_EVENTS_AT = 400 * 86_400.0
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _SCALES = {"": 1, "k": 1e3, "M": 1e6, "G": 1e9, "Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
-_NUM = r"\d+(?:\.\d+)?(?:[kMG]i?)?"
+_NUM = r"\d+(?:\.\d+)?(?:[KMG]i|[kMG])?"
 _WORDS = re.compile(r"\(|\)(?:x\d+)?|[^\s()]+")
 _SERIES = re.compile(rf"({_NUM})(?:([+-])({_NUM}))?(?:~({_NUM}))?(?:x(\d+))?")
 _MISSING = re.compile(r"(?:_|stale)(?:x(\d+))?")
 _RATE = re.compile(r"(\d+(?:\.\d+)?)/(s|m|min|h|d)")
 _PLACE = re.compile(r"(.+):(\d+)")
-_FLOAT_FIELDS = frozenset(("gc_cpu_s", "cpu_s", "last_gc_at", "gc_cpu_fraction", "start_time"))
-_FIELDS = tuple(name for name in Reading.__dataclass_fields__ if name not in ("at", "start_time", "go_version"))
+_FLOAT_FIELDS = frozenset(f.name for f in fields(Reading) if "float" in str(f.type))
+_FIELDS = tuple(f.name for f in fields(Reading) if f.name not in ("at", "start_time", "go_version"))
 _LOOKS = ("count", "profile", "census", "leaks")
 _NUMBERS = ("rate", "count", "time-left", "confidence")
 _FOREVER = math.inf
@@ -170,11 +170,11 @@ class Scenario:
         return min((t.at for t in self.turns if t.instance == name and t.kind == "gone"), default=self.ends_at + 0.001)
 
     def _at(self, at: float, name: str, crowd: _Life, looked: set[str]) -> Iterator[tuple[float, int, Event]]:
-        fields = dict(self.readings.get(name, {}).get(at, {}))
+        read = dict(self.readings.get(name, {}).get(at, {}))
         counts = crowd.counts(at) if looked & {"count", "profile"} else {}
         if "count" in looked:
-            fields.setdefault("goroutines", float(sum(counts.values())))
-        told = {k: v for k, v in fields.items() if not math.isnan(v)}
+            read.setdefault("goroutines", float(sum(counts.values())))
+        told = {k: v for k, v in read.items() if not math.isnan(v)}
         if told:
             numbers: dict[str, Any] = {k: v if k in _FLOAT_FIELDS else round(v) for k, v in told.items()}
             yield at, 1, Read(at, name, Reading(at=at, **numbers))
@@ -708,5 +708,5 @@ def _times(word: str) -> int:
 
 
 def _number(word: str) -> float:
-    digits = word.rstrip("kMGi")
+    digits = word.rstrip("kKMGi")
     return float(digits) * _SCALES[word[len(digits) :]]
