@@ -75,29 +75,29 @@ def _newest(columns, t0, samples, head, count, now):
 
 
 @njit
-def _onset(columns, t0, v0, samples, head, count, skip, max_gap, memory, at_base, at_since):
-    """Where growth began: the cut of the unbroken ring into a level and a line with the least squared error."""
-    n = 0
+def _onset(columns, t0, v0, samples, head, skip, n, memory, at_base, at_since):
+    """Where growth began: the cut of the window's n told samples into a level and a line with the least squared error.
+
+    Not further back: when the rule first fires its window reaches before the rise, and what was before that may be another rise.
+    """
     sy = 0.0
     syy = 0.0
     tn = 0.0
     vn = 0.0
-    told = 0.0
-    for k in range(skip, count):
+    m = 0
+    k = skip
+    while m < n:
         i = head - 1 - k
         if i < 0:
             i += samples
+        k += 1
         v = columns[v0 + i]
         if v != v:
             continue
-        t = columns[t0 + i]
-        if n == 0:
-            tn = t
+        if m == 0:
+            tn = columns[t0 + i]
             vn = v
-        elif told - t > max_gap:
-            break
-        told = t
-        n += 1
+        m += 1
         sy += v - vn
         syy += (v - vn) * (v - vn)
     best = np.inf
@@ -254,7 +254,7 @@ def trend(columns, limits, shape, head, count, began, params, memory, verdict, c
         b = to.T_BASE * capacity + s
         if sigma > params[to.T_SIGMA] * _ABOVE and slope > params[to.T_SLOPE] * _ABOVE:
             if memory[b] != memory[b]:
-                _onset(columns, t0, v0, samples, h, c, skip, params[to.T_MAX_GAP], memory, b, to.T_SINCE * capacity + s)
+                _onset(columns, t0, v0, samples, h, skip, n, memory, b, to.T_SINCE * capacity + s)
                 memory[to.T_PEAK * capacity + s] = vn
             memory[to.T_LAST * capacity + s] = now
         base = memory[b]
