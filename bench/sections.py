@@ -173,4 +173,26 @@ def scraping(runs: int, quick: bool) -> list[Row]:
     return rows
 
 
-SECTIONS = {"dump": dump, "trace": trace, "profiles": profiles, "startup": startup, "scraping": scraping}
+def stall(runs: int, quick: bool) -> list[Row]:
+    """How long each look holds up the watched service."""
+    from bench.stall import section
+
+    return section(runs, quick)
+
+
+def load(runs: int, quick: bool) -> list[Row]:
+    """Latency of a service under load, with and without us watching."""
+    from bench.load import section
+
+    return section(runs, quick)
+
+
+SECTIONS = {
+    "dump": dump,
+    "trace": trace,
+    "profiles": profiles,
+    "startup": startup,
+    "scraping": scraping,
+    "stall": stall,
+    "load": load,
+}

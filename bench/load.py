@@ -1,0 +1,113 @@
+"""What watching costs the requests of the watched: p99 of the shop under load, with and without us. `python -m bench load`.
+
+Fair and quiet, and rather against us:
+
+- The service has one core to itself and GOMAXPROCS=1: whatever a look costs is taken from the requests, there is no idle core
+  to hide it on. It does real work at 25-40 % of that core, and has 2,000 goroutines standing on 24 stacks.
+- Load and watcher share the other core (on more cores: one each). The load generator goes first there (SCHED_RR, where we may), or
+  its own waiting for the watcher's Python would be counted as the service's latency; its latencies begin when a request
+  was due (no coordinated omission) unless it was itself woken late. The service goes first on its core, too: what else runs on
+  this machine is not our question.
+- Beats are much denser than by default, so that each kind falls into every run several times: a reading every 2 s (default 5 s), a
+  goroutine profile every 5 s (60 s), a census every 8 s (300 s). With the defaults the effect is a fraction of what is shown.
+- Runs come in pairs, with and without, first and second by turns; the median of the pairs' ratios counts: what the machine
+  does besides hits both.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from statistics import median
+from typing import Any
+
+from bench.measure import ROOT, go_env
+from bench.sections import Row
+from bench.service import build, get, load, pinned, shop
+
+PAIRS = 7
+SECONDS = 20.0
+RATE = 1000.0
+PARKED = 2_000
+WANTED = 1.05
+BEATS = {
+    "interval_s": 2.0,
+    "timeout_s": 1.9,
+    "profile_every_s": 5.0,
+    "census_every_s": 8.0,
+    "stall_s_per_hour": 3600.0,
+}
+
+
+def section(runs: int, quick: bool) -> list[Row]:
+    """One row per quantile; p99 is the promise."""
+    pairs = 3 if quick else PAIRS
+    build("load")
+    found: list[tuple[dict[str, Any], dict[str, Any]]] = []
+    service_cpu, load_cpu, watch_cpu = _cpus()
+    beats: dict[str, int] = {}
+    with shop("-procs", "1", cpus=service_cpu) as service:
+        get(f"{service.url}/park?n={PARKED}")
+        url = f"{service.url}/buy?item=7"
+        load(url, RATE, 2.0, load_cpu)
+        for number in range(pairs):
+            told: dict[bool, dict[str, Any]] = {}
+            for watched in (False, True) if number % 2 == 0 else (True, False):
+                if watched:
+                    told[True], beats = _watched(service.url, url, load_cpu, watch_cpu)
+                else:
+                    told[False] = load(url, RATE, SECONDS, load_cpu)
+            found.append((told[False], told[True]))
+            print(
+                f"bench: pair {number + 1}: p99 {told[False]['p99_ms']:.3f} ms alone, {told[True]['p99_ms']:.3f} ms watched",
+                file=sys.stderr,
+            )
+    return [_row(found, key, beats) for key in ("p50_ms", "p99_ms", "p99_9_ms", "max_ms")]
+
+
+def _row(found: list[tuple[dict[str, Any], dict[str, Any]]], key: str, beats: dict[str, int]) -> Row:
+    """The pair of median ratio; `ratio` = alone / watched, so 1 / 1.05 is wanted of p99."""
+    ratios = [watched[key] / alone[key] for alone, watched in found]
+    alone, watched = median(a[key] for a, _ in found), median(w[key] for _, w in found)
+    each = ", ".join(f"{r:.3f}" for r in ratios)
+    middle = median(ratios)
+    note = f"{RATE:.0f} requests/s; watched / alone: median {middle:.3f} of {each}; looks in a run: " + ", ".join(
+        f"{n} {name}" for name, n in sorted(beats.items())
+    )
+    # the median of the ratios counts, not the ratio of the medians
+    return Row(
+        f"latency {key.removesuffix('_ms')} while watched",
+        "the same service alone",
+        alone * middle / 1000 if alone else watched / 1000,
+        alone / 1000,
+        1 / WANTED if key == "p99_ms" else None,
+        note,
+    )
+
+
+def _watched(base: str, url: str, load_cpu: list[int], watch_cpu: list[int]) -> tuple[dict[str, Any], dict[str, int]]:
+    command = [sys.executable, "-m", "bench.watcher", base, json.dumps(BEATS)]
+    watcher = subprocess.Popen(
+        command, cwd=ROOT, env=go_env(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, preexec_fn=pinned(watch_cpu)
+    )
+    try:
+        told = load(url, RATE, SECONDS, load_cpu)
+        said, _ = watcher.communicate(b"", timeout=30)
+    finally:
+        if watcher.poll() is None:
+            watcher.kill()
+            watcher.wait()
+    events: dict[str, int] = json.loads(said)["events"]
+    if not {"Read", "SiteCounts", "Census"} <= events.keys():
+        raise RuntimeError(f"the watcher did not take every kind of look: {events}")
+    return told, {"readings": events["Read"], "profiles": events["SiteCounts"], "censuses": events["Census"]}
+
+
+def _cpus() -> tuple[list[int], list[int], list[int]]:
+    """CPUs of service, load and watcher: one each if there are three, else load and watcher share one."""
+    have = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    if len(have) < 2:
+        return [], [], []
+    return [have[0]], [have[1]], [have[2] if len(have) > 2 else have[1]]
