@@ -66,7 +66,7 @@ class LifeTable:
         self._since: Floats = np.empty(0)
         self._arrived: Floats = np.empty(0)
         self.left = np.zeros((0, CLASSES), np.float32)
-        """Departures by age class, scaled, forgotten with `FORGET_S`: shape (slots, CLASSES). A new life keeps them."""
+        """Departures by age when last seen there (class),  scaled, forgotten with `FORGET_S`: shape (slots, CLASSES). A new life keeps them."""
         self.moved = np.zeros(0, np.float32)
         """Of these, how many were seen at another site afterwards: they were not stuck."""
         self.came = np.zeros(0, np.float32)
@@ -110,7 +110,7 @@ class LifeTable:
         self.censuses += 1
 
     def _depart(self, at: float, slots: npt.NDArray[np.int32], goids: Ints) -> None:
-        """Who is no longer where it was leaves its site, at an age known to lie between the last census and this one."""
+        """Who is no longer where it was has left its site; its age is the one at which it was last seen there."""
         last = self.last_at or at
         self.left *= np.float32(0.5 ** ((at - last) / FORGET_S))
         if not len(self._goid):
@@ -121,7 +121,7 @@ class LifeTable:
         gone = ~stayed
         if gone.any():
             where = self._slot[gone]
-            age = (last + at) / 2 - self._since[gone]
+            age = last - self._since[gone]  # the greatest it was seen at
             weight = (1 << self._shift[where].astype(np.int64)).astype(np.float32)
             np.add.at(self.left, (where, np.searchsorted(_EDGES, age, side="right")), weight)
             np.add.at(self.moved, where[alive[gone]], weight[alive[gone]])

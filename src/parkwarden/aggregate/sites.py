@@ -106,6 +106,8 @@ class SiteTable:
     floors: Counts = field(default_factory=lambda: np.empty((len(LEVELS_S), 0, FLOORS), np.int32))
     told: npt.NDArray[np.bool_] = field(default_factory=lambda: np.zeros((len(LEVELS_S), FLOORS), bool))
     """Slots in which anything was told at all; a site without goroutines there had none."""
+    load: npt.NDArray[np.float32] = field(default_factory=lambda: np.full((len(LEVELS_S), FLOORS), np.nan, np.float32))
+    """Requests per second in the same time slots, NaN where not told."""
     bucket: list[int] = field(default_factory=lambda: [-1] * len(LEVELS_S))
     """Number of the newest time slot of each level: time // length."""
     peak: Counts = field(default_factory=lambda: np.empty(0, np.int32))
@@ -120,7 +122,7 @@ class SiteTable:
     @property
     def nbytes(self) -> int:
         """Bytes held in columns, life table included."""
-        columns = (self.times, self.recent, self.floors, self.told, self.peak, self.first_at)
+        columns = (self.times, self.recent, self.floors, self.told, self.load, self.peak, self.first_at)
         return sum(c.nbytes for c in columns) + self.life.nbytes
 
 
@@ -149,6 +151,15 @@ class Rows:
         return len(self.sites)
 
 
+@dataclass(slots=True)
+class Remembered:
+    """What a judge keeps of one instance: its signals as of a revision of the table, and by-products to save work."""
+
+    revision: int = -1
+    signals: list[Signal] = field(default_factory=list)
+    notes: dict[str, Any] = field(default_factory=dict)
+
+
 class SiteWindows:
     """Site series of a fleet. Not thread-safe: one loop feeds and judges."""
 
@@ -156,8 +167,8 @@ class SiteWindows:
         self.tables: dict[str, SiteTable] = {}
         self.dropped: Counter[str] = Counter()
         """What did not fit or came late, by kind: site, instance, named, memory, late, unannounced."""
-        self.remembered: dict[Hashable, dict[str, tuple[int, list[Signal]]]] = {}
-        """Signals of instances judged before, by set of rules: instance -> (revision, signals). Kept by judge_places."""
+        self.remembered: dict[Hashable, dict[str, Remembered]] = {}
+        """What judges keep of each instance between calls, by set of rules: two sets over the same data share nothing."""
         self._named: dict[str, Site] = {}
         self._members: dict[tuple[str, str], set[str]] = {}
         self._memory: dict[tuple[str, str, str], Memory] = {}
@@ -235,6 +246,13 @@ class SiteWindows:
             memory.proven_at = memory.proven_at or event.at
             if math.isnan(table.first_at[row]):
                 table.first_at[row] = event.at
+
+    def loaded(self, instance_id: str, per_s: float) -> None:
+        """Requests per second at the time of the last look, where they are told: the load its counts are judged against."""
+        table = self.tables.get(instance_id)
+        if table is not None and table.last_at is not None and math.isfinite(per_s):
+            newest = table.load[:, -1]
+            table.load[:, -1] = np.where(np.isnan(newest), per_s, 0.75 * newest + 0.25 * per_s)
 
     def gone(self, instance_id: str) -> None:
         """No longer a target: its tables are given up, what its service's sites did is remembered."""
@@ -323,10 +341,10 @@ class SiteWindows:
             first_at=np.concatenate([t.first_at[p] for t, p in zip(tables, picked, strict=True)]),
         )
 
-    def changed_since(self, known: Mapping[str, tuple[int, Any]], among: Collection[str] | None) -> list[str]:
+    def changed_since(self, known: Mapping[str, Remembered], among: Collection[str] | None) -> list[str]:
         """Instances (of `among`, or all) whose revision is not the one known."""
         ids = self.tables if among is None else [i for i in among if i in self.tables]
-        return [i for i in ids if (seen := known.get(i)) is None or seen[0] != self.tables[i].revision]
+        return [i for i in ids if (seen := known.get(i)) is None or seen.revision != self.tables[i].revision]
 
     # a life's series
 
@@ -352,6 +370,8 @@ class SiteWindows:
         table.recent[:, :-1] = table.recent[:, 1:]
         table.recent[:, -1] = values
         table.first_at[(values > 0) & np.isnan(table.first_at)] = at
+        for row in [row for row, proof in table.proofs.items() if values[row] < proof.count]:
+            del table.proofs[row]  # some of the proven have left after all: nothing about the others is proven any more
         for level, length in enumerate(LEVELS_S):
             _lower(table, level, int(at // length), values)
         if table.watched_since is None:
@@ -430,6 +450,7 @@ class SiteWindows:
         table.recent[:] = NOT_TOLD
         table.floors[:] = NOT_TOLD
         table.told[:] = False
+        table.load[:] = np.nan
         table.bucket = [-1] * len(LEVELS_S)
         table.peak[:] = 0
         table.first_at[:] = math.nan
@@ -464,6 +485,8 @@ def _lower(table: SiteTable, level: int, bucket: int, values: Counts) -> None:
     floors[:, -steps:] = NOT_TOLD
     told[:-steps] = told[steps:]
     told[-steps:] = False
+    table.load[level, :-steps] = table.load[level, steps:]
+    table.load[level, -steps:] = np.nan
     floors[:, -1] = values
     told[-1] = True
     table.bucket[level] = bucket

@@ -6,16 +6,22 @@ rules). Rows of all changed instances are walked at once, in columns.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
-from parkwarden.judge.fleet import site_floor_growth, stack_persistence
+from parkwarden.aggregate.sites import Remembered
+from parkwarden.judge.fleet import proven_leak, site_floor_growth, stack_persistence, survivors
 from parkwarden.model import Signal, Verdict
 
 if TYPE_CHECKING:
-    from parkwarden.aggregate.sites import SiteWindows
+    from parkwarden.aggregate.sites import SiteTable, SiteWindows
     from parkwarden.aggregate.windows import Windows
     from parkwarden.judge.fleet.rules import Rules
+
+LOAD_WINDOW_S = 300.0
+"""Requests are counted over so long: shorter is noise, longer hides that the load has come down again."""
 
 
 def judge_places(
@@ -24,22 +30,56 @@ def judge_places(
     """Signals of all sites of all instances, `suspect` or worse. `changed`: where there may be news (None = look everywhere)."""
     known = sites.remembered.setdefault(rules, {})
     fresh = sites.changed_since(known, changed)
-    if fresh:
-        said: dict[str, list[Signal]] = {name: [] for name in fresh}
-        for signal in _judge(sites, fresh, now, rules):
-            said[signal.instance].append(signal)
-            if signal.verdict is Verdict.LEAK and signal.site is not None:
-                sites.judged_leak(signal.instance, signal.site, now)
-        for name, signals in said.items():
-            known[name] = (sites.tables[name].revision, signals)
-    return [signal for _, signals in known.values() for signal in signals]
+    for name in fresh:
+        known.setdefault(name, Remembered()).signals = []
+    for signal in _judge(sites, windows, fresh, known, now, rules):
+        known[signal.instance].signals.append(signal)
+        if signal.verdict is Verdict.LEAK and signal.site is not None:
+            sites.judged_leak(signal.instance, signal.site, now)
+    for name in fresh:
+        known[name].revision = sites.tables[name].revision
+    return [signal for remembered in known.values() for signal in remembered.signals]
 
 
-def _judge(sites: SiteWindows, fresh: list[str], now: float, rules: Rules) -> list[Signal]:
+def _judge(
+    sites: SiteWindows, windows: Windows, fresh: list[str], known: dict[str, Remembered], now: float, rules: Rules
+) -> list[Signal]:
+    for name in fresh:
+        sites.loaded(name, _requests_per_s(windows, name, now))
     rows = sites.rows(fresh)
     if not len(rows):
         return []
+    notes = [known[t.instance.id].notes for t in rows.tables]
     standing = stack_persistence.judge(rows, rules.persistence)
-    rising = site_floor_growth.judge(rows, now, rules.floor)
+    floors = [n.setdefault("floors", site_floor_growth.Known()) for n in notes]
+    rises = site_floor_growth.judge(rows, now, rules.floor, floors)
     out = stack_persistence.signals(rows, standing, now, rules.persistence)
-    return out + site_floor_growth.signals(rows, rising, now, rules.floor)
+    for table, note, risen in zip(rows.tables, notes, rises, strict=True):
+        stayed = _stayed(table, note, now, rules)
+        if survivors.knows(table, now):  # censuses see more than counts: these alone accuse nobody there
+            here = {j.row for j in stayed}
+            risen = {row: r if row in here else replace(r, leak=False) for row, r in risen.items()}
+        out += survivors.signals(table, stayed, now)
+        out += site_floor_growth.signals(table, risen, now)
+        if table.proofs:
+            out += proven_leak.signals(table, proven_leak.judge(table, rules.proof), now)
+    return out
+
+
+def _stayed(table: SiteTable, note: dict[str, Any], now: float, rules: Rules) -> list[survivors.Judged]:
+    """Survivors are judged anew only after a census."""
+    stamp = (table.lives, table.life.censuses)
+    if note.get("life") != stamp:
+        note["life"], note["stayed"] = stamp, survivors.judge(table, now, rules.survivors)
+    stayed: list[survivors.Judged] = note["stayed"]
+    return stayed
+
+
+def _requests_per_s(windows: Windows, instance_id: str, now: float) -> float:
+    """Load over the last `LOAD_WINDOW_S`; NaN where requests are not told."""
+    if math.isnan(windows.last(instance_id, "requests_total")):
+        return math.nan
+    times, totals = windows.series(instance_id, "requests_total", now, LOAD_WINDOW_S)
+    if len(times) < 2 or totals[-1] < totals[0]:
+        return math.nan
+    return float((totals[-1] - totals[0]) / (times[-1] - times[0]))

@@ -13,8 +13,10 @@ from parkwarden.judge.fleet.gc_pressure import GcPressureRule
 from parkwarden.judge.fleet.goroutine_excess import ExcessRule
 from parkwarden.judge.fleet.goroutine_trend import TrendRule
 from parkwarden.judge.fleet.heap_jump import HeapJumpRule
+from parkwarden.judge.fleet.proven_leak import ProofRule
 from parkwarden.judge.fleet.site_floor_growth import FloorRule
 from parkwarden.judge.fleet.stack_persistence import PersistenceRule
+from parkwarden.judge.fleet.survivors import SurvivorRule
 from parkwarden.judge.fleet.time_left import TimeLeftRule
 
 
@@ -30,3 +32,5 @@ class Rules:
     time_left: TimeLeftRule = field(default_factory=TimeLeftRule)
     persistence: PersistenceRule = field(default_factory=PersistenceRule)
     floor: FloorRule = field(default_factory=FloorRule)
+    survivors: SurvivorRule = field(default_factory=SurvivorRule)
+    proof: ProofRule = field(default_factory=ProofRule)

@@ -3,7 +3,7 @@
 Watches     each site's floors (least count per time slot of 1, 5, 20 and 60 minutes) and its last looks.
 Why         a leak of six an hour drowns in the process's total and in a site's mean; it lifts the site's floor for ever.
 Input       `Rows.floors` (levels, rows, FLOORS) and `Rows.recent`; a profile a minute is enough, closer looks only make it faster.
-Method      Mann-Kendall's trend test over the last 8, 12, 16 and 24 slots of each length: S = pairs that rise less pairs that fall, with the exact
+Method      Mann-Kendall's trend test over the last 8, 10, 14 and 24 slots of each length: S = pairs that rise less pairs that fall, with the exact
             chance of such an S when the order says nothing. Beside it floors in absolute numbers, because counts wander: the rise between the
             first and the last third must pass `rise` + `wander` x sqrt(2 x floor) (a queue of n wanders by sqrt(n)), the second
             half must not be slower than `steady` of the first (a filling pool slows down), the floor must be higher than ever before (a
@@ -19,21 +19,23 @@ Source      H. B. Mann 1945, M. G. Kendall 1975; exact distribution of S by the 
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 
-from parkwarden.aggregate.sites import FLOORS, LEVELS_S, NOT_TOLD, Rows
+from parkwarden.aggregate.sites import FLOORS, LEVELS_S, NOT_TOLD, Rows, SiteTable
+from parkwarden.judge.fleet import tide
 from parkwarden.model import Signal, Verdict
 
 NAME = "site-floor-growth"
 CODE = "PW511"
 
-WINDOWS = (8, 12, 16, 24)
+WINDOWS = (8, 10, 14, 24)
 """Time slots per test: 8 is the least whose chance (1 in 40,320) can accuse, 24 is all there is."""
-RECENT_WINDOWS = (6, 10, 16)
+RECENT_WINDOWS = (6, 16)
 """The same over the last looks themselves, for what is fast."""
 
 Floats = npt.NDArray[np.float64]
@@ -56,28 +58,45 @@ class FloorRule:
     suspect_steady: float = 0.4
     """Rise of the second half over that of the first. A filling pool (exponential) falls below 0.7 when it is two thirds full."""
     leak_steady: float = 0.7
-    leak_span_s: float = 600.0
+    leak_span_s: float = 840.0
     """Counts alone say leak only after so long: a slow back end piles up goroutines for a time-out or two."""
-    warm_up_s: float = 7200.0
-    """Growth that began with the process may be a pool that fills; below `filling_count` it stays suspect for so long."""
-    filling_count: int = 100
-    """Usual pools are smaller (database/sql, HTTP/1 per host, workers by the core)."""
+    leak_sudden: float = 3.0
+    """Rise of the second half over that of the first, above which it is a jump, not a growth: a hanging back end, a larger pool."""
+    warm_up_s: float = 14_400.0
+    """Growth that began with the process may be a pool or cache that fills; below `filling_count` it stays suspect for so long."""
+    filled_steady: float = 0.9
+    """Rise of the second half over that of the first that growth from the start of the process must have for `leak`."""
+    settled_s: float = 1800.0
+    """Growth that began within the first half hour of a process, or earlier than half of its life ago, began with the process."""
+    filling_count: int = 1000
+    """Usual pools and crowds that come back after a restart are smaller."""
     tide: float = 1.25
     """Growth of the load, or of the median other site, from which on a rise is believed only where it is clearly more than that."""
 
 
-@dataclass(slots=True)
-class Judged:
-    """By row. `level` -1 = the last looks. `p` 1 where nothing rose."""
+@dataclass(frozen=True, slots=True)
+class Rise:
+    """One row that rose, in the window that says it best."""
 
-    suspect: npt.NDArray[np.bool_]
-    leak: npt.NDArray[np.bool_]
-    p: Floats
-    rise: Floats
-    span_s: Floats
-    first: Floats
-    filling: npt.NDArray[np.bool_]
-    tide: npt.NDArray[np.bool_]
+    row: int
+    leak: bool
+    p: float
+    rise: float
+    span_s: float
+    first: float
+    factor: float
+    """By which the load grew meanwhile, NaN = not told."""
+    filling: bool
+    rising: bool
+
+
+class Known:
+    """What was found in one instance's floors, by length of the slots; a length is judged anew when a slot has ended."""
+
+    __slots__ = ("by_level",)
+
+    def __init__(self) -> None:
+        self.by_level: dict[int, tuple[tuple[int, int], list[Rise]]] = {}
 
 
 @lru_cache(maxsize=64)
@@ -89,9 +108,14 @@ def tail(n: int) -> Floats:
     return np.minimum(np.cumsum(counts), 1.0)[::-1]
 
 
+@lru_cache(maxsize=64)
+def _pairs(n: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    return np.triu_indices(n, 1)
+
+
 def trend(values: Floats) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], Floats]:
     """Mann-Kendall of each row (NaN = not told): S, values told, and the chance of an S that high without a trend."""
-    upper = np.triu_indices(values.shape[1], 1)
+    upper = _pairs(values.shape[1])
     s = np.nansum(np.sign(values[:, upper[1]] - values[:, upper[0]]), axis=1).astype(np.int64)
     told = (~np.isnan(values)).sum(axis=1)
     p = np.ones(len(values))
@@ -103,87 +127,111 @@ def trend(values: Floats) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64],
     return s, told, p
 
 
-def judge(rows: Rows, now: float, rule: FloorRule, load: Floats | None = None) -> Judged:
-    """All rows at once. `load` (levels, tables, FLOORS): requests per second per time slot, NaN where not told."""
-    n = len(rows)
-    flag = np.zeros((4, n), bool)
-    out = Judged(flag[0], flag[1], np.ones(n), np.zeros(n), np.zeros(n), np.zeros(n), flag[2], flag[3])
-    if not n:
-        return out
+def judge(rows: Rows, now: float, rule: FloorRule, known: Sequence[Known] | None = None) -> list[dict[int, Rise]]:
+    """All rows at once; by table (in the order of `rows.tables`) the rows that rose. `known`: what earlier calls found, one per table."""
+    known = known or [Known() for _ in rows.tables]
+    if not len(rows):
+        return []
     last_now = rows.recent[:, -3:].min(axis=1)
+    past: dict[int, tuple[float, bool]] = {}
     for level in range(-1, len(LEVELS_S)):
+        stamps = [(t.lives, t.looks if level < 1 else t.bucket[level]) for t in rows.tables]
+        news = np.array([k.by_level.get(level, (None,))[0] != s for k, s in zip(known, stamps, strict=True)])
+        for k, stamp, new in zip(known, stamps, news.tolist(), strict=True):
+            if new:
+                k.by_level[level] = (stamp, [])
         counts = rows.recent if level < 0 else rows.floors[level] if level == 0 else rows.floors[level][:, :-1]
         least = np.where(counts == NOT_TOLD, np.iinfo(np.int32).max, counts).min(axis=1)
-        picked = np.flatnonzero(last_now - least >= rule.suspect_rise)
+        picked = np.flatnonzero((last_now - least >= rule.suspect_rise) & news[rows.table])
         if len(picked):
-            _judge_level(rows, picked, counts, level, now, rule, out, load)
-    return out
+            values = counts[picked].astype(np.float64)
+            values[counts[picked] == NOT_TOLD] = np.nan
+            for size in RECENT_WINDOWS if level < 0 else WINDOWS:
+                _judge_window(rows, picked, values[:, -size:], level, now, rule, known, past)
+    found: list[dict[int, Rise]] = []
+    for k in known:
+        best: dict[int, Rise] = {}
+        for _, rises in k.by_level.values():
+            for r in rises:
+                if r.row not in best or (r.leak, -r.p) > (best[r.row].leak, -best[r.row].p):
+                    best[r.row] = r
+        found.append(best)
+    return found
 
 
-def _judge_level(
+def _judge_window(
     rows: Rows,
     picked: npt.NDArray[np.int64],
-    counts: npt.NDArray[np.int32],
+    values: Floats,
     level: int,
     now: float,
     rule: FloorRule,
-    out: Judged,
-    load: Floats | None,
+    known: Sequence[Known],
+    past: dict[int, tuple[float, bool]],
 ) -> None:
-    values = counts.astype(np.float64)
-    values[counts == NOT_TOLD] = np.nan
-    tables = rows.table[picked]
-    for size in RECENT_WINDOWS if level < 0 else WINDOWS:
-        size = min(size, values.shape[1])
-        window = values[:, -size:]
-        mine = window[picked]
-        third = max(size // 3, 2)
-        early, late = _median(mine[:, :third]), _median(mine[:, -third:])
-        middle = _median(mine[:, third:-third])
-        rise = late - early
-        ok = rise >= rule.suspect_rise  # NaN where a third was not told
-        if not ok.any():
-            continue
-        if level < 0:
-            span = rows.times[tables, -1] - rows.times[tables, -size]
-        else:
-            span = np.full(len(picked), size * LEVELS_S[level])
-        factor = _others(rows, window, picked, third)
-        if load is not None and level >= 0:
-            factor = np.fmax(
-                factor,
-                _growth(
-                    load[level][tables][:, -size:] if level == 0 else load[level][tables][:, -size - 1 : -1], third
-                ),
-            )
-        factor = np.where(factor > 1, factor, 1.0)
-        excess = rise - early * (factor - 1) * 1.5
-        tide = factor >= rule.tide
-        _, told, p = trend(mine)
-        steady = (late - middle) / np.maximum(middle - early, 1e-9)
-        high = late > _highest_before(rows, picked, span, level)
-        still = np.nanmin(mine[:, -2:], axis=1, initial=np.inf) >= np.fmax(middle, early)
-        base = ok & high & still & (told >= 0.75 * size) & (span > 0)
-        wander = np.sqrt(2 * np.maximum(early, 0))
-        suspect = base & (p <= rule.suspect_p) & (excess >= rule.suspect_rise + rule.suspect_wander * wander)
-        suspect &= steady >= rule.suspect_steady
-        began = np.array([t.watched_since or now for t in rows.tables])[tables]
-        start = np.array([t.instance.start_time or t.watched_since or now for t in rows.tables])[tables]
-        filling = (
-            (now - start < rule.warm_up_s)
-            & (late < rule.filling_count)
-            & (early <= 0.1 * late)
-            & (now - span - began < span)
-        )
-        leak = suspect & (p <= rule.leak_p) & (excess >= rule.leak_rise + rule.leak_wander * wander)
-        leak &= (steady >= rule.leak_steady) & (span >= rule.leak_span_s) & ~filling & ~tide
-        better = suspect & (
-            ~out.suspect[picked] | (leak & ~out.leak[picked]) | ((leak == out.leak[picked]) & (p < out.p[picked]))
-        )
-        at = picked[better]
-        out.suspect[at], out.leak[at] = True, out.leak[at] | leak[better]
-        out.p[at], out.rise[at], out.span_s[at] = p[better], rise[better] * size / (size - third), span[better]
-        out.first[at], out.filling[at], out.tide[at] = early[better], filling[better], tide[better]
+    """One length of window over the picked rows; what rose is added to `known`."""
+    size = values.shape[1]
+    third = max(size // 3, 2)
+    early, late = _median(values[:, :third]), _median(values[:, -third:])
+    ok = np.flatnonzero(late - early >= rule.suspect_rise)  # never where a third was not told
+    if not len(ok):
+        return
+    picked, values, early, late = picked[ok], values[ok], early[ok], late[ok]
+    middle = _median(values[:, third:-third])
+    steady = (late - middle) / np.maximum(middle - early, 1e-9)
+    still = np.nanmin(values[:, -2:], axis=1, initial=np.inf) >= np.fmax(middle, early)
+    ok = np.flatnonzero(still & (steady >= rule.suspect_steady) & ((~np.isnan(values)).sum(axis=1) >= 0.75 * size))
+    if not len(ok):
+        return
+    _, _, p = trend(values[ok])
+    for k, chance in zip(ok.tolist(), p.tolist(), strict=True):
+        if chance <= rule.suspect_p:
+            rise = _judge_row(rows, int(picked[k]), level, size, early[k], late[k], steady[k], chance, now, rule, past)
+            if rise is not None:
+                known[int(rows.table[picked[k]])].by_level[level][1].append(rise)
+
+
+def _judge_row(
+    rows: Rows,
+    i: int,
+    level: int,
+    size: int,
+    early: float,
+    late: float,
+    steady: float,
+    p: float,
+    now: float,
+    rule: FloorRule,
+    past: dict[int, tuple[float, bool]],
+) -> Rise | None:
+    """What the chance does not say: is it much, is it new, is it not the load, is it no pool that fills."""
+    table = rows.tables[rows.table[i]]
+    times = rows.times[rows.table[i]]
+    span = size * LEVELS_S[level] if level >= 0 else float(times[-1] - times[-size])
+    if i not in past:
+        past[i] = _past(rows, i, float(rows.recent[i, -3:].min()), now, rule)
+    high, from_start = past[i]
+    if not span > 0 or late < high + rule.suspect_rise:
+        return None
+    factor = tide.factor(table, int(rows.row[i]), now - span, now)
+    grown = tide.unseen(span) if np.isnan(factor) else max(factor, 1.0)
+    excess = late - early - early * (grown - 1)
+    wander = np.sqrt(2 * max(early, 0.0))
+    if excess < rule.suspect_rise + rule.suspect_wander * wander:
+        return None
+    young = now - _start(table, now) < rule.warm_up_s
+    filling = from_start and ((young and late < rule.filling_count) or steady < rule.filled_steady)
+    leak = (
+        p <= rule.leak_p
+        and excess >= rule.leak_rise + rule.leak_wander * wander
+        and rule.leak_steady <= steady <= rule.leak_sudden
+        and span >= rule.leak_span_s
+        and late >= 1.5 * high + rule.leak_rise
+        and not filling
+        and not factor >= rule.tide
+    )
+    rise = (late - early) * size / (size - max(size // 3, 2))
+    return Rise(int(rows.row[i]), bool(leak), p, rise, span, early, factor, filling, bool(factor >= rule.tide))
 
 
 def _median(values: Floats) -> Floats:
@@ -194,64 +242,70 @@ def _median(values: Floats) -> Floats:
     return np.where(told * 2 >= values.shape[1], middle, np.nan)
 
 
-def _growth(values: Floats, third: int) -> Floats:
-    """By which factor each row grew from its first third to its last; NaN where not told."""
-    early, late = _median(values[:, :third]), _median(values[:, -third:])
-    return np.where(early > 0, late / np.maximum(early, 1e-9), np.nan)
+def _past(rows: Rows, i: int, level_now: float, now: float, rule: FloorRule) -> tuple[float, bool]:
+    """The highest floor before a row was last at its bottom, and whether it has risen since the process began.
+
+    The bottom is the least floor of this life plus a tenth of the way up: a sawtooth is there after each tooth, a leak
+    before its onset, a filling pool at the start.
+    """
+    table = rows.tables[rows.table[i]]
+    ends, floors = _merged(table, rows.floors[:, i])
+    if not len(floors):
+        return 0.0, True
+    least = float(floors.min())
+    bottom = np.flatnonzero(floors <= least + max(0.1 * (level_now - least), 1.0))[-1]
+    onset = float(ends[bottom])
+    high = float(floors[: bottom + 1].max())
+    if onset > now - FLOORS * LEVELS_S[1]:
+        high = max(high, float(rows.peak[i]))
+    return high, onset - _start(table, now) < max(now - onset, rule.settled_s)
 
 
-def _others(rows: Rows, window: Floats, picked: npt.NDArray[np.int64], third: int) -> Floats:
-    """By which factor the median other busy site of each picked row's process grew meanwhile; NaN with fewer than three of them."""
-    factor = np.full(len(picked), np.nan)
-    for table in np.unique(rows.table[picked]).tolist():
-        of = np.flatnonzero(rows.table == table)
-        early, late = _median(window[of, :third]), _median(window[of, -third:])
-        busy = (early >= 3) & (np.nanmax(window[of], axis=1, initial=0) > np.nanmin(window[of], axis=1, initial=np.inf))
-        if busy.sum() < 4:
-            continue
-        ratios = late[busy] / early[busy]
-        mine = rows.table[picked] == table
-        factor[mine] = np.nanmedian(ratios)
-    return factor
+def _start(table: SiteTable, now: float) -> float:
+    """When the process began, or when we began to look where that is not told."""
+    start = table.instance.start_time if table.instance.start_time is not None else table.watched_since
+    return now if start is None else start
 
 
-def _highest_before(rows: Rows, picked: npt.NDArray[np.int64], span: Floats, level: int) -> Floats:
-    """The highest five-minute floor before the window began."""
-    slots = rows.floors[1, picked]
-    age = np.arange(FLOORS - 1, -1, -1) * LEVELS_S[1]
-    before = np.where(age[None, :] >= span[:, None], slots, 0).max(axis=1)
-    return np.maximum(before, rows.peak[picked] if level < 2 else 0).astype(np.float64)
+def _merged(table: SiteTable, floors: npt.NDArray[np.int32]) -> tuple[Floats, Floats]:
+    """One site's floors of all lengths as one series, of the shortest slots where there are several: ends, floors."""
+    until = np.inf
+    ends: list[Floats] = []
+    merged: list[Floats] = []
+    for level, length in enumerate(LEVELS_S):
+        end = (table.bucket[level] - np.arange(FLOORS - 2, -2, -1)) * length
+        use = (floors[level] != NOT_TOLD) & (end <= until)
+        if use.any():
+            ends.insert(0, end[use])
+            merged.insert(0, floors[level][use].astype(np.float64))
+            until = min(until, float(end[use][0]) - length)
+    return (np.concatenate(ends), np.concatenate(merged)) if ends else (np.empty(0), np.empty(0))
 
 
-def signals(rows: Rows, judged: Judged, now: float, rule: FloorRule) -> list[Signal]:
+def signals(table: SiteTable, rises: Mapping[int, Rise], now: float) -> list[Signal]:
     """What to say about the rows that rose."""
     out = []
-    for i in np.flatnonzero(judged.suspect).tolist():
-        leak, p, span = bool(judged.leak[i]), float(judged.p[i]), float(judged.span_s[i])
-        rate = float(judged.rise[i]) / span * 60
-        count = int(rows.recent[i, -1])
-        doubt = " (may be filling: it has grown since the process began)" if judged.filling[i] else ""
-        doubt = doubt or (" (the process's other sites rose too)" if judged.tide[i] else "")
+    names = {row: site for site, row in table.rows.items()}
+    for row, r in rises.items():
+        if row not in names:
+            continue
+        count = int(table.recent[row, -1])
+        doubt = " (may be filling: it has grown since the process began)" if r.filling else ""
+        doubt = doubt or (" (the load rose too)" if r.rising else "")
         out.append(
             Signal(
                 detector=NAME,
                 code=CODE,
                 at=now,
-                instance=rows.instance(i).id,
-                site=rows.sites[i],
-                verdict=Verdict.LEAK if leak else Verdict.SUSPECT,
-                confidence=0.95 if leak else 0.35 if doubt else 0.6,
+                instance=table.instance.id,
+                site=names[row],
+                verdict=Verdict.LEAK if r.leak else Verdict.SUSPECT,
+                confidence=0.95 if r.leak else 0.35 if doubt else 0.6,
                 count=count,
-                rate_per_min=rate,
-                since=now - span,
-                numbers={
-                    "p_value": p,
-                    "rise": float(judged.rise[i]),
-                    "span_s": span,
-                    "floor_before": float(judged.first[i]),
-                },
-                text=f"the floor rose by {judged.rise[i]:.0f} to {count} in {_duration(span)}, "
-                f"chance {p:.1g} without a trend{doubt}",
+                rate_per_min=r.rise / r.span_s * 60,
+                since=now - r.span_s,
+                numbers={"p_value": r.p, "rise": r.rise, "span_s": r.span_s, "floor_before": r.first},
+                text=f"the floor rose by {r.rise:.0f} to {count} in {_duration(r.span_s)}, chance {r.p:.1g} without a trend{doubt}",
             )
         )
     return out
