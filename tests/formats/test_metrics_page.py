@@ -82,3 +82,59 @@ def test_no_bytes_crash_the_reader(junk: bytes) -> None:
     artefact = metrics_page.read(b"go_goroutines 5\n" + junk)
     assert artefact.reading is not None
     assert artefact.reading.goroutines == 5
+
+
+_NUMBERS = st.one_of(
+    st.integers(0, 1 << 40).map(str),
+    st.floats().map(repr),
+    st.sampled_from(["NaN", "+Inf", "-1", "9.223372036854776e+18", "x"]),
+)
+_LINES = st.lists(
+    st.tuples(
+        st.sampled_from(
+            ["go_goroutines", "go_threads", "go_memstats_last_gc_time_seconds", "go_gc_gomemlimit_bytes", "process_cpu_seconds_total",
+             'http_requests_total{a="b} 9 "}', 'http_requests_total{c="\\\\"}', "requests_total", 'go_info{version="go1.27"}', "other",
+             'go_sched_goroutines_goroutines{x="y"}', "go_memstats_alloc_bytes", "go_memstats_heap_alloc_bytes"]
+        ),
+        _NUMBERS,
+    ),
+    max_size=20,
+)  # fmt: skip
+
+
+@given(_LINES, st.lists(_NUMBERS, min_size=40, max_size=40))
+def test_a_reader_of_many_pages_reads_as_one_page_is_read(lines: list[tuple[str, str]], others: list[str]) -> None:
+    """What is learnt from one page changes nothing of what the next one says: other values, the same page, another order."""
+
+    def page(pairs: list[tuple[str, str]]) -> bytes:
+        return b"# TYPE go_goroutines gauge\n" + "".join(f"{k} {v}\n" for k, v in pairs).encode()
+
+    reader = metrics_page.Reader()
+    changed = [(key, others[i]) for i, (key, _) in enumerate(lines)]
+    for pairs in (lines, lines, changed, lines, changed[::-1], lines):
+        assert reader.read(page(pairs)) == metrics_page.read(page(pairs)).reading
+
+
+@pytest.mark.parametrize("version", ["go1.25", "go1.27"])
+def test_the_second_page_of_a_program_is_followed_not_scanned(data: Path, version: str) -> None:
+    """Real pages are read in full once, then only looked into; every so often again in full."""
+    page = (data / "metrics_page" / version / "prometheus.txt").read_bytes()
+    whole = metrics_page.read(page).reading
+    reader = metrics_page.Reader()
+    assert all(reader.read(page) == whole for _ in range(metrics_page.RELEARN))
+    assert reader.full == 1
+    assert reader.read(page) == reader.read(page) == whole
+    assert reader.full == 2
+
+
+def test_a_page_with_another_line_is_learnt_anew(data: Path) -> None:
+    """Requests that are counted from some time on are seen at once; a page that is none raises as ever."""
+    page = b"# HELP go_goroutines x\ngo_goroutines 5\n"
+    reader = metrics_page.Reader()
+    assert reader.read(page).requests_total is None
+    assert (
+        reader.read(page + b'http_requests_total{code="200"} 3\nhttp_requests_total{code="500"} 4\n').requests_total
+        == 7
+    )
+    with pytest.raises(FormatError):
+        reader.read(b"<html>")

@@ -159,9 +159,11 @@ def _follow(layout: _Layout, data: bytes) -> Reading | None:
         reading = Reading(**values)  # type: ignore[arg-type]
         reading.go_version = go_version
         if requests is not None:
-            total = sum([v for v in map(float, requests.findall(data)) if 0 <= v < math.inf])
-            if total < 2**63:
-                reading.requests_total = int(total)
+            counts = [v for v in map(float, requests.findall(data)) if 0 <= v < math.inf]
+            total = sum(counts)
+            if not counts or total >= 2**63:
+                return None  # another family may tell them
+            reading.requests_total = int(total)
     except ValueError:
         return None
     return reading
@@ -197,6 +199,8 @@ class _Page:
         self.lost = 0
         self.ended = False
         self.openmetrics = False
+        self.odd = False
+        """Whether requests were counted with what is no count: the family they are read from may be another next time."""
         self.times: list[float] = []
         self.requests: dict[str, float] = {}
         self.read = 0
@@ -228,6 +232,8 @@ class _Page:
             self._set(_GAUGES[family], value)
         elif math.isfinite(value) and value >= 0:
             self.requests[family] = self.requests.get(family, 0.0) + value
+        else:
+            self.odd = True
 
     def _set(self, attribute: str, value: float) -> None:
         self.read += 1
@@ -246,7 +252,15 @@ class _Page:
 
     def layout(self, data: bytes) -> _Layout | None:
         """Where to look on the next page, None where only a full reading will do."""
-        if self.times or self.openmetrics or self.ended or self.lost or not data.startswith(b"#") or b"\r" in data:
+        if (
+            self.times
+            or self.openmetrics
+            or self.ended
+            or self.odd
+            or self.lost
+            or not data.startswith(b"#")
+            or b"\r" in data
+        ):
             return None
         if not self.keys or not data.endswith(b"\n"):
             return None

@@ -1,0 +1,76 @@
+"""sites: counts and ids per site of profiles, leak profiles and censuses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from parkwarden.collect.fleet.sites import MAX_SITES, sites_of
+from parkwarden.formats import profile_proto, trace
+from parkwarden.model import Frame, Source, Stack, make_snapshot
+from parkwarden.stacks.normalise import place
+
+
+def stack(name: str, *, by: Frame | None = None) -> Stack:
+    return Stack((Frame("runtime.gopark", "proc.go", 1), Frame(name, "main.go", 7)), by)
+
+
+SYSTEM = Stack((Frame("runtime.gopark", "proc.go", 1), Frame("runtime.bgsweep", "mgc.go", 2)))
+
+
+def test_counts_of_a_profile() -> None:
+    """Rows at one site add up, the runtime's own are left out, those without a stack are unknown."""
+    snapshot = make_snapshot(
+        Source.PROFILE, [stack("main.a"), stack("main.b"), SYSTEM, Stack(())], [0, 1, 0, 2, 3], count=[5, 2, 4, 9, 3]
+    )
+    found = sites_of(snapshot)
+    a, b = (place(stack(name))[0].id for name in ("main.a", "main.b"))
+    assert found.counts == {a: 9, b: 2}
+    assert (found.unknown, found.left_out, found.max_goid, dict(found.goids)) == (3, 0, 0, {})
+    assert found.named[a].function == "main.a"
+
+
+def test_ids_of_a_census() -> None:
+    """All ids per site in rising order, the highest of all, the reason of one that waits, the creator where one was told."""
+    by = Frame("main.spawn", "main.go", 3)
+    snapshot = make_snapshot(
+        Source.CENSUS,
+        [stack("main.a"), stack("main.a", by=by), SYSTEM],
+        [0, 1, 0, 2],
+        states=["running", "chan receive"],
+        state=[0, 1, 1, 1],
+        goid=[30, 10, 20, 99],
+    )
+    found = sites_of(snapshot)
+    (site_id,) = found.counts
+    assert found.goids[site_id].tolist() == [10, 20, 30]
+    assert found.max_goid == 99
+    assert found.named[site_id].wait_reason == "chan receive"
+    assert found.named[site_id].created_by == by
+
+
+def test_a_flood_of_sites_is_cut_and_counted() -> None:
+    """Those with the most goroutines are told, the rest only counted."""
+    many = [stack(f"main.f{i}") for i in range(MAX_SITES + 50)]
+    found = sites_of(make_snapshot(Source.PROFILE, many, np.arange(len(many)), count=np.arange(len(many)) + 1))
+    assert (len(found.counts), len(found.named), found.left_out) == (MAX_SITES, MAX_SITES, 50)
+    assert min(found.counts.values()) == 51
+
+
+def test_nothing() -> None:
+    """An empty snapshot has no sites."""
+    found = sites_of(make_snapshot(Source.LEAK_PROFILE, [], []))
+    assert (found.counts, found.unknown, found.max_goid) == ({}, 0, 0)
+
+
+def test_profile_and_census_name_the_same_sites(data: Path) -> None:
+    """Golden samples read: every goroutine of a profile has a site, a census' ids are all different."""
+    profile = profile_proto.read((data / "profile_proto" / "go1.25" / "goroutine.pb.gz").read_bytes())
+    assert profile.snapshot is not None
+    found = sites_of(profile.snapshot)
+    assert sum(found.counts.values()) == profile.snapshot.total
+    census = trace.read((data / "trace" / "1.27" / "sample.trace").read_bytes()).snapshot
+    assert census is not None
+    ids = np.concatenate(list(sites_of(census).goids.values()))
+    assert len(set(ids.tolist())) == len(ids)
