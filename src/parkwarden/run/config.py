@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -214,7 +214,7 @@ def _read(
 
 
 @cache
-def adapter(cls: Hashable) -> Any:
+def adapter(cls: Any) -> Any:
     """pydantic's reader of a settings dataclass: no unknown keys, no infinities, no values in errors. It reads a tuple of one: only so
     do the dataclasses, which know nothing of pydantic, take over a configuration of it."""
     from types import GenericAlias
