@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from parkwarden.formats import _profile_wire as wire
 from parkwarden.formats import profile_proto
+from parkwarden.formats.detect import read_bytes
 from parkwarden.model import FormatError, Frame, Kind, LimitError, Mark, Profile, Source, Stack
 
 VERSIONS = ("go1.21", "go1.25", "go1.27")
@@ -253,3 +254,15 @@ def test_resolve_finds_the_first_row_of_an_id(ids: list[int], wanted: list[int])
     asked = np.array([*wanted, *ids], dtype=np.uint64).astype(np.int64)
     expected = [as_rows.tolist().index(w) if w and w in as_rows.tolist() else -1 for w in asked.tolist()]
     assert wire.resolve(as_rows, asked).tolist() == expected
+
+
+@pytest.mark.parametrize(
+    "sample", ["profile_proto/go1.27/goroutineleak-stale.pb.gz", "profile_text/go1.27/goroutineleak-stale.txt"]
+)
+def test_a_stale_leak_count_proves_nothing(data: Path, sample: str) -> None:
+    """Where a leak profile finds none, Go repeats the number of the run before with empty stacks: no goroutine, one problem."""
+    (artefact,) = read_bytes((data / sample).read_bytes(), sample)
+    assert artefact.snapshot is not None
+    assert artefact.snapshot.total == 0
+    assert [p.code for p in artefact.problems] == ["stale-count"]
+    assert artefact.lost == 0

@@ -94,6 +94,17 @@ def snapshot_of(profile: Profile, kind: Kind, problems: Problems) -> tuple[Snaps
         problems.add(
             "implausible-count", "", f"{lost:,} records count less than 0 or more than {MAX_COUNT:,} goroutines"
         )
+    if leak:
+        bare = np.array([all(f.function in ("", "0x0") for f in stack.frames) for stack in profile.stacks], dtype=bool)
+        stale = good & bare[profile.stack] if bare.size else np.zeros_like(good)
+        if stale.any():
+            # runtime/mgc.go findGoroutineLeaks returns without setting work.goroutineLeak.count where it finds none, and
+            # mprof.go makes as many records as the run before had, all of them empty (Go 1.27.3)
+            told = int(counts[stale].sum())
+            problems.add(
+                "stale-count", "", f"{told:,} goroutines without a stack: Go repeats the number of an earlier run"
+            )
+            good &= ~stale
     rows = np.flatnonzero(good)
     labels, label, columns = _vendor(profile, profile.label[rows])
     states = [""]
