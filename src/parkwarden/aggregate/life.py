@@ -154,7 +154,9 @@ class LifeTable:
         """Which goroutines to follow; sites with too many are followed by half of them, again and again."""
         mixed = (goids.astype(np.uint64) * _GOLDEN) >> np.uint64(40)
         while True:
-            followed = (mixed & ((np.uint64(1) << self._shift[slots].astype(np.uint64)) - np.uint64(1))) == 0
+            followed: npt.NDArray[np.bool_] = (
+                mixed & ((np.uint64(1) << self._shift[slots].astype(np.uint64)) - np.uint64(1))
+            ) == 0
             crowd = np.bincount(slots[followed], minlength=len(self._shift)) > TRACKED_PER_SITE
             if not crowd.any():
                 return followed

@@ -145,7 +145,7 @@ class Rows:
     first_at: Floats
 
     def instance(self, i: int) -> Instance:
-        return self.tables[self.table[i]].instance
+        return self.tables[int(self.table[i])].instance
 
     def __len__(self) -> int:
         return len(self.sites)
@@ -169,6 +169,8 @@ class SiteWindows:
         """What did not fit or came late, by kind: site, instance, named, memory, late, unannounced."""
         self.remembered: dict[Hashable, dict[str, Remembered]] = {}
         """What judges keep of each instance between calls, by set of rules: two sets over the same data share nothing."""
+        self.services: dict[Hashable, dict[tuple[str, str], Remembered]] = {}
+        """The same per (service, env), for judges that look across replicas; `revision` is theirs to use."""
         self._named: dict[str, Site] = {}
         self._members: dict[tuple[str, str], set[str]] = {}
         self._memory: dict[tuple[str, str, str], Memory] = {}
@@ -264,6 +266,8 @@ class SiteWindows:
         members.discard(instance_id)
         if not members:
             self._members.pop(_key(table.instance), None)
+            for services in self.services.values():
+                services.pop(_key(table.instance), None)
         for signals in self.remembered.values():
             signals.pop(instance_id, None)
 

@@ -12,7 +12,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from parkwarden.aggregate.sites import Remembered
-from parkwarden.judge.fleet import proven_leak, site_floor_growth, stack_persistence, survivors
+from parkwarden.judge.fleet import (
+    load_growth,
+    new_since_deploy,
+    proven_leak,
+    replica_age,
+    site_floor_growth,
+    stack_persistence,
+    survivors,
+)
 from parkwarden.model import Signal, Verdict
 
 if TYPE_CHECKING:
@@ -38,7 +46,8 @@ def judge_places(
             sites.judged_leak(signal.instance, signal.site, now)
     for name in fresh:
         known[name].revision = sites.tables[name].revision
-    return [signal for remembered in known.values() for signal in remembered.signals]
+    out = [signal for remembered in known.values() for signal in remembered.signals]
+    return out + _across(sites, fresh, now, rules)
 
 
 def _judge(
@@ -61,9 +70,24 @@ def _judge(
             risen = {row: r if row in here else replace(r, leak=False) for row, r in risen.items()}
         out += survivors.signals(table, stayed, now)
         out += site_floor_growth.signals(table, risen, now)
+        out += load_growth.signals(table, load_growth.judge(risen, rules.load), now)
+        suspected = [*risen, *(j.row for j in stayed), *table.proofs]
+        out += new_since_deploy.signals(table, new_since_deploy.judge(sites, table, suspected, now, rules.deploy), now)
         if table.proofs:
             out += proven_leak.signals(table, proven_leak.judge(table, rules.proof), now)
     return out
+
+
+def _across(sites: SiteWindows, fresh: list[str], now: float, rules: Rules) -> list[Signal]:
+    """Replicas of one service beside each other, at most once per beat; what was said last stands in between."""
+    services = sites.services.setdefault(rules, {})
+    for service in {(i.service, i.env) for i in (sites.tables[name].instance for name in fresh)}:
+        remembered = services.setdefault(service, Remembered())
+        last = remembered.notes.get("at")
+        if last is None or now - last >= replica_age.BEAT_S:
+            remembered.notes["at"] = now
+            remembered.signals = replica_age.signals(replica_age.judge(sites, service, now, rules.age), now)
+    return [s for remembered in services.values() for s in remembered.signals if s.instance in sites.tables]
 
 
 def _stayed(table: SiteTable, note: dict[str, Any], now: float, rules: Rules) -> list[survivors.Judged]:

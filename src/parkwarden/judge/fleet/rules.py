@@ -13,7 +13,10 @@ from parkwarden.judge.fleet.gc_pressure import GcPressureRule
 from parkwarden.judge.fleet.goroutine_excess import ExcessRule
 from parkwarden.judge.fleet.goroutine_trend import TrendRule
 from parkwarden.judge.fleet.heap_jump import HeapJumpRule
+from parkwarden.judge.fleet.load_growth import LoadRule
+from parkwarden.judge.fleet.new_since_deploy import DeployRule
 from parkwarden.judge.fleet.proven_leak import ProofRule
+from parkwarden.judge.fleet.replica_age import AgeRule
 from parkwarden.judge.fleet.site_floor_growth import FloorRule
 from parkwarden.judge.fleet.stack_persistence import PersistenceRule
 from parkwarden.judge.fleet.survivors import SurvivorRule
@@ -34,3 +37,6 @@ class Rules:
     floor: FloorRule = field(default_factory=FloorRule)
     survivors: SurvivorRule = field(default_factory=SurvivorRule)
     proof: ProofRule = field(default_factory=ProofRule)
+    load: LoadRule = field(default_factory=LoadRule)
+    age: AgeRule = field(default_factory=AgeRule)
+    deploy: DeployRule = field(default_factory=DeployRule)

@@ -21,13 +21,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 
 from parkwarden.aggregate.sites import FLOORS, LEVELS_S, NOT_TOLD, Rows, SiteTable
-from parkwarden.judge.fleet import tide
+from parkwarden.judge.fleet import kendall, tide
 from parkwarden.model import Signal, Verdict
 
 NAME = "site-floor-growth"
@@ -45,7 +44,7 @@ Floats = npt.NDArray[np.float64]
 class FloorRule:
     """Thresholds of the floor's growth."""
 
-    suspect_p: float = 1e-3
+    suspect_p: float = 3e-4
     """Chance of such a trend in counts without one, per test. Higher: more closer looks for nothing; lower: they come later."""
     leak_p: float = 1e-6
     """The same for `leak`. About 500 independent tests a site and day make 5e-4 at most, before the other floors."""
@@ -97,34 +96,6 @@ class Known:
 
     def __init__(self) -> None:
         self.by_level: dict[int, tuple[tuple[int, int], list[Rise]]] = {}
-
-
-@lru_cache(maxsize=64)
-def tail(n: int) -> Floats:
-    """P(S >= s) of Mann-Kendall's S for n values in random order; index (s + m) // 2 with m = n (n - 1) / 2."""
-    counts = np.ones(1)
-    for k in range(2, n + 1):  # inversions of k values: those of k - 1, and 0..k-1 for the last one
-        counts = np.convolve(counts, np.full(k, 1.0 / k))
-    return np.minimum(np.cumsum(counts), 1.0)[::-1]
-
-
-@lru_cache(maxsize=64)
-def _pairs(n: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    return np.triu_indices(n, 1)
-
-
-def trend(values: Floats) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], Floats]:
-    """Mann-Kendall of each row (NaN = not told): S, values told, and the chance of an S that high without a trend."""
-    upper = _pairs(values.shape[1])
-    s = np.nansum(np.sign(values[:, upper[1]] - values[:, upper[0]]), axis=1).astype(np.int64)
-    told = (~np.isnan(values)).sum(axis=1)
-    p = np.ones(len(values))
-    for n in np.unique(told).tolist():
-        if n >= 4:
-            of = told == n
-            pairs = n * (n - 1) // 2
-            p[of] = tail(n)[(s[of] + pairs + 1) // 2]
-    return s, told, p
 
 
 def judge(rows: Rows, now: float, rule: FloorRule, known: Sequence[Known] | None = None) -> list[dict[int, Rise]]:
@@ -183,7 +154,7 @@ def _judge_window(
     ok = np.flatnonzero(still & (steady >= rule.suspect_steady) & ((~np.isnan(values)).sum(axis=1) >= 0.75 * size))
     if not len(ok):
         return
-    _, _, p = trend(values[ok])
+    _, _, p = kendall.trend(values[ok])
     for k, chance in zip(ok.tolist(), p.tolist(), strict=True):
         if chance <= rule.suspect_p:
             rise = _judge_row(rows, int(picked[k]), level, size, early[k], late[k], steady[k], chance, now, rule, past)

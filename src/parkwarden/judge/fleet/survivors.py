@@ -55,7 +55,7 @@ class SurvivorRule:
     """Nobody younger is a survivor: requests that wait for a slow back end end with their time-out, 30 or 60 s."""
     leavers_share: float = 0.1
     """Leavers per graduate that a leak may have: its site has other traffic, and sampling errs."""
-    least_share: float = 0.3
+    least_share: float = 0.5
     """A long quiet time before counts at most so much: days without anything do not prove that a batch is a leak."""
     suspect_slowing: float = -2.3
     """Laplace's U (standard normal where arrivals are steady) below which arrivals slow down: 1 in 100."""

@@ -51,8 +51,10 @@ def unseen(span_s: float) -> float:
 
 def _mean(floors: npt.NDArray[np.int32]) -> Floats:
     told = floors != NOT_TOLD
-    return np.where(told, floors, 0).sum(axis=1) / np.maximum(told.sum(axis=1), 1)
+    mean: Floats = np.where(told, floors, 0).sum(axis=1) / np.maximum(told.sum(axis=1), 1)
+    return mean
 
 
 def _least(floors: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
-    return np.where(floors == NOT_TOLD, np.iinfo(np.int32).max, floors).min(axis=1)
+    least: npt.NDArray[np.int32] = np.where(floors == NOT_TOLD, np.iinfo(np.int32).max, floors).min(axis=1)
+    return least
