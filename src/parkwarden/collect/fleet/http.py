@@ -370,7 +370,7 @@ class Client:
         except ValueError:
             host = port = None
             url = urlsplit("")
-        if not host or url.scheme not in ("http", "https") or not _PATH.match(host):
+        if not host or not _PATH.match(text) or url.scheme not in ("http", "https"):
             raise FetchError(
                 "bad-url", "not the URL of a service: http://host:port, https://host/prefix, unix:/path.sock"
             )
