@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from parkwarden.judge.codes import CODES
+from parkwarden.judge.fleet.fuse import KINDS
 from parkwarden.model.finding import Exit
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -49,3 +50,11 @@ def test_the_architecture_names_every_folder() -> None:
     packages = [p.name for p in (ROOT / "src/parkwarden").iterdir() if (p / "__init__.py").exists()]
     assert packages
     assert all(f"`{name}/`" in text for name in packages)
+
+
+def test_every_detector_has_its_page() -> None:
+    """Each detector of the fleet has a page in docs/detectors with its numbers and its scenario."""
+    for name in KINDS:
+        text = (ROOT / f"docs/detectors/{name}.md").read_text()
+        assert "## Scenario" in text, name
+        assert "## Numbers" in text, name

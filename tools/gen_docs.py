@@ -1,5 +1,5 @@
-"""Regenerates the generated pages: docs/cli.md (from the commands), docs/findings.md (from the codes) and
-docs/patterns.md (from the atlas).
+"""Regenerates the generated pages: docs/cli.md (from the commands), docs/findings.md (from the codes), docs/patterns.md (from
+the atlas) and docs/detectors/ (from the detectors, their rules and scenarios).
 
 `python tools/gen_docs.py --check` only says whether they are up to date (exit 1 if not).
 """
@@ -11,7 +11,10 @@ from pathlib import Path
 
 import click
 import typer
+from detector_pages import pages as detector_pages
 from patterns_page import page as patterns_page
+from settings_page import page as settings_page
+from settings_page import schema as settings_schema
 
 from parkwarden.cli import app
 from parkwarden.judge.codes import CODES
@@ -62,9 +65,11 @@ def findings_page() -> str:
 def main() -> int:
     check = "--check" in sys.argv[1:]
     stale = 0
-    pages = (("cli.md", cli_page()), ("findings.md", findings_page()), ("patterns.md", patterns_page(NOTE)))
+    pages = [("cli.md", cli_page()), ("findings.md", findings_page()), ("patterns.md", patterns_page(NOTE))]
+    pages += [(f"detectors/{name}", text) for name, text in detector_pages(NOTE).items()]
     for name, text in pages:
         path = DOCS / name
+        path.parent.mkdir(exist_ok=True)
         if not path.exists() or path.read_text() != text:
             stale += 1
             if check:
