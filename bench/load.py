@@ -20,13 +20,16 @@ import json
 import os
 import subprocess
 import sys
+import time
 from statistics import median
 from typing import Any
 
 from bench.measure import ROOT, go_env
 from bench.sections import Row
-from bench.service import build, get, load, pinned, shop
+from bench.service import build, get, keep, load, machine, pinned, shop
 
+QUANTILES = ("p50_ms", "p99_ms", "p99_9_ms", "max_ms")
+BEGIN, END = "<!-- measured by `python -m bench.load --write` -->\n", "<!-- end of load -->"
 PAIRS = 7
 SECONDS = 20.0
 RATE = 1000.0
@@ -41,11 +44,20 @@ BEATS = {
 }
 
 
+Pairs = list[tuple[dict[str, Any], dict[str, Any]]]
+"""(alone, watched) as lab/load tells them."""
+
+
 def section(runs: int, quick: bool) -> list[Row]:
     """One row per quantile; p99 is the promise."""
-    pairs = 3 if quick else PAIRS
+    found, beats = measure(3 if quick else PAIRS)
+    return [_row(found, key, beats) for key in QUANTILES]
+
+
+def measure(pairs: int) -> tuple[Pairs, dict[str, int]]:
+    """Runs in pairs, and how many looks of each kind fell into one."""
     build("load")
-    found: list[tuple[dict[str, Any], dict[str, Any]]] = []
+    found: Pairs = []
     service_cpu, load_cpu, watch_cpu = _cpus()
     beats: dict[str, int] = {}
     with shop("-procs", "1", cpus=service_cpu) as service:
@@ -64,18 +76,16 @@ def section(runs: int, quick: bool) -> list[Row]:
                 f"bench: pair {number + 1}: p99 {told[False]['p99_ms']:.3f} ms alone, {told[True]['p99_ms']:.3f} ms watched",
                 file=sys.stderr,
             )
-    return [_row(found, key, beats) for key in ("p50_ms", "p99_ms", "p99_9_ms", "max_ms")]
+    return found, beats
 
 
-def _row(found: list[tuple[dict[str, Any], dict[str, Any]]], key: str, beats: dict[str, int]) -> Row:
+def _row(found: Pairs, key: str, beats: dict[str, int]) -> Row:
     """The pair of median ratio; `ratio` = alone / watched, so 1 / 1.05 is wanted of p99."""
     ratios = [watched[key] / alone[key] for alone, watched in found]
     alone, watched = median(a[key] for a, _ in found), median(w[key] for _, w in found)
     each = ", ".join(f"{r:.3f}" for r in ratios)
     middle = median(ratios)
-    note = f"{RATE:.0f} requests/s; watched / alone: median {middle:.3f} of {each}; looks in a run: " + ", ".join(
-        f"{n} {name}" for name, n in sorted(beats.items())
-    )
+    note = f"{RATE:.0f} requests/s; watched / alone: median {middle:.3f} of {each}; looks in a run: {_words(beats)}"
     # the median of the ratios counts, not the ratio of the medians
     return Row(
         f"latency {key.removesuffix('_ms')} while watched",
@@ -85,6 +95,29 @@ def _row(found: list[tuple[dict[str, Any], dict[str, Any]]], key: str, beats: di
         1 / WANTED if key == "p99_ms" else None,
         note,
     )
+
+
+def table(found: Pairs, beats: dict[str, int]) -> str:
+    """What docs/looks.md keeps."""
+    lines = [
+        f"{RATE:,.0f} requests/s, {PARKED:,} goroutines standing, {len(found)} pairs of {SECONDS:.0f} s; looks in a watched run: "
+        f"{_words(beats)}.",
+        "",
+        "| latency | alone | watched | watched / alone, median of the pairs | least | most |",
+        "|---|---|---|---|---|---|",
+    ]
+    for key in QUANTILES:
+        ratios = sorted(watched[key] / alone[key] for alone, watched in found)
+        alone, watched = median(a[key] for a, _ in found), median(w[key] for _, w in found)
+        lines.append(
+            f"| {key.removesuffix('_ms').replace('_', '.')} | {alone:.3f} ms | {watched:.3f} ms | {median(ratios):.3f} | {ratios[0]:.3f} | "
+            f"{ratios[-1]:.3f} |"
+        )
+    return "\n".join(lines)
+
+
+def _words(beats: dict[str, int]) -> str:
+    return ", ".join(f"{n} {name}" for name, n in sorted(beats.items()))
 
 
 def _watched(base: str, url: str, load_cpu: list[int], watch_cpu: list[int]) -> tuple[dict[str, Any], dict[str, int]]:
@@ -111,3 +144,16 @@ def _cpus() -> tuple[list[int], list[int], list[int]]:
     if len(have) < 2:
         return [], [], []
     return [have[0]], [have[1]], [have[2] if len(have) > 2 else have[1]]
+
+
+def main() -> int:
+    found, beats = measure(PAIRS)
+    text = f"\n{machine()}, {time.strftime('%Y-%m-%d', time.gmtime())}: {table(found, beats)}\n\n"
+    print(text)
+    if "--write" in sys.argv[1:]:
+        keep(BEGIN, text, END)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

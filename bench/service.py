@@ -81,6 +81,13 @@ def load(url: str, rate: float, seconds: float, cpus: Sequence[int] = ()) -> dic
     return told
 
 
+def keep(begin: str, text: str, end: str) -> None:
+    """Replace what stands between two marks of docs/looks.md."""
+    page = (ROOT / "docs" / "looks.md").read_text(encoding="utf-8")
+    first = page.index(begin) + len(begin)
+    (ROOT / "docs" / "looks.md").write_text(page[:first] + text + page[page.index(end, first) :], encoding="utf-8")
+
+
 def machine() -> str:
     """The machine in a few words: cores, processor, system, Go."""
     model = ""

@@ -11,12 +11,10 @@ import json
 import sys
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import median
 
-from bench.measure import ROOT
 from bench.sections import Row
-from bench.service import get, machine, shop
+from bench.service import get, keep, machine, shop
 
 SIZES = (1_000, 10_000, 100_000)
 LOOKS = {
@@ -37,7 +35,6 @@ DEAR = ("leak profile", LEAKED, "text dump (debug=2)")
 DEAR_RUNS = 3
 """The dear ones take seconds each at 100,000."""
 SETTLE_S = 0.3
-PAGE = ROOT / "docs" / "looks.md"
 BEGIN, END = "<!-- measured by `python -m bench.stall --write` -->\n", "<!-- end -->"
 
 
@@ -126,19 +123,12 @@ def _size(size: int) -> str:
     return f"{size / (1 << 20):.1f} MB" if size >= 1 << 20 else f"{size / 1024:.1f} kB"
 
 
-def write(path: Path, text: str) -> None:
-    """Replace what stands between the marks."""
-    page = path.read_text(encoding="utf-8")
-    begin, end = page.index(BEGIN) + len(BEGIN), page.index(END)
-    path.write_text(page[:begin] + text + page[end:], encoding="utf-8")
-
-
 def main() -> int:
     found = prices(7)
     text = f"\n{machine()}, {time.strftime('%Y-%m-%d', time.gmtime())}:\n\n{table(found, SIZES)}\n\n"
     print(text)
     if "--write" in sys.argv[1:]:
-        write(PAGE, text)
+        keep(BEGIN, text, END)
     return 0
 
 
