@@ -87,7 +87,7 @@ def left(seconds: float, low: float | None = None) -> TimeLeft:
 class World:
     """Rows kept as a store keeps them: only what an Outcome says has changed."""
 
-    policy: Policy = field(default_factory=lambda: Policy(channels=("hook",)))
+    policy: Policy = field(default_factory=lambda: Policy(channels=("hook",), for_s=10.0))
     rows: dict[str, Incident] = field(default_factory=dict)
     sent: list[Notification] = field(default_factory=list)
     silences: list[Silence] = field(default_factory=list)

@@ -276,7 +276,7 @@ def test_priorities(verdict: Verdict, grade: Grade, tier: str, low_s: float | No
 def test_unanswered_goes_to_the_next_in_line() -> None:
     """P0: nobody acknowledged within 5 minutes -> a reminder to `unanswered` too, then every 15 minutes."""
     route = Route(matchers={"priority": "~P0|P1"}, channels=("pager",), unanswered=("boss",))
-    world = World(Policy(routes=(route,), channels=("mail",)))
+    world = World(Policy(for_s=10.0, routes=(route,), channels=("mail",)))
     critical = leak(tier="critical")
     world.run(critical, for_s=15)
     assert world.run(critical, for_s=295) == []

@@ -136,7 +136,9 @@ class _Tick:
         return findings
 
     def _alerts(self, finding: Finding) -> bool:
-        return finding.pattern == story.NO_DATA or self.policy.alerts(finding.verdict, finding.confidence)
+        return finding.pattern == story.NO_DATA or self.policy.alerts(
+            finding.verdict, finding.confidence, finding.grade
+        )
 
     def _by_key(self, findings: Iterable[Finding]) -> dict[str, Finding]:
         """The worst finding of each incident, about the instances of all of them; worst first."""

@@ -73,7 +73,9 @@ def settled(row: Incident, now: float) -> Incident:
 
 def _pending(row: Incident, now: float, condition: Condition, policy: Policy) -> Incident:
     if condition.on:
-        wait = 0.0 if row.detector == NO_DATA else policy.pending_s(row.verdict)  # silence has lasted already
+        wait = (
+            0.0 if row.detector == NO_DATA else policy.pending_s(row.verdict, row.grade)
+        )  # silence has lasted already
         return row if now - row.pending_since < wait else _fire(row, now, policy)
     if (condition.held or condition.dark_since is not None) and condition.gone_since is None:
         return row

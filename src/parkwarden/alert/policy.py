@@ -48,10 +48,14 @@ class Policy:
     suspect_confidence: float = 0.8
     """A `suspect` opens an incident from this confidence on (0..1); a `leak` always does. Standing pools and hot caches stay suspects
     of small confidence. Lower: earlier word of slow leaks, more false alarms."""
-    for_s: float = 10.0
-    """A leak must last this long before it is told: two ticks. The rules look at minutes already; raising it only adds delay."""
+    fast_confidence: float = 0.5
+    """The same for a suspect that grows fast (grade red, above 15 goroutines a minute): a fast leak leaves no time to be surer. The
+    goroutine trend (A1) speaks with at least this confidence when its numbers are passed."""
+    for_s: float = 4.0
+    """A leak, or a suspect that grows fast, must be found at two beats (5 s) in a row before it is told. The rules look at minutes
+    already; raising it only adds delay."""
     suspect_for_s: float = 120.0
-    """The same for a suspect: it may be a burst that goes by itself."""
+    """The same for a slow suspect: it may be a burst that goes by itself."""
     keep_firing_s: float = 300.0
     """An incident is resolved when its condition has been judged gone for this long. Five minutes bridge the gap between two
     censuses. Shorter: more flapping; longer: the good news comes later."""
@@ -109,12 +113,15 @@ class Policy:
     max_per_service: int = 50
     """Open incidents of one service in one env: a service that lies about its sites floods nobody."""
 
-    def alerts(self, verdict: Verdict, confidence: float) -> bool:
-        """Whether a finding of this verdict and confidence is worth somebody's attention."""
-        return verdict is Verdict.LEAK or (verdict is Verdict.SUSPECT and confidence >= self.suspect_confidence)
+    def alerts(self, verdict: Verdict, confidence: float, grade: Grade = Grade.NONE) -> bool:
+        """Whether a finding of this verdict, confidence and grade is worth somebody's attention."""
+        if verdict is Verdict.SUSPECT:
+            return confidence >= (self.fast_confidence if grade is Grade.RED else self.suspect_confidence)
+        return verdict is Verdict.LEAK
 
-    def pending_s(self, verdict: Verdict) -> float:
-        return self.for_s if verdict is Verdict.LEAK else self.suspect_for_s
+    def pending_s(self, verdict: Verdict, grade: Grade = Grade.NONE) -> float:
+        """How long a condition must last before it is told."""
+        return self.for_s if verdict is Verdict.LEAK or grade is Grade.RED else self.suspect_for_s
 
     def priority(self, verdict: Verdict, grade: Grade, sla_tier: str, left_s: float | None) -> Priority:
         """How soon somebody must answer. `left_s`: the early end of the time left, None where no limit is near."""
