@@ -23,6 +23,7 @@ import (
 	_ "net/http/pprof" // /debug/pprof
 	"os"
 	"runtime"
+	"runtime/debug"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -52,10 +53,14 @@ func main() {
 	kind := flag.String("leak", "", "leak goroutines of this `kind` from the start")
 	perS := flag.Float64("leak-per-s", 50, "how many a second")
 	after := flag.Duration("leak-after", 0, "and only after this long")
+	memLimit := flag.Int64("memlimit", 0, "soft memory limit in `MiB`, as GOMEMLIMIT sets it (0 = none)")
 	pool := flag.Int("pool", 0, "a standing crew of so many workers")
 	flag.Parse()
 	if *procs > 0 {
 		runtime.GOMAXPROCS(*procs)
+	}
+	if *memLimit > 0 {
+		debug.SetMemoryLimit(*memLimit << 20)
 	}
 	s := &shop{version: *version}
 	s.crowd.hire(*pool)
