@@ -167,8 +167,22 @@ def scraping(runs: int, quick: bool) -> list[Row]:
     if peer is not None:
         note = f"{peer['core']:.1%} of one core, {peer['rss'] / MIB:.0f} MiB, {peer['scrapes']:.0f} scrapes"
         rows += [
-            Row("CPU per scrape, readings alone", "prometheus", readings["per_scrape_s"], peer["per_scrape_s"], 0.4, note),
-            Row("CPU per scrape, looks on beat too", "prometheus", all_looks["per_scrape_s"], peer["per_scrape_s"], 0.4, note),
+            Row(
+                "CPU per scrape, readings alone",
+                "prometheus",
+                readings["per_scrape_s"],
+                peer["per_scrape_s"],
+                0.4,
+                note,
+            ),
+            Row(
+                "CPU per scrape, looks on beat too",
+                "prometheus",
+                all_looks["per_scrape_s"],
+                peer["per_scrape_s"],
+                0.4,
+                note,
+            ),
         ]
     return rows
 
