@@ -147,9 +147,7 @@ class Scan:
 
 def scan(data: bytes | bytearray | memoryview, version: int) -> Scan:
     """All of a v2 trace. `version` is the header's minor version (22, 23, 25, 26 or newer)."""
-    view = np.frombuffer(data, dtype=np.uint8)
-    state = np.zeros(S_SIZE, dtype=np.int64)
-    result = Scan(data=view, state=state, counts=np.zeros(256, dtype=np.int64))
+    result = _begun(data)
     generations = _index(result, version)
     if generations:
         _sync(result, generations)
@@ -157,7 +155,20 @@ def scan(data: bytes | bytearray | memoryview, version: int) -> Scan:
     return result
 
 
+def _begun(data: bytes | bytearray | memoryview) -> Scan:
+    state = np.zeros(S_SIZE, dtype=np.int64)
+    return Scan(data=np.frombuffer(data, dtype=np.uint8), state=state, counts=np.zeros(256, dtype=np.int64))
+
+
 # --- batches --------------------------------------------------------------------------------------------------------
+
+
+def string_batches(data: bytes, version: int) -> tuple[list[tuple[int, int]], bool]:
+    """(offset, size) of every batch of strings, its kind byte included; and whether the trace has no damage a string may hide in."""
+    result = _begun(data)
+    generations = _index(result, version)
+    found = [(int(row[1]), int(row[2])) for g in generations for row in g.batches[g.batches[:, 0] == KIND_STRINGS]]
+    return found, not any(code in ("damaged-batches", "truncated", "limit") for code, _, _ in result.notes)
 
 
 def _index(result: Scan, version: int) -> list[Generation]:

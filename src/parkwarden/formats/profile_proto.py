@@ -39,7 +39,8 @@ import numpy.typing as npt
 from parkwarden.formats import _profile_merge as merging
 from parkwarden.formats._problems import Problems
 from parkwarden.formats._profile_model import build_of, kind_of, snapshot_of
-from parkwarden.formats._profile_wire import Columns, Ints, Tables, decode, encode, gunzip, resolve
+from parkwarden.formats._profile_wire import Columns, Ints, Tables, decode, encode, resolve
+from parkwarden.formats._profile_wire import gunzip as gunzip
 from parkwarden.formats._varint import read_uvarint
 from parkwarden.model import Artefact, FormatError, Frame, Kind, LimitError, Profile, Stack
 
