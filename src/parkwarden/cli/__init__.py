@@ -12,15 +12,16 @@ import sys
 
 import typer
 
-from parkwarden.cli import diagnose, doctor, explain, export, lab, record, replay, stacks, trace
+from parkwarden.cli import check, diagnose, doctor, explain, export, lab, record, replay, stacks, trace, watch
 from parkwarden.model.errors import ParkwardenError
 from parkwarden.model.finding import Exit
 
 app = typer.Typer(
     name="parkwarden",
     help="Find goroutine leaks in Go services: which line, why, how fast. Reads pprof profiles, goroutine dumps, "
-    "execution traces, crash logs, expvar and Prometheus pages - or looks at a live service by itself.",
-    epilog="Start with: parkwarden diagnose FILE|DIR|URL ...   Exit codes: 0 nothing wrong, 1 a leak or a crash cause "
+    "execution traces, crash logs, expvar and Prometheus pages, looks at a live service by itself - and watches a fleet, "
+    "early enough to warn.",
+    epilog="Start with: parkwarden diagnose FILE|DIR|URL ... or parkwarden watch URL ...   Exit codes: 0 nothing wrong, 1 a leak or a crash cause "
     "found, 2 usage, 3 input unreadable, 4 target unreachable.",
     no_args_is_help=True,
     add_completion=False,
@@ -46,13 +47,15 @@ def _root(
 
 
 app.command("diagnose")(diagnose.command)
-app.command("stacks")(stacks.command)
-app.command("trace")(trace.command)
+app.command("watch")(watch.command)
+app.command("check")(check.command)
 app.command("record")(record.command)
 app.command("replay")(replay.command)
+app.command("stacks")(stacks.command)
+app.command("trace")(trace.command)
 app.command("export")(export.command)
-app.command("doctor")(doctor.command)
 app.command("explain")(explain.command)
+app.command("doctor")(doctor.command)
 app.add_typer(lab.app, name="lab")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable, Mapping
 
 from parkwarden.model import Capture, EvidenceItem, ParkwardenError
 from parkwarden.run.evidence import open_store
@@ -23,8 +24,11 @@ MAX_STORED = 1_000
 class Keeper:
     """`keep` takes captures on the loop, `run` stores them on a thread, `stored` tells what came in since it was last asked."""
 
-    def __init__(self, settings: StoreSettings, state: AsyncState) -> None:
+    def __init__(
+        self, settings: StoreSettings, state: AsyncState, labels_of: Callable[[str], Mapping[str, str]]
+    ) -> None:
         self._store = open_store(settings)
+        self._labels_of = labels_of
         self._state = state
         self._waiting: deque[Capture] = deque()
         self._waiting_bytes = 0
@@ -60,7 +64,7 @@ class Keeper:
 
     async def _store_one(self, capture: Capture) -> None:
         try:
-            item = await asyncio.to_thread(self._store.put, capture)
+            item = await asyncio.to_thread(self._store.put, capture, dict(self._labels_of(capture.instance)))
             await self._state.run(lambda s: s.index_evidence([item]))
         except ParkwardenError as error:
             self.trouble = error.message

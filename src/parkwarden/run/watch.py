@@ -98,7 +98,7 @@ class Watch:
             self._state = AsyncState(await asyncio.to_thread(State.open, settings=self.config.store))
             closing.push_async_callback(self._state.close)
             self._outbox = Outbox(self._state)
-            self._keeper = Keeper(self.config.store, self._state)
+            self._keeper = Keeper(self.config.store, self._state, lambda name: self.engine.instance(name).labels)
             channels = notifiers(self.config.channels, self.clock.now)
             self._sender = Sender(self._outbox, channels, self.clock.now, told=self._delivered, active=self._active)
             await self._resume()
