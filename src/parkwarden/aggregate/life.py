@@ -2,7 +2,7 @@
 
 A census names every goroutine (id, site). Two of them tell who stayed, who left and who came; ids are handed out in rising
 order, so the highest id at known times dates the birth of any goroutine. Per site the table keeps who is there now
-(`goid`, `born`, `since`, `arrived`) and how many left at which age.
+(`goid`, `since`, `arrived`; `born` follows from the id) and how many left at which age.
 
 Bounded: at most `TRACKED_PER_SITE` goroutines are followed at one site. Above, one in 2^shift is, chosen by a hash of the id, so
 that the same goroutines are followed in every census; counts are scaled back by `scale`.
@@ -23,7 +23,7 @@ Floats = npt.NDArray[np.float64]
 
 TRACKED_PER_SITE = 128
 """Goroutines followed at one site. 128 of them make any share exact to 9 points; a site of 100,000 then costs 3 KB, not 2 MB."""
-ANCHORS = 64
+ANCHORS = 48
 """Remembered (time, highest id) pairs; older ones are thinned, so a day keeps about 20 minutes of precision, the last hour all."""
 AGES_S = (15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1200.0, 2400.0, 4800.0, 9600.0, 19200.0, 38400.0)
 """Lower edges of the age classes 1..12 (class 0: younger): doubling, since life times spread over decades."""
@@ -62,7 +62,6 @@ class LifeTable:
         self._max_goid = 0
         self._goid: Ints = np.empty(0, np.int64)
         self._slot = np.empty(0, np.int32)
-        self._born: Floats = np.empty(0)
         self._since: Floats = np.empty(0)
         self._arrived: Floats = np.empty(0)
         self.left = np.zeros((0, CLASSES), np.float32)
@@ -111,7 +110,7 @@ class LifeTable:
 
     def _depart(self, at: float, slots: npt.NDArray[np.int32], goids: Ints) -> None:
         """Who is no longer where it was has left its site; its age is the one at which it was last seen there."""
-        last = self.last_at or at
+        last = at if self.last_at is None else self.last_at
         self.left *= np.float32(0.5 ** ((at - last) / FORGET_S))
         if not len(self._goid):
             return
@@ -146,7 +145,6 @@ class LifeTable:
         order = np.argsort(everybody, kind="stable")
         self._goid = everybody[order]
         self._slot = np.concatenate([self._slot, slots])[order]
-        self._born = np.concatenate([self._born, born])[order]
         self._since = np.concatenate([self._since, since])[order]
         self._arrived = np.concatenate([self._arrived, np.full(len(goids), at)])[order]
 
@@ -171,7 +169,9 @@ class LifeTable:
         """Goroutines followed at one site now."""
         here = self._slot == slot
         scale = 1 << int(self._shift[slot]) if slot < len(self._shift) else 1
-        return Present(self._goid[here], self._born[here], self._since[here], self._arrived[here], scale)
+        goids = self._goid[here]
+        born = np.interp(goids, self._anchor_id, self._anchor_at) if len(goids) else np.empty(0)
+        return Present(goids, born, self._since[here], self._arrived[here], scale)
 
     def everybody(self) -> tuple[npt.NDArray[np.int32], Floats, Floats]:
         """Of all followed goroutines, the oldest id first: site slot, here since, first seen here."""
@@ -197,7 +197,7 @@ class LifeTable:
     @property
     def nbytes(self) -> int:
         """Bytes held in columns."""
-        columns = (self._goid, self._slot, self._born, self._since, self._arrived)
+        columns = (self._goid, self._slot, self._since, self._arrived)
         return sum(c.nbytes for c in (*columns, self.left, self.moved, self.came, self._shift)) + 16 * len(
             self._anchor_at
         )
@@ -205,7 +205,7 @@ class LifeTable:
     # columns
 
     def _keep(self, rows: npt.NDArray[np.bool_]) -> None:
-        self._goid, self._slot, self._born = self._goid[rows], self._slot[rows], self._born[rows]
+        self._goid, self._slot = self._goid[rows], self._slot[rows]
         self._since, self._arrived = self._since[rows], self._arrived[rows]
 
     def _grow(self, slots: int) -> None:

@@ -128,7 +128,9 @@ def _judge_row(
 ) -> Judged | None:
     """The best case against one site, over the ages at which its healthy goroutines may be gone."""
     life = table.life
-    last, first = life.last_at or now, life.first_at or now
+    # a recording's own time may begin at 0: only None is "not told"
+    last = now if life.last_at is None else life.last_at
+    first = now if life.first_at is None else life.first_at
     if len(np.unique(arrived)) < 2:
         return None
     left = life.left[row]
