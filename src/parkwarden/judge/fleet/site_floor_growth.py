@@ -51,12 +51,15 @@ class FloorRule:
     suspect_rise: float = 6.0
     """Goroutines the floor must have risen by, whatever the chance: 4 more of something is nobody's night call."""
     leak_rise: float = 12.0
+    """The same for `leak`."""
     suspect_wander: float = 2.5
     """Times sqrt(2 x floor) that a stationary queue may wander by between two moments (Poisson)."""
     leak_wander: float = 4.0
+    """The same for `leak`."""
     suspect_steady: float = 0.4
     """Rise of the second half over that of the first. A filling pool (exponential) falls below 0.7 when it is two thirds full."""
     leak_steady: float = 0.7
+    """The same for `leak`."""
     leak_span_s: float = 840.0
     """Counts alone say leak only after so long: a slow back end piles up goroutines for a time-out or two."""
     leak_sudden: float = 3.0
@@ -112,8 +115,11 @@ def judge(rows: Rows, now: float, rule: FloorRule, known: Sequence[Known] | None
             if new:
                 k.by_level[level] = (stamp, [])
         counts = rows.recent if level < 0 else rows.floors[level] if level == 0 else rows.floors[level][:, :-1]
-        least = np.where(counts == NOT_TOLD, np.iinfo(np.int32).max, counts).min(axis=1)
-        picked = np.flatnonzero((last_now - least >= rule.suspect_rise) & news[rows.table])
+        told = counts != NOT_TOLD
+        least = np.where(told, counts, np.iinfo(np.int32).max).min(axis=1)
+        mean = np.where(told, counts, 0).sum(axis=1) / np.maximum(told.sum(axis=1), 1)
+        # What rises stands above its own mean, look after look: noise seldom does, and the dear tests are spared
+        picked = np.flatnonzero((last_now - least >= rule.suspect_rise) & (last_now >= mean) & news[rows.table])
         if len(picked):
             values = counts[picked].astype(np.float64)
             values[counts[picked] == NOT_TOLD] = np.nan
