@@ -187,6 +187,13 @@ def scraping(runs: int, quick: bool) -> list[Row]:
     return rows
 
 
+def judging(runs: int, quick: bool) -> list[Row]:
+    """A tick of all count detectors over 100,000 instances, beside Prometheus evaluating the same three rules."""
+    from bench.judging import section
+
+    return section(runs, quick)
+
+
 def stall(runs: int, quick: bool) -> list[Row]:
     """How long each look holds up the watched service."""
     from bench.stall import section
@@ -207,6 +214,7 @@ SECTIONS = {
     "profiles": profiles,
     "startup": startup,
     "scraping": scraping,
+    "judging": judging,
     "stall": stall,
     "load": load,
 }
