@@ -107,6 +107,15 @@ def test_where_no_census_names_ids_two_text_dumps_do(data: Path) -> None:
     assert [c.note.split(":")[0] for c in many.costs if c.what == "goroutine?debug=2"] == ["not asked"]
 
 
+@pytest.mark.parametrize(("looks", "profiles"), [(0, 2), (2, 2), (5, 5)])
+def test_goroutine_profiles_are_spread_over_the_interval(looks: int, profiles: int) -> None:
+    """As many profiles as asked for, never fewer than the two that growth needs; the other looks come once."""
+    table = {"/debug/pprof/": answer(INDEX % 1), "/debug/pprof/goroutine": answer(DUMP), "/debug/vars": answer(b"{}")}
+    asked = [c.what for c in ask(pages(table), options=LiveOptions(interval_s=0, looks=looks)).costs]
+    assert asked.count("goroutine") == profiles
+    assert asked.count("vars") == 1
+
+
 def test_dear_looks_are_refused_above_their_limits() -> None:
     """Many goroutines: no text dump and no leak profile, and the price list says at which named limit; --any-size asks."""
     rows = INDEX % 50_000 + b"<td>0</td><td><a href='goroutineleak?debug=1'>"
