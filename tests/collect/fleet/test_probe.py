@@ -67,6 +67,7 @@ def test_index_and_text() -> None:
         (Reading(start_time=100.0), Reading(start_time=100.4), False),
         (Reading(start_time=100.0), Reading(start_time=160.0), True),
         (Reading(start_time=100.0, num_gc=9), Reading(start_time=100.0, num_gc=3), False),
+        (Reading(start_time=100.0, num_gc=9), Reading(start_time=100.4, num_gc=3), True),
         (Reading(num_gc=9), Reading(num_gc=3), True),
         (Reading(total_alloc=9), Reading(total_alloc=10), False),
         (Reading(requests_total=9), Reading(requests_total=0), True),

@@ -89,7 +89,9 @@ def text_total(body: bytes) -> int | None:
 def restarted(last: Reading, now: Reading) -> bool:
     """Whether these are readings of two lives: another start time or, where that is not told, a counter that fell."""
     if last.start_time is not None and now.start_time is not None:
-        return abs(last.start_time - now.start_time) > START_TIME_SLACK_S
+        apart = abs(last.start_time - now.start_time)
+        if apart == 0 or apart > START_TIME_SLACK_S:
+            return apart > 0
     for name in _RISING:
         before, after = getattr(last, name), getattr(now, name)
         if before is not None and after is not None and after < before:

@@ -1,0 +1,3 @@
+module example.com/restarted
+
+go 1.21
