@@ -1,5 +1,5 @@
 """Regenerates the generated pages: docs/cli.md (from the commands), docs/findings.md (from the codes), docs/patterns.md (from
-the atlas) and docs/detectors/ (from the detectors, their rules and scenarios).
+the atlas), docs/configuration.md and docs/schema/config-1.json (from the settings), docs/detectors/ (from the detectors, their rules and scenarios).
 
 `python tools/gen_docs.py --check` only says whether they are up to date (exit 1 if not).
 """
@@ -66,6 +66,7 @@ def main() -> int:
     check = "--check" in sys.argv[1:]
     stale = 0
     pages = [("cli.md", cli_page()), ("findings.md", findings_page()), ("patterns.md", patterns_page(NOTE))]
+    pages += [("configuration.md", settings_page(NOTE)), ("schema/config-1.json", settings_schema())]
     pages += [(f"detectors/{name}", text) for name, text in detector_pages(NOTE).items()]
     for name, text in pages:
         path = DOCS / name

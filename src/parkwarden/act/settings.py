@@ -59,6 +59,7 @@ class WebhookSettings:
     """An HTTP POST of `parkwarden.alert/1` (docs/schema/alert-1.json) for each notification."""
 
     url: str
+    """Where to post: http or https, without credentials in it."""
     secret: Secret | None = None
     """Key of the HMAC-SHA256 signature; without one the receiver cannot tell who speaks."""
     auth: Auth | None = None

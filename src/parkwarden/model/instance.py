@@ -72,14 +72,19 @@ class Auth:
     """How we show who we are to a target or a receiver. At most one of basic and bearer; the certificate goes with either."""
 
     user: str = ""
+    """Basic authentication: the name."""
     password: Secret | None = None
+    """Basic authentication: the password."""
     bearer: Secret | None = None
+    """A token, shown as `Authorization: Bearer`."""
     ca_file: str = ""
     """Certificates to trust besides (instead of) the system's; "" = the system's."""
     cert_file: str = ""
     """Our certificate for mutual TLS, with `key_file`."""
     key_file: str = ""
+    """The certificate's private key."""
     verify: bool = True
+    """Whether the other side's certificate must be good; false lets anybody between us listen and answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

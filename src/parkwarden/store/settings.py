@@ -65,6 +65,8 @@ class StoreSettings:
     """DuckDB's memory; beyond it the query fails instead of the watch."""
 
     evidence_days: float = 30.0
+    """Evidence; that of open incidents is kept as long as they are."""
     evidence_max_bytes: int = 5 * GIB
+    """All evidence; beyond it the oldest goes. A look has 3 kB to 2 MB."""
     evidence_max_items: int = 20_000
     """Each item costs two files; a folder of 40,000 small files still lists in under a second."""
