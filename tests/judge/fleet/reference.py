@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
+from parkwarden.judge.fleet.blocked_share import BlockedRule
+from parkwarden.judge.fleet.gc_pressure import GcPressureRule
 from parkwarden.judge.fleet.goroutine_trend import TrendRule
 from parkwarden.judge.fleet.heap_jump import HeapJumpRule
 
@@ -90,3 +93,62 @@ def heap(ring: Ring, now: float, rule: HeapJumpRule) -> bool | None:
         if t1 > after and up(v0, v1) and up(v0, newest) and "base" not in ring.memory:
             ring.memory.update(base=v0, at=t1)
     return True if "base" in ring.memory else (False if judged else None)
+
+
+def gc(ring: Ring, now: float, rule: GcPressureRule) -> bool | None:
+    """Whether the collector takes too much; None = unknown."""
+    window: list[tuple[float, dict[str, float]]] = []
+    before = now
+    for t, values in reversed([r for r in ring.rows if r[0] <= now]):
+        if t <= now - rule.window_s or before - t > rule.max_gap_s:
+            break
+        window.insert(0, (t, values))
+        before = t
+    cycles = [(t, v["num_gc"]) for t, v in window if "num_gc" in v]
+    ran = cycles[-1][1] - cycles[0][1] if len(cycles) > 1 else None
+    if ran is not None and ran < 0:
+        return None
+    seconds = [(t, v["gc_cpu_s"], v["cpu_s"]) for t, v in window if "gc_cpu_s" in v and "cpu_s" in v]
+    if seconds:
+        span = seconds[-1][0] - seconds[0][0]
+        used, busy = seconds[-1][1] - seconds[0][1], seconds[-1][2] - seconds[0][2]
+        if span < rule.min_span_s or used < 0 or busy < 0 or (busy == 0 and used > 0):
+            return None
+        if not (used > 0 if ran is None else ran >= 1) or used * ABOVE < rule.min_gc_cores * span:
+            return False
+        return busy > 0 and min(used / busy, 1.0) > rule.gc_share * ABOVE
+    averages = [v["gc_cpu_fraction"] for _, v in window if "gc_cpu_fraction" in v]
+    if not averages or ran is None or cycles[-1][0] - cycles[0][0] < rule.min_span_s:
+        return None
+    return ran >= 1 and min(averages[-1], 1.0) > rule.gc_share * ABOVE
+
+
+def blocked(ring: Ring, now: float, rule: BlockedRule) -> bool | None:
+    """Whether the share of blocked goroutines jumped and is up; None = unknown. Every reading of the ring is judged anew."""
+    base = n = 0.0
+    fired: float | None = None
+    seen: float | None = None
+    for t, values in (r for r in ring.rows if r[0] <= now):
+        if "blocked_share" not in values or "goroutines" not in values:
+            continue
+        share, goroutines = values["blocked_share"], values["goroutines"]
+        if fired is None and seen is not None and t - seen > rule.max_age_s:
+            base = n = 0.0
+        if fired is not None:
+            if share <= base + rule.jump / 2:
+                fired = None
+            elif t - fired > rule.hold_s:
+                fired, base, n = None, share, 1.0
+        elif (
+            n >= rule.min_samples
+            and share - base > rule.jump * ABOVE
+            and (share - base) * goroutines * ABOVE >= rule.min_extra
+        ):
+            fired = t
+        else:
+            weight = 1 - math.exp(-(t - (seen or 0.0)) / rule.mean_s) if n >= rule.min_samples else 1 / (n + 1)
+            base, n = base + weight * (share - base), n + 1
+        seen = t
+    if seen is None or now - seen > rule.max_age_s or (fired is None and n < rule.min_samples):
+        return None
+    return fired is not None

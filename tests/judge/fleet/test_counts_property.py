@@ -9,8 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from parkwarden.aggregate.windows import Windows
-from parkwarden.judge.fleet import goroutine_trend, heap_jump
+from parkwarden.judge.fleet import blocked_share, gc_pressure, goroutine_trend, heap_jump
+from parkwarden.judge.fleet.blocked_share import BlockedRule
 from parkwarden.judge.fleet.counts import judge_columns, judge_counts
+from parkwarden.judge.fleet.gc_pressure import GcPressureRule
 from parkwarden.judge.fleet.goroutine_trend import TrendRule
 from parkwarden.judge.fleet.heap_jump import HeapJumpRule
 from parkwarden.judge.fleet.rules import Rules
@@ -92,12 +94,54 @@ def test_kernels_agree_with_the_reference(history: list[tuple[Any, ...]], sample
     assert (windows.dropped, windows.lives[0]) == (ring.dropped, ring.lives)
 
 
+numbers = st.tuples(
+    st.sampled_from([5.0, 5.0, 5.0, 5.0, 25.0, 30.5, 151.0]),
+    st.none() | st.integers(0, 20),  # GC tenths of a second
+    st.none() | st.integers(0, 60),  # CPU tenths of a second
+    st.none() | st.integers(-1, 2),  # collections
+    st.none() | st.sampled_from([0.1, 0.15, 0.2, 0.9]),
+    st.none() | st.integers(0, 10),  # tenths that are blocked
+    st.none() | st.sampled_from([20, 300, 1000]),
+)
+
+
+@given(st.lists(numbers, min_size=1, max_size=60))
+@settings(max_examples=60, deadline=None)
+def test_pressure_and_shares_agree_with_the_reference(history: list[tuple[Any, ...]]) -> None:
+    """Sums, averages, numbers not told and counters that fall; the blocked share with a judge that comes by each time."""
+    windows, ring = Windows(), reference.Ring()
+    clock, gc_s, cpu_s, cycles = 1000.0, 5.0, 50.0, 9
+    gc_rule, blocked_rule = GcPressureRule(), BlockedRule()
+    for step, gc_step, cpu_step, cycle_step, average, tenths, goroutines in history:
+        clock, gc_s, cpu_s = clock + step, gc_s + (gc_step or 0) / 10, cpu_s + (cpu_step or 0) / 10
+        cycles = max(0, cycles + (cycle_step or 0))
+        values: dict[str, Any] = {
+            "gc_cpu_s": None if gc_step is None else gc_s,
+            "cpu_s": None if cpu_step is None else cpu_s,
+            "num_gc": None if cycle_step is None else cycles,
+            "gc_cpu_fraction": average,
+            "goroutines": goroutines,
+        }
+        blocked = None if tenths is None or goroutines is None else tenths * goroutines // 10
+        windows.read("a", clock, Reading(**values, blocked=blocked))
+        ring.read(clock, {**values, "blocked_share": None if blocked is None else blocked / goroutines})
+        for judged, expected in (
+            (gc_pressure.judge(windows, clock, gc_rule), reference.gc(ring, clock, gc_rule)),
+            (blocked_share.judge(windows, clock, blocked_rule), reference.blocked(ring, clock, blocked_rule)),
+        ):
+            verdict, cause = judged.verdict_of(0)
+            assert verdict is {None: Verdict.UNKNOWN, True: Verdict.SUSPECT, False: Verdict.OK}[expected], (
+                judged.detector
+            )
+            assert bool(cause) == (expected is None)
+
+
 @given(
     st.lists(
         st.tuples(st.floats(allow_nan=True), *[st.none() | st.integers(-5, 2**70) | st.floats() for _ in range(6)])
     )
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_no_numbers_of_a_hostile_page_bring_it_down(rows: list[tuple[Any, ...]]) -> None:
     """Whatever is read, every detector answers with a verdict; unknown has a cause, suspects have finite confidence and text."""
     windows, rules = Windows(16), Rules()
