@@ -8,13 +8,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 from parkwarden.formats import profile_proto, rewrite, trace
-from parkwarden.model import EvidenceItem, Kind
+from parkwarden.model import Kind, UsageError
 from parkwarden.report.redact import Redactor
 from parkwarden.store.evidence import EvidenceStore
 from parkwarden.store.settings import StoreSettings
+
+if TYPE_CHECKING:
+    from parkwarden.run.diagnose import Diagnosis
 
 BLOCK = 1 << 16
 """Characters redacted at once, cut at a line's end: each step holds the interpreter for a few milliseconds only."""
@@ -110,8 +117,36 @@ def _text(body: bytes) -> tuple[bytes, int]:
     return "".join(out).encode("utf-8", "surrogateescape"), count
 
 
-def items(
-    settings: StoreSettings, *, service: str | None = None, instance: str | None = None, since: float | None = None
-) -> list[EvidenceItem]:
-    """What is kept, newest first."""
-    return open_store(settings).list(service=service, instance=instance, since=since)
+def settings_of(config_file: Path | None, folder: Path | None) -> StoreSettings:
+    """Where evidence lies: the configuration's `store:`, or the folder given, or the default one."""
+    settings = StoreSettings()
+    if config_file is not None:
+        from parkwarden.run.config import load
+
+        settings = load(config_file).store
+    return settings if folder is None else replace(settings, folder=str(folder))
+
+
+def since_time(text: str, now: float) -> float:
+    """`2h`, `3d` (that long ago) or an ISO 8601 time (UTC where it names no zone) as Unix seconds. Raises UsageError."""
+    match = re.fullmatch(r"(\d{1,9})([smhdw])", text.strip())
+    if match:
+        return now - int(match[1]) * {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}[match[2]]
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        raise UsageError(
+            "bad-time", f"not a time: {text[:40]!r}", hint="2h, 3d, 2026-11-21 or 2026-11-21T08:00"
+        ) from None
+    return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
+
+
+def diagnose_item(settings: StoreSettings, digest: str) -> Diagnosis:
+    """Our own `diagnose` over one item."""
+    from parkwarden.run.diagnose import diagnose
+
+    item, body = open_store(settings).open(digest)
+    with TemporaryDirectory(prefix="parkwarden-") as folder:
+        path = Path(folder) / (item.file or item.kind)
+        path.write_bytes(body)
+        return diagnose([str(path)])
