@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from parkwarden.model import Frame
+from parkwarden.model import Frame, TimeLeft
 from parkwarden.report import words
 from tests.report import samples
 
@@ -112,3 +112,16 @@ def test_numbers_that_are_none_are_a_question_mark(value: float) -> None:
     assert {words.count(value), words.size(value), words.seconds(value), words.rate(value), words.percent(value)} == {
         "?"
     }
+
+
+def test_a_recordings_own_time_is_no_year() -> None:
+    """Virtual seconds read as a scenario writes them, Unix times as moments; the time left names its limit."""
+    assert words.time_of(0) == "0s"
+    assert words.time_of(3725) == "1h2m5s"
+    assert words.time_of(-3600) == "-1h"
+    assert words.time_of(1_790_000_600) == "2026-09-21 14:23:20 UTC"
+    assert words.since("1970-01-01T00:20:00Z") == "20m"
+    left = TimeLeft(
+        limit="fd-limit", at=0, seconds=600, low_s=420, high_s=float("inf"), value=1, limit_value=2, rate_per_s=1
+    )
+    assert words.time_left(left) == "10 min (7 min to never) until fd-limit"

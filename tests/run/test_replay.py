@@ -249,3 +249,33 @@ def test_rules_come_from_a_file(tmp_path: Path) -> None:
     file.write_text("trend: {slope: 8}\n")
     with pytest.raises(ParkwardenError, match="slope_per_s"):
         load_rules(str(file))
+
+
+def test_time_may_begin_anywhere(tmp_path: Path) -> None:
+    """The same life told from 0 and in Unix seconds ends in the same verdicts, at the same moments of it."""
+    text = b"""
+instance app service=app started=-2d
+site leak "chan send" shop.f hub.go:42
+site req "IO wait" shop.g conn.go:1
+crowd leak births 12/h lives forever
+crowd req births 1/s lives 1s..9s
+look count every 1m
+look profile every 1m
+look census every 5m
+until 2h
+"""
+    shift = 1_790_000_400.0
+    files = (tmp_path / "zero.jsonl", tmp_path / "unix.jsonl")
+    for file, by in zip(files, (0.0, shift), strict=True):
+        lines = [json.loads(write(event)) for event in scenario.read(text).events()]
+        file.write_text(
+            "\n".join(
+                json.dumps({k: v + by if k in ("t", "at", "start_time") else v for k, v in line.items()})
+                for line in lines
+            )
+        )
+    zero, unix = (replay([str(file)], Options()) for file in files)
+    assert zero.report.findings[0].verdict is Verdict.LEAK
+    assert [(f.code, f.verdict, (f.first_seen or 0) + shift) for f in zero.report.findings] == [
+        (f.code, f.verdict, f.first_seen) for f in unix.report.findings
+    ]

@@ -138,7 +138,7 @@ def facts(finding: Finding) -> list[Fact]:
     if finding.wait_min_s is not None:
         out.append(Fact("waiting at least", seconds(finding.wait_min_s)))
     if finding.since:
-        out.append(Fact("since", moment(finding.since)))
+        out.append(Fact("since", since(finding.since)))
     if finding.since_version:
         out.append(Fact("since version", finding.since_version))
     if finding.first_seen is not None:
@@ -163,6 +163,16 @@ def time_of(at: float) -> str:
     whole = round(abs(at))
     parts = ((whole // 3600, "h"), (whole % 3600 // 60, "m"), (whole % 60, "s"))
     return ("-" if at < 0 and whole else "") + ("".join(f"{n}{unit}" for n, unit in parts if n) or "0s")
+
+
+def since(text: str) -> str:
+    """RFC 3339 as people read it; one that counts a recording's own seconds (it says 1970) as those."""
+    if text.startswith("1970-"):
+        try:
+            return time_of(datetime.fromisoformat(text).timestamp())
+        except ValueError:
+            return text
+    return moment(text)
 
 
 def time_left(left: TimeLeft) -> str:
