@@ -47,7 +47,7 @@ MORE = {
     "targets": "```yaml\ntargets:\n  - urls: [http://10.1.2.3:6060, http://10.1.2.4:6060]\n    labels: {service: checkout, env: prod, "
     'sla_tier: "0"}\n```\n',
     "discovery": 'A source that fails keeps its last good targets and tells a problem. Prometheus\'s format is `[{"targets": ["host:port"], '
-    '"labels": {…}}]`; of labels\nthat begin with `__` these are understood: `__address__`, `__scheme__`, `__metrics_path__`, '
+    '"labels": {…}}]`; of labels\nthat begin with `__` these are understood: `__scheme__`, `__metrics_path__`, '
     "`__scrape_interval__`, and ours `__pprof_path__`. All others\n(`__meta_*`, `__param_*`) are left out: relabelling is Prometheus's. "
     "Without a `service` label, `job` is the service.\n\nIn Kubernetes the account needs this, and each pod that wants to be watched the annotation:\n\n"
     '```yaml\nrules: [{apiGroups: [""], resources: [pods], verbs: [list, watch]}]   # a (Cluster)Role\n'
@@ -230,7 +230,7 @@ def group_page(cls: type, path: str) -> Iterator[str]:
         yield f"\n| {f'`{path}.`' if path else ''} | | default | |\n|---|---|---|---|\n"
         yield from (row for _, row in sorted(rows, key=lambda r: r[0]))
     for wanted, where, meaning in groups:
-        yield f"\n### {escape(where)}\n\n{escape(meaning)}\n"
+        yield f"\n### {escape(where)}\n\n{escape(inspect.getdoc(wanted) or meaning)}\n"
         yield from group_page(wanted, where)
     yield "\n"
 

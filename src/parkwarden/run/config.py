@@ -202,7 +202,8 @@ def _read(
     prepared = Preparer(document, os.environ if environ is None else environ, folder).prepare(data, cls, section)
     told = len(document.problems)
     try:
-        (found,) = adapter(cls).validate_python((prepared,))
+        wanted: Any = cls
+        (found,) = adapter(wanted).validate_python((prepared,))
     except ValidationError as error:
         for one in error.errors(include_url=False):
             explain({**one, "loc": (*section, *one["loc"][1:])}, document, told)

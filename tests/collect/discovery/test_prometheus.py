@@ -40,7 +40,7 @@ def test_labels_with_two_underscores() -> None:
         "__pprof_path__": "/p", "__meta_consul_dc": "x", "__param_a": "b", "service": "shop", "job": "j",
     }  # fmt: skip
     (target,), problems = read([{"targets": ["a:1"], "labels": labels}])
-    assert (target.url, target.metrics_path, target.pprof_path) == ("https://other:1", "/m", "/p")
+    assert (target.url, target.metrics_path, target.pprof_path) == ("https://a:1", "/m", "/p")
     assert target.interval_s == 90.0
     assert target.labels == {"service": "shop", "job": "j"}
     assert problems == []

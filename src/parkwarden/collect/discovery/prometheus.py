@@ -4,9 +4,9 @@ In: bytes (JSON or YAML), or what they held. Out: targets; what could not be use
 address costs only itself. Raises FormatError (not the format at all), LimitError (MAX_BYTES, MAX_GROUPS, MAX_DEPTH).
 Source: prometheus.io/docs/prometheus/latest/http_sd, configuration#file_sd_config.
 
-Of the labels that begin with `__` these are understood, as Prometheus does: `__address__` (instead of the target's own), `__scheme__`,
-`__metrics_path__`, `__scrape_interval__`; and ours: `__pprof_path__`. All others (`__meta_*`, `__param_*`) are left out: relabelling is
-Prometheus's. Where there is no `service` label, `job` is the service.
+Of the labels that begin with `__` these are understood, as Prometheus does: `__scheme__`, `__metrics_path__`, `__scrape_interval__`; and
+ours: `__pprof_path__`. All others (`__meta_*`, `__param_*`) are left out: relabelling is Prometheus's; a group's `__address__` too, since each
+target's own goes before it there as well. Where there is no `service` label, `job` is the service.
 """
 
 from __future__ import annotations
@@ -73,7 +73,6 @@ def read_targets(raw: bytes, *, yaml: bool, per: PerTarget, problem: Complain) -
 def _target(address: Any, labels: dict[str, str], per: PerTarget) -> Target:
     if not isinstance(address, str):
         raise BadAddressError("that is no text")
-    address = labels.get("__address__") or address
     scheme = labels.get("__scheme__") or "http"
     if scheme not in ("http", "https"):
         raise BadAddressError("with a scheme that is neither http nor https")
