@@ -42,8 +42,10 @@ class Receiver:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    def bodies(self) -> list[Any]:
-        return [json.loads(body) for _, _, body in self.requests]
+    def bodies(self, tell: str = "") -> list[Any]:
+        """What was sent, as JSON; `tell`: only alerts told for this reason (`firing`, `resolved`)."""
+        every = [json.loads(body) for _, _, body in self.requests]
+        return [body for body in every if not tell or body["tell"] == tell]
 
     def __enter__(self) -> Receiver:
         self._thread.start()

@@ -128,3 +128,13 @@ def test_only_proof_is_certain() -> None:
 def test_nothing_said_is_nothing_found() -> None:
     """No signals, no findings."""
     assert fuse([], scene(), NOW, Rules()) == []
+
+
+def test_numbers_are_pythons_own() -> None:
+    """Detectors count in NumPy; what is stored and sent must not be."""
+    import numpy as np
+
+    said = signal("site-floor-growth", rate=np.float64(60.0), count=np.int64(500), since=np.float64(400.0))  # type: ignore[arg-type]
+    finding = only(said)
+    assert {type(finding.rate_per_min), type(finding.confidence)} == {float}
+    assert type(finding.count) is int

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from parkwarden.judge.codes import CODES
@@ -82,6 +82,7 @@ class Scene:
 
 def fuse(signals: Sequence[Signal], scene: Scene, now: float, rules: Rules) -> list[Finding]:
     """Findings, worst first. One per (service, env, site); process-wide ones only where no site explains them."""
+    signals = [_plain(signal) for signal in signals]
     places: dict[tuple[Key, str], list[Signal]] = defaultdict(list)
     processes: dict[tuple[Key, str], list[Signal]] = defaultdict(list)
     for signal in signals:
@@ -103,6 +104,17 @@ def fuse(signals: Sequence[Signal], scene: Scene, now: float, rules: Rules) -> l
         beside = pressure.get(key, []) if name == "goroutines" else []
         findings.append(_process(key, name, rest, beside, scene, now, rules))
     return sorted(findings, key=rank)
+
+
+def _plain(signal: Signal) -> Signal:
+    """Python's own numbers for NumPy's: findings are stored and sent."""
+    return replace(
+        signal,
+        confidence=float(signal.confidence),
+        rate_per_min=None if signal.rate_per_min is None else float(signal.rate_per_min),
+        since=None if signal.since is None else float(signal.since),
+        count=None if signal.count is None else int(signal.count),
+    )
 
 
 def _place(key: Key, site_id: str, said: Sequence[Signal], scene: Scene, now: float, rules: Rules) -> Finding:

@@ -26,19 +26,20 @@ def tail(n: int) -> Floats:
 
 
 @lru_cache(maxsize=64)
-def _pairs(n: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+def pairs(n: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """All i < j below n, kept: they are asked for again and again."""
     return np.triu_indices(n, 1)
 
 
 def trend(values: Floats) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], Floats]:
     """Mann-Kendall of each row (NaN = not told): S, values told, and the chance of an S that high without a trend."""
-    upper = _pairs(values.shape[1])
+    upper = pairs(values.shape[1])
     s = np.nansum(np.sign(values[:, upper[1]] - values[:, upper[0]]), axis=1).astype(np.int64)
     told = (~np.isnan(values)).sum(axis=1)
     p = np.ones(len(values))
     for n in np.unique(told).tolist():
         if n >= 4:
             of = told == n
-            pairs = n * (n - 1) // 2
-            p[of] = tail(n)[(s[of] + pairs + 1) // 2]
+            most = n * (n - 1) // 2
+            p[of] = tail(n)[(s[of] + most + 1) // 2]
     return s, told, p

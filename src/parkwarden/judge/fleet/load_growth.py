@@ -53,8 +53,8 @@ def signals(table: SiteTable, judged: list[Rise], now: float) -> list[Signal]:
             verdict=Verdict.SUSPECT,
             confidence=0.4,
             count=int(table.recent[r.row, -1]),
-            rate_per_min=r.rise / r.span_s * 60,
-            since=now - r.span_s,
+            rate_per_min=r.per_s * 60,
+            since=r.since,
             numbers={
                 "load_factor": r.factor,
                 "site_factor": (r.first + r.rise) / max(r.first, 1.0),

@@ -66,7 +66,7 @@ def _judge(
     for table, note, risen in zip(rows.tables, notes, rises, strict=True):
         stayed = _stayed(table, note, now, rules)
         if survivors.knows(table, now):  # censuses see more than counts: these alone accuse nobody there
-            here = {j.row for j in stayed}
+            here = {j.row for j in stayed if j.steady}
             risen = {row: r if row in here else replace(r, leak=False) for row, r in risen.items()}
         out += survivors.signals(table, stayed, now)
         out += site_floor_growth.signals(table, risen, now)

@@ -34,7 +34,7 @@ CODE = "PW511"
 
 WINDOWS = (8, 10, 14, 24)
 """Time slots per test: 8 is the least whose chance (1 in 40,320) can accuse, 24 is all there is."""
-RECENT_WINDOWS = (6, 16)
+RECENT_WINDOWS = (7, 16)
 """The same over the last looks themselves, for what is fast."""
 
 Floats = npt.NDArray[np.float64]
@@ -62,6 +62,8 @@ class FloorRule:
     """The same for `leak`."""
     leak_span_s: float = 840.0
     """Counts alone say leak only after so long: a slow back end piles up goroutines for a time-out or two."""
+    leak_pace: float = 0.6
+    """The same over the whole rise since the site was last at its bottom: a pool that fills with time constant T has 0.6 at T, 0.37 at 2 T."""
     leak_sudden: float = 3.0
     """Rise of the second half over that of the first, above which it is a jump, not a growth: a hanging back end, a larger pool."""
     warm_up_s: float = 14_400.0
@@ -86,10 +88,28 @@ class Rise:
     rise: float
     span_s: float
     first: float
+    since: float
+    """When the site was last at its bottom."""
+    per_s: float
+    """How fast it grows now."""
     factor: float
     """By which the load grew meanwhile, NaN = not told."""
     filling: bool
     rising: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What one row did before its window."""
+
+    onset: float
+    """When it was last at its bottom."""
+    high: float
+    """Its highest floor before that."""
+    from_start: bool
+    """It has risen since the process began."""
+    pace: float
+    """Rise of the second half since the onset over that of the first."""
 
 
 class Known:
@@ -107,7 +127,7 @@ def judge(rows: Rows, now: float, rule: FloorRule, known: Sequence[Known] | None
     if not len(rows):
         return []
     last_now = rows.recent[:, -3:].min(axis=1)
-    past: dict[int, tuple[float, bool]] = {}
+    past: dict[int, Past] = {}
     for level in range(-1, len(LEVELS_S)):
         stamps = [(t.lives, t.looks if level < 1 else t.bucket[level]) for t in rows.tables]
         news = np.array([k.by_level.get(level, (None,))[0] != s for k, s in zip(known, stamps, strict=True)])
@@ -144,7 +164,7 @@ def _judge_window(
     now: float,
     rule: FloorRule,
     known: Sequence[Known],
-    past: dict[int, tuple[float, bool]],
+    past: dict[int, Past],
 ) -> None:
     """One length of window over the picked rows; what rose is added to `known`."""
     size = values.shape[1]
@@ -163,7 +183,9 @@ def _judge_window(
     _, _, p = kendall.trend(values[ok])
     for k, chance in zip(ok.tolist(), p.tolist(), strict=True):
         if chance <= rule.suspect_p:
-            rise = _judge_row(rows, int(picked[k]), level, size, early[k], late[k], steady[k], chance, now, rule, past)
+            rise = _judge_row(
+                rows, int(picked[k]), level, values[k], early[k], late[k], steady[k], chance, now, rule, past
+            )
             if rise is not None:
                 known[int(rows.table[picked[k]])].by_level[level][1].append(rise)
 
@@ -172,23 +194,25 @@ def _judge_row(
     rows: Rows,
     i: int,
     level: int,
-    size: int,
+    values: Floats,
     early: float,
     late: float,
     steady: float,
     p: float,
     now: float,
     rule: FloorRule,
-    past: dict[int, tuple[float, bool]],
+    past: dict[int, Past],
 ) -> Rise | None:
     """What the chance does not say: is it much, is it new, is it not the load, is it no pool that fills."""
     table = rows.tables[rows.table[i]]
     times = rows.times[rows.table[i]]
+    size = len(values)
+    at = times[-size:] if level < 0 else np.arange(size) * LEVELS_S[level]
     span = size * LEVELS_S[level] if level >= 0 else float(times[-1] - times[-size])
     if i not in past:
         past[i] = _past(rows, i, float(rows.recent[i, -3:].min()), now, rule)
-    high, from_start = past[i]
-    if not span > 0 or late < high + rule.suspect_rise:
+    before = past[i]
+    if not span > 0 or late < before.high + rule.suspect_rise:
         return None
     factor = tide.factor(table, int(rows.row[i]), now - span, now)
     grown = tide.unseen(span) if np.isnan(factor) else max(factor, 1.0)
@@ -197,18 +221,40 @@ def _judge_row(
     if excess < rule.suspect_rise + rule.suspect_wander * wander:
         return None
     young = now - _start(table, now) < rule.warm_up_s
-    filling = from_start and ((young and late < rule.filling_count) or steady < rule.filled_steady)
+    filling = before.from_start and ((young and late < rule.filling_count) or steady < rule.filled_steady)
     leak = (
         p <= rule.leak_p
         and excess >= rule.leak_rise + rule.leak_wander * wander
         and rule.leak_steady <= steady <= rule.leak_sudden
+        and before.pace >= rule.leak_pace
         and span >= rule.leak_span_s
-        and late >= 1.5 * high + rule.leak_rise
+        and late >= 1.5 * before.high + rule.leak_rise
         and not filling
         and not factor >= rule.tide
     )
-    rise = (late - early) * size / (size - max(size // 3, 2))
-    return Rise(int(rows.row[i]), bool(leak), p, rise, span, early, factor, filling, bool(factor >= rule.tide))
+    return Rise(
+        row=int(rows.row[i]),
+        leak=bool(leak),
+        p=p,
+        rise=float(late - early),
+        span_s=span,
+        first=float(early),
+        since=min(before.onset, now - span / 2),
+        per_s=_slope(at, values),
+        factor=factor,
+        filling=filling,
+        rising=bool(factor >= rule.tide),
+    )
+
+
+def _slope(at: Floats, values: Floats) -> float:
+    """Median slope between the later half of the values (Theil-Sen), per second: how fast it grows now."""
+    later = slice(len(values) // 2, None)
+    at, values = at[later], values[later]
+    i, j = kendall.pairs(len(values))
+    slopes = (values[j] - values[i]) / (at[j] - at[i])
+    slopes = slopes[~np.isnan(slopes)]
+    return float(np.median(slopes)) if len(slopes) else 0.0
 
 
 def _median(values: Floats) -> Floats:
@@ -219,23 +265,25 @@ def _median(values: Floats) -> Floats:
     return np.where(told * 2 >= values.shape[1], middle, np.nan)
 
 
-def _past(rows: Rows, i: int, level_now: float, now: float, rule: FloorRule) -> tuple[float, bool]:
-    """The highest floor before a row was last at its bottom, and whether it has risen since the process began.
+def _past(rows: Rows, i: int, level_now: float, now: float, rule: FloorRule) -> Past:
+    """What a row did before.
 
     The bottom is the least floor of this life plus a tenth of the way up: a sawtooth is there after each tooth, a leak
     before its onset, a filling pool at the start.
     """
-    table = rows.tables[rows.table[i]]
+    table = rows.tables[int(rows.table[i])]
     ends, floors = _merged(table, rows.floors[:, i])
     if not len(floors):
-        return 0.0, True
+        return Past(now, 0.0, True, 0.0)
     least = float(floors.min())
-    bottom = np.flatnonzero(floors <= least + max(0.1 * (level_now - least), 1.0))[-1]
-    onset = float(ends[bottom])
+    bottom = int(np.flatnonzero(floors <= least + max(0.1 * (level_now - least), 1.0))[-1])
+    onset = min(float(ends[bottom]), now)
     high = float(floors[: bottom + 1].max())
     if onset > now - FLOORS * LEVELS_S[1]:
         high = max(high, float(rows.peak[i]))
-    return high, onset - _start(table, now) < max(now - onset, rule.settled_s)
+    half = float(np.median(floors[np.argsort(np.abs(ends - (onset + now) / 2), kind="stable")[:3]]))
+    pace = (level_now - half) / max(half - float(floors[bottom]), 1e-9)
+    return Past(onset, high, onset - _start(table, now) < max(now - onset, rule.settled_s), pace)
 
 
 def _start(table: SiteTable, now: float) -> float:
@@ -279,8 +327,8 @@ def signals(table: SiteTable, rises: Mapping[int, Rise], now: float) -> list[Sig
                 verdict=Verdict.LEAK if r.leak else Verdict.SUSPECT,
                 confidence=0.95 if r.leak else 0.35 if doubt else 0.6,
                 count=count,
-                rate_per_min=r.rise / r.span_s * 60,
-                since=now - r.span_s,
+                rate_per_min=r.per_s * 60,
+                since=r.since,
                 numbers={"p_value": r.p, "rise": r.rise, "span_s": r.span_s, "floor_before": r.first},
                 text=f"the floor rose by {r.rise:.0f} to {count} in {_duration(r.span_s)}, chance {r.p:.1g} without a trend{doubt}",
             )

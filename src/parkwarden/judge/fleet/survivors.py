@@ -89,6 +89,8 @@ class Judged:
     since: float
     rate_per_min: float
     filling: bool
+    steady: bool
+    """Neither filling nor slowing down nor with the load: only the chance may be lacking."""
     quiet: float
     """Part of the watch in which it all happened, 0..1."""
 
@@ -169,11 +171,12 @@ def _judge_row(
         filling = from_start and (
             slowing < rule.filled_slowing or (now - start < rule.warm_up_s and count * scale < rule.filling_count)
         )
-        leak = p <= rule.leak_p and slowing >= rule.leak_slowing and not filling
-        leak = leak and not tide.factor(table, row, begin, last) >= rule.tide
+        steady = slowing >= rule.leak_slowing and not filling
+        steady = steady and not tide.factor(table, row, begin, last) >= rule.tide
+        leak = steady and p <= rule.leak_p
         rate = (count - 1) * scale / span * 60 if count > 1 else 0.0
         if best is None or leak or p < best.p:
-            best = Judged(row, leak, p, age, count * scale, leavers * scale, begin, rate, filling, share)
+            best = Judged(row, leak, p, age, count * scale, leavers * scale, begin, rate, filling, steady, share)
     return best
 
 

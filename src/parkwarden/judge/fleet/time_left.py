@@ -123,7 +123,7 @@ def _by_slope(
     if slope <= 0 or low <= 0:
         return None
     value = float(np.median(values - slope * (times - now)))  # the line's height now, not the last saw tooth
-    room = max(limit - value, 0.0)
+    room = max(float(limit) - value, 0.0)
     return TimeLeft(
         limit=name,
         at=now,
