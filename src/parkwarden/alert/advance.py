@@ -5,6 +5,7 @@ Rules
 - One incident per (service, env, site) over all replicas; findings without a site are one per symptom.
 - A process-level incident that is open when a site of the same service is accused goes on under the site's name (same id): one
   story for whoever is on call.
+- While a site fires, growth of its service's goroutines is no second incident: it makes the site's as urgent as the growth is.
 - A site that fires keeps the service's process-level incidents quiet, as long as it is at least as urgent; a service without data
   keeps its waiting incidents quiet. Silenced and inhibited ones live on and are shown; they are only not told.
 """
@@ -84,6 +85,7 @@ class _Tick:
         self.open = {row.key: row.id for row in self.rows.values() if row.state is not IncidentState.RESOLVED}
         self.present, self.now, self.policy = present, now, policy
         self.on: set[str] = set()
+        self.lifted: dict[str, Priority] = {}
         self.dropped = 0
 
     def run(
@@ -117,7 +119,9 @@ class _Tick:
         return [r for r in rows if r.state.active and r.detector != story.NO_DATA and story.service_key(r) == service]
 
     def _urgent(self, row: Incident) -> Incident:
-        """A service that falls silent is as urgent as what was wrong with it before."""
+        """A site is as urgent as the growth it stands for; a service that falls silent as what was wrong with it before."""
+        if row.id in self.lifted:
+            row = row.changed(priority=min(row.priority, self.lifted[row.id]))
         if row.detector != story.NO_DATA:
             return row
         return row.changed(priority=min([row.priority, *(r.priority for r in self._waiting(story.service_key(row)))]))
@@ -163,7 +167,8 @@ class _Tick:
                 continue
             known = self.rows.get(self.open.get(key, ""))
             if known is not None:
-                if known.state is not IncidentState.PENDING or not row.state.active:
+                row = self._speaking(row, found.get(row.key))
+                if known.state is not IncidentState.PENDING or row is None:
                     continue  # it has a story of its own
                 self.rows[known.id] = known.changed(
                     state=IncidentState.RESOLVED, resolved_at=self.now, inhibited_by=row.id
@@ -171,7 +176,14 @@ class _Tick:
             del processes[story.service_of(finding)]
             del self.open[row.key]
             self.open[key] = row.id
-            self.rows[row.id] = row.changed(key=key, clear_since=0.0)
+            self.rows[row.id] = row.changed(key=key, site_id=finding.site.id, clear_since=0.0)
+
+    def _speaking(self, row: Incident, finding: Finding | None) -> Incident | None:
+        """The incident if it has been told, or as it will be told at this tick; None if it has to wait."""
+        if row.state is IncidentState.PENDING and finding is not None:
+            row = story.with_finding(row, finding, (), self.now, self.policy)
+            row = step(row, self.now, self._condition(row, finding), self.policy)
+        return row if row.state.active else None
 
     def _open_new(self, found: Mapping[str, Finding], new_id: Callable[[], str]) -> None:
         """Pending rows for findings that have none; a row resolved a short while ago is opened again."""
@@ -182,14 +194,19 @@ class _Tick:
             and row.firing_since
             and self.now - row.resolved_at <= self.policy.reopen_s
         }
+        sites = self._chief_sites()
         per_service: dict[Key, int] = defaultdict(int)
         for row in (self.rows[i] for i in self.open.values()):
-            per_service[story.service_key(row)] += 1
+            per_service[story.service_key(row)] += row.detector != story.NO_DATA
         for key, finding in found.items():
             if key in self.open or not self._alerts(finding) or not self._answers(finding):
                 continue
             service = story.service_of(finding)
-            if per_service[service] >= self.policy.max_per_service or len(self.open) >= self.policy.max_incidents:
+            if finding.site is None and service in sites and story.symptom_of(finding) in story.ADOPTABLE:
+                self.lifted[sites[service].id] = story.priority_of(finding, finding.labels, self.policy)
+                continue
+            full = per_service[service] >= self.policy.max_per_service or len(self.open) >= self.policy.max_incidents
+            if full and finding.pattern != story.NO_DATA:
                 self.dropped += 1
                 continue
             old = recent.get(key)
@@ -197,7 +214,7 @@ class _Tick:
                 row = story.blank(finding, new_id(), self.now)
             else:
                 row = old.changed(state=IncidentState.PENDING, pending_since=self.now, clear_since=0.0)
-            per_service[service] += 1
+            per_service[service] += finding.pattern != story.NO_DATA
             self.rows[row.id] = row
             self.open[key] = row.id
 
@@ -224,23 +241,19 @@ class _Tick:
         )
         return Condition(held=held, dark_since=max(dark, default=None), gone_since=self.present.gone.get(service))
 
+    def _chief_sites(self) -> dict[Key, Incident]:
+        """The most urgent site that fires, of each service."""
+        firing = [
+            r for r in self.rows.values() if r.site_id and r.state.active and r.state is not IncidentState.NO_DATA
+        ]
+        firing.sort(key=lambda r: (r.priority, r.firing_since, r.id), reverse=True)
+        return {story.service_key(row): row for row in firing}
+
     def _inhibit(self) -> None:
         """Who explains whom: written down while it holds."""
-        sites: dict[Key, Incident] = {}
-        silent: dict[Key, Incident] = {}
         active = [row for row in self.rows.values() if row.state.active]
-        for row in active:
-            service = story.service_key(row)
-            if row.detector == story.NO_DATA:
-                silent[service] = row
-            elif row.site_id and row.state is not IncidentState.NO_DATA:
-                chief = sites.get(service)
-                if chief is None or (row.priority, row.firing_since, row.id) < (
-                    chief.priority,
-                    chief.firing_since,
-                    chief.id,
-                ):
-                    sites[service] = row
+        silent = {story.service_key(row): row for row in active if row.detector == story.NO_DATA}
+        sites = self._chief_sites()
         for row in active:
             service = story.service_key(row)
             by = ""

@@ -68,7 +68,7 @@ def told(row: Incident, tell: Tell, channels: tuple[str, ...], unanswered: bool,
         "priority": row.priority.value,
         "grade": max(row.grade, Grade(str(before.get("grade", ""))), key=GRADES.index).value,
         "line": row.line,
-        "left_s": -1.0 if row.time_left_s is None else row.time_left_s,
+        "left_s": before.get("left_s", -1.0) if row.time_left_s is None else row.time_left_s,
         "instances": float(max(len(row.instances), int(before.get("instances", 0)))),
         "evidence": float(len(row.evidence)),
         "channels": ",".join(channels),
@@ -94,12 +94,15 @@ def _updates(row: Incident, now: float) -> tuple[list[str], list[str]]:
         others.append(f"surer: {was['verdict']} -> {row.verdict.value}")
     if GRADES.index(row.grade) > GRADES.index(Grade(str(was["grade"]))):
         others.append(f"faster: {was['grade'] or 'ungraded'} -> {row.grade.value}")
-    left, before = row.time_left_s, float(was["left_s"])
-    if left is not None and left <= FAR_S and (before < 0 or left <= before * NEARER):
+    left, told_left = row.time_left_s, float(was["left_s"])
+    if left is not None and left <= FAR_S and told_left < 0:
+        urgent.append(f"time left is known: {seconds(left)}")
+    elif left is not None and left <= FAR_S and left <= told_left * NEARER:
         others.append(f"time left has fallen to {seconds(left)}")
     if row.evidence and not was["evidence"]:
         others.append("evidence is saved")
-    if len(row.instances) >= MORE_INSTANCES * float(was["instances"]) and len(row.instances) > float(was["instances"]):
+    before = float(was["instances"])
+    if before < len(row.instances) >= MORE_INSTANCES * before and row.state is not IncidentState.NO_DATA:
         others.append(f"now on {len(row.instances)} instances")
     if was["state"] != row.state.value:
         others.append(f"was {was['state']}, is {row.state.value} again")
@@ -114,7 +117,8 @@ def _reminder(row: Incident, now: float, policy: Policy) -> News | None:
         due = wait > 0 and now - max(row.last_told, row.acknowledged_at) >= wait
         return News(Tell.REMINDER, (f"acknowledged by {row.acknowledged_by}, and still there",)) if due else None
     answer = policy.answer_s.get(Priority(row.priority), 0.0)
-    if answer > 0 and not row.told["unanswered"] and now - float(row.told["at"]) >= answer:
+    overdue = answer > 0 and not row.told["unanswered"] and now - float(row.told["at"]) >= answer
+    if overdue and now - row.last_told >= policy.update_min_s:
         return News(Tell.REMINDER, (f"nobody has acknowledged it within {seconds(answer)}",), unanswered=True)
     wait = policy.remind_s.get(Priority(row.priority), 0.0)
     if wait > 0 and now - row.last_told >= wait:

@@ -108,7 +108,7 @@ def with_finding(row: Incident, finding: Finding, kept: Collection[str], now: fl
     left = finding.time_left
     low = None if left is None else _finite(left.low_s)
     labels = row.labels | _labels(finding)
-    priority = policy.priority(finding.verdict, finding.grade, labels.get("sla_tier", ""), low)
+    priority = priority_of(finding, labels, policy)
     since = _since(finding) or now
     instances = instances_of(finding)
     return row.changed(
@@ -135,6 +135,11 @@ def with_finding(row: Incident, finding: Finding, kept: Collection[str], now: fl
         why=tuple(dict.fromkeys(e.value[:MAX_TEXT] for e in finding.evidence))[:MAX_WHY],
         last_seen=now,
     )
+
+
+def priority_of(finding: Finding, labels: Mapping[str, str], policy: Policy) -> Priority:
+    low = None if finding.time_left is None else _finite(finding.time_left.low_s)
+    return policy.priority(finding.verdict, finding.grade, labels.get("sla_tier", ""), low)
 
 
 def no_data_finding(
