@@ -207,7 +207,7 @@ def _judge_row(
     table = rows.tables[rows.table[i]]
     times = rows.times[rows.table[i]]
     size = len(values)
-    at = times[-size:] if level < 0 else np.arange(size) * LEVELS_S[level]
+    at: Floats = times[-size:] if level < 0 else np.arange(size, dtype=np.float64) * LEVELS_S[level]
     span = size * LEVELS_S[level] if level >= 0 else float(times[-1] - times[-size])
     if i not in past:
         past[i] = _past(rows, i, float(rows.recent[i, -3:].min()), now, rule)

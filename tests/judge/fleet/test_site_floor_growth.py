@@ -1,0 +1,119 @@
+"""The floor's growth: what leaks is found, what passes, slows down or follows the load is not."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from parkwarden.aggregate.windows import Windows
+from parkwarden.judge.fleet import kendall
+from parkwarden.judge.fleet.places import judge_places
+from parkwarden.judge.fleet.rules import Rules
+from parkwarden.model import Instance, Reading, SiteCounts, Verdict
+from tests.judge.fleet.places_cases import fed, said
+
+HOUR = 3600.0
+
+
+def _verdicts(counts: object, hours: float, start: float | None = -86_400.0) -> dict[Verdict, float]:
+    """First time (minutes) of each verdict about `s` in a watch of so many hours, looked at every minute."""
+    first: dict[Verdict, float] = {}
+    sites = None
+    for at in np.arange(60.0, hours * HOUR, 60.0).tolist():
+        sites = fed(counts, at, at + 1, start=start, sites=sites)  # type: ignore[arg-type]
+        for signal in said(sites, at, "site-floor-growth"):
+            first.setdefault(signal.verdict, at / 60)
+    return first
+
+
+def _noise(at: float, n: float) -> int:
+    return int(np.random.default_rng([int(at), 5]).poisson(n))
+
+
+@pytest.mark.parametrize(("per_h", "within_min"), [(360, 15), (60, 60), (6, 400)])
+def test_a_leak_among_traffic_is_found(per_h: float, within_min: float) -> None:
+    """A leak that begins after an hour among ten healthy goroutines is `leak` within the stated time, `suspect` before (nothing tells the load here: a day's tide is allowed for)."""
+    found = _verdicts(lambda t: {"s": _noise(t, 10) + int(max(t - HOUR, 0) * per_h / HOUR)}, 1 + 1.2 * within_min / 60)
+    assert found[Verdict.LEAK] - 60 <= within_min
+    assert 60 <= found[Verdict.SUSPECT] <= found[Verdict.LEAK]
+
+
+def test_a_fast_leak_is_suspect_within_the_first_looks() -> None:
+    """50 a second, looked at every 5 s: suspect with the sixth or so look that rises, a minute or less after the first."""
+    sites = fed(lambda t: {"s": 10}, 60.0, 600.0)
+    for k in range(12):
+        at = 600.0 + 5 * k
+        sites.counted(SiteCounts(at, "a", {"s": 10 + 250 * k}))
+        found = said(sites, at, "site-floor-growth")
+        if found:
+            break
+    assert found[0].verdict is Verdict.SUSPECT
+    assert k <= 8
+    assert found[0].rate_per_min == pytest.approx(3000, rel=0.5)
+
+
+INNOCENT = {
+    "standing": lambda t: 40,
+    "noise": lambda t: _noise(t, 30),
+    "burst": lambda t: _noise(t, 10) + (300 if 3.5 * HOUR < t < 3.7 * HOUR else 0),
+    "hourly bursts": lambda t: _noise(t, 10) + (200 if t % HOUR < 240 else 0),
+    "step": lambda t: 20 if t < 3 * HOUR else 60,
+    "pool that fills in minutes": lambda t: int(80 * (1 - math.exp(-max(t - HOUR, 0) / 120))),
+    "warm-up": lambda t: int(90 * (1 - math.exp(-t / (0.7 * HOUR)))),
+    "sawtooth": lambda t: int((t % (0.9 * HOUR)) / 60),
+}
+
+
+@pytest.mark.parametrize("shape", INNOCENT)
+def test_look_alikes_are_no_leak(shape: str) -> None:
+    """What stands, passes, steps, slows down or falls back is never `leak`; process and watch begin together."""
+    found = _verdicts(lambda t: {"s": INNOCENT[shape](t)}, 7.0, start=0.0)
+    assert Verdict.LEAK not in found
+
+
+@pytest.mark.parametrize(("order", "fires"), [((0, 1, 2, 3, 5, 4, 6, 7), True), ((1, 0, 2, 3, 5, 4, 6, 7), False)])
+def test_one_pair_of_28_may_fall_two_may_not(order: tuple[int, ...], fires: bool) -> None:
+    """Eight slots: S = 26 comes by accident 8 times in 40,320 (below 3e-4), S = 24 35 times."""
+    sites = fed(lambda t: {"s": 10 * order[int(t // 60) - 1]}, 60.0, 60.0 * 9)
+    assert bool(said(sites, 540.0, "site-floor-growth")) == fires
+
+
+@pytest.mark.parametrize(("rise", "fires"), [(1, True), (0, False)])
+def test_an_absolute_floor_stands_beside_the_chance(rise: int, fires: bool) -> None:
+    """However regular, growth below `suspect_rise` is silent: the thirds of the window must be 6 apart."""
+    sites = fed(lambda t: {"s": int(t // 60) * rise}, 60.0, 60.0 * 25)
+    assert bool(said(sites, 1500.0, "site-floor-growth")) == fires
+
+
+def test_growth_that_follows_the_load_is_no_leak() -> None:
+    """Requests told, trebling within the hour: the site that trebles with them is not accused; with steady requests it is."""
+    for swing, leak in ((2.0, False), (0.0, True)):
+        windows, total, worst = Windows(), 0.0, Verdict.OK
+        windows.started(Instance(id="a", start_time=-86_400.0))
+        sites = None
+        for at in np.arange(60.0, 4 * HOUR, 60.0).tolist():
+            share = min(max(at - HOUR, 0) / HOUR, 1.0)
+            total += 60 * 100 * (1 + swing * share)
+            windows.read("a", at, Reading(at=at, requests_total=int(total)))
+            sites = fed(lambda t, s=share: {"s": int(40 * (1 + 2 * s))}, at, at + 1, start=-86_400.0, sites=sites)  # type: ignore[misc]
+            for s in judge_places(sites, windows, at, Rules()):
+                if s.detector == "site-floor-growth" and s.verdict.rank > worst.rank:
+                    worst = s.verdict
+        assert (worst is Verdict.LEAK) == leak
+
+
+def test_chances_are_exact() -> None:
+    """S of n values in random order: 1/n! for all rising, one half around nothing, NaN not counted."""
+    _, told, p = kendall.trend(np.array([[1.0, 2, 3, 4, 5], [5.0, 4, 3, 2, 1], [1.0, math.nan, 2, 3, 4]]))
+    assert told.tolist() == [5, 5, 4]
+    assert p == pytest.approx([1 / 120, 1.0, 1 / 24])
+
+
+def test_chances_hold_in_noise() -> None:
+    """Of 20,000 windows of pure noise, about p say p."""
+    values = np.random.default_rng(3).normal(size=(20_000, 10))
+    _, _, p = kendall.trend(values)
+    for level in (0.1, 0.01):
+        assert 0.5 * level < (p <= level).mean() <= 1.1 * level  # S is discrete: never above, seldom at the level

@@ -1,0 +1,100 @@
+"""Survivors: births without deaths accuse, everything that has one without the other does not."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from parkwarden.judge.fleet import survivors
+from parkwarden.judge.fleet.survivors import SurvivorRule
+from parkwarden.model import Instance, Verdict
+from tests.judge.fleet.places_cases import censuses, said
+
+BEAT = 300.0
+LATER = 8 * 3600.0
+"""Watching begins so long after the process: nothing is filling any more."""
+
+
+def _looks(n: int, lives: list[tuple[float, float]], other: int = 5) -> dict[float, dict[str, list[int]]]:
+    """`n` censuses; ids are seconds since the start (one birth a second elsewhere); a life is (born, died)."""
+    looks = {}
+    for k in range(n):
+        at = LATER + BEAT * k
+        ids = [int(born) for born, died in lives if born < at < died]
+        looks[at] = {"s": ids, "pool": list(range(1, 1 + other))}
+    return looks
+
+
+def _leak(n: int, every_s: float, onset: float) -> list[tuple[float, float]]:
+    return [(onset + every_s * k, 1e12) for k in range(n)]
+
+
+def test_five_who_stay_are_suspect_four_are_not() -> None:
+    """2^-5 is below 0.04, 2^-4 is not: the least number of survivors that is worth a closer look."""
+    for n, fires in ((5, True), (4, False)):
+        lives = _leak(n, 290.0, LATER + 10)
+        found = [s for s in said(censuses(_looks(n + 2, lives)), LATER + BEAT * (n + 1), "survivors") if s.site == "s"]
+        assert bool(found) == fires
+        if fires:
+            assert found[0].verdict is Verdict.SUSPECT
+            assert found[0].numbers["survivors"] == 5
+
+
+def test_a_dozen_who_stay_are_a_leak() -> None:
+    """12 an hour for an hour, one by one, nobody left: leak, with rate, count and the time it began."""
+    lives = _leak(30, 300.0, LATER + 10)
+    found = said(censuses(_looks(16, lives)), LATER + 15 * BEAT, "survivors")
+    assert [(s.site, s.verdict) for s in found] == [("s", Verdict.LEAK)]
+    assert found[0].rate_per_min == pytest.approx(0.2, rel=0.1)
+    assert found[0].since == pytest.approx(LATER + 10, abs=300)
+    assert found[0].numbers["p_value"] <= SurvivorRule().leak_p
+
+
+def test_a_standing_pool_has_no_births() -> None:
+    """60 who were there from the first look on are nobody's survivors."""
+    lives = [(float(k + 1), 1e12) for k in range(60)]
+    assert not said(censuses(_looks(30, lives)), LATER + 29 * BEAT, "survivors")
+
+
+def test_a_crowd_with_departures_at_every_age_is_innocent() -> None:
+    """One comes and one leaves every five minutes, each after two hours: as many leave as come."""
+    lives = [(LATER - 7200 + 250.0 * k, LATER + 250.0 * k) for k in range(100)]
+    found = said(censuses(_looks(40, lives)), LATER + 39 * BEAT, "survivors")
+    assert not [s for s in found if s.site == "s"]
+
+
+def test_a_batch_counts_once() -> None:
+    """60 who came within seconds are one event, however long they stay."""
+    lives = [(LATER + 1000.0 + k / 10, 1e12) for k in range(60)]
+    assert not said(censuses(_looks(20, lives)), LATER + 19 * BEAT, "survivors")
+
+
+def test_a_pool_that_has_filled_is_forgiven() -> None:
+    """Ever slower until nobody came any more: no leak while it fills, nothing once it has."""
+    lives = [(LATER + 20 + 900.0 * x, 1e12) for x in [-math.log(1 - k / 41) for k in range(1, 41)]]
+    looks = _looks(60, lives)
+    sites = censuses(looks)
+    assert not said(sites, LATER + 59 * BEAT, "survivors")
+
+
+def test_growth_from_the_start_of_the_process_stays_suspect_for_a_while() -> None:
+    """What has come since the process began may be a pool: suspect, not leak, within the warm-up."""
+    lives = _leak(60, 100.0, LATER + 10)
+    looks = _looks(16, lives)
+    old, young = censuses(looks), censuses(looks)
+    table = young.tables["a"]
+    table.instance = Instance(id="a", labels={"service": "pay"}, start_time=LATER - 60)
+    assert [s.verdict for s in said(old, LATER + 15 * BEAT, "survivors")] == [Verdict.LEAK]
+    assert [s.verdict for s in said(young, LATER + 15 * BEAT, "survivors")] == [Verdict.SUSPECT]
+
+
+def test_one_census_knows_nothing() -> None:
+    """Too little data is no verdict."""
+    assert not said(censuses(_looks(1, _leak(50, 1.0, 100.0))), LATER, "survivors")
+
+
+def test_the_coin() -> None:
+    """The chance of at most k of n."""
+    assert survivors.coin(10, 0) == pytest.approx(2**-10)
+    assert survivors.coin(3, 1) == pytest.approx(0.5)
