@@ -122,6 +122,7 @@ def test_a_damaged_description_costs_one_item(tmp_path: Path) -> None:
     paths[2].write_bytes(paths[0].read_bytes())
     paths[3].write_bytes(b'{"digest": 5, "site_ids": 7}')
     again = store(tmp_path)
+    (paths[0].parent / f".tmp-1-1-{paths[0].name}").write_bytes(b"half")  # of a put that was killed: no item, no damage
     assert again.list() == [items[0]]
     assert again.damaged == 3
 

@@ -37,7 +37,7 @@ def state(tmp_path: Path) -> Iterator[State]:
 
 def reopened(state: State) -> State:
     state.close()
-    return State.open(str(state.url.database), lambda: NOW)
+    return State.open(state.url.render_as_string(hide_password=False), lambda: NOW)
 
 
 def test_an_incident_comes_back_whole(state: State) -> None:

@@ -198,7 +198,7 @@ class EvidenceStore:
             known: dict[str, EvidenceItem] = {}
             with _told():
                 for name in self._files.names():
-                    if name.endswith(".json"):
+                    if name.endswith(".json") and "/." not in name:  # `.tmp-...` is being written, or a crash left it
                         item = self._described(name)
                         if item is not None:
                             known[item.digest] = item

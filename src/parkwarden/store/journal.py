@@ -132,9 +132,10 @@ class Journal:
 
         For the warm start: feed the chunks to `formats.recording.Reader`. A segment that cannot be read is passed over.
         """
-        first_hour = _hour(since)
+        first_hour = _hour(max(since, 0.0))
+        current = self._current.number if self._current else -1
         for segment in self.segments():
-            if segment.hour < first_hour and segment is not self._current:
+            if segment.hour < first_hour and segment.number != current:
                 continue
             for chunk in _chunks(segment.path):
                 yield _from(chunk, since)
