@@ -167,6 +167,6 @@ def test_a_large_page_is_read_in_a_thread_and_its_price_known() -> None:
         large = PAGE + b"".join(b'other{n="%d"} 1\n' % i for i in range(AT_ONCE_BYTES // 14))
         one = scraper(FakeClient({"/metrics": large}))
         assert (await one.read()).goroutines == 7
-        assert one.reading_s > 0
+        assert one.cpu_s > 0
 
     check(work)

@@ -215,7 +215,7 @@ class Collector:
             watched.timer.cancel()
         if watched.client is not None:
             watched.client.close()
-        watched.task = watched.look = watched.timer = None
+        watched.task = watched.look = watched.timer = watched.client = watched.scraper = None
 
     def _let_go(self, watched: _Watched) -> None:
         self._stop(watched)
@@ -229,7 +229,6 @@ class Collector:
         old, watched.target = watched.target, target
         if replace(old, labels={}, start_time=None) != replace(target, labels={}, start_time=None):
             self._stop(watched)
-            watched.client = watched.scraper = None
             if self._pool is not None:
                 self._start(watched)
         if watched.instance is not None and dict(old.labels) != dict(target.labels):
@@ -256,7 +255,7 @@ class Collector:
     def _interval(self, watched: _Watched) -> float:
         """What is set, or longer where the pages are so large that all together would take more than READING_SHARE of a core."""
         wanted = watched.target.interval_s or self.settings.interval_s
-        dear = watched.scraper.reading_s * len(self._watched) / READING_SHARE if watched.scraper else 0.0
+        dear = watched.scraper.cpu_s * len(self._watched) / READING_SHARE if watched.scraper else 0.0
         return max(wanted, min(dear, MAX_STRETCH_S))
 
     def _pause(self, failures: int, interval_s: float) -> float:
