@@ -32,8 +32,8 @@ E_NOW, E_PER_PROC, E_MAX_AGE = range(3)
 
 B_NOW, B_JUMP, B_EXTRA, B_MIN_N, B_MAX_AGE, B_TAU, B_HOLD = range(7)
 """Parameters of `blocked`."""
-B_SEEN, B_BASE, B_N, B_FIRED = range(4)
-"""Memory of `blocked`."""
+B_SEEN, B_BASE, B_N, B_FIRED, B_LOOKED = range(5)
+"""Memory of `blocked`; SEEN is the time of the newest share, LOOKED of the newest reading judged."""
 
 DELTAS, AVERAGE = 1, 2
 """Where a GC fraction came from."""

@@ -614,12 +614,13 @@ def blocked(columns, limits, shape, head, count, began, params, memory, verdict,
         m_base = to.B_BASE * capacity + s
         m_n = to.B_N * capacity + s
         m_fired = to.B_FIRED * capacity + s
+        m_looked = to.B_LOOKED * capacity + s
         k = skip
         while k < c:  # back to the first reading not judged yet
             i = h - 1 - k
             if i < 0:
                 i += samples
-            if memory[m_seen] == memory[m_seen] and columns[t0 + i] <= memory[m_seen]:
+            if columns[t0 + i] <= memory[m_looked]:
                 break
             k += 1
         share = np.nan
@@ -660,6 +661,11 @@ def blocked(columns, limits, shape, head, count, began, params, memory, verdict,
                 memory[m_base] = base + weight * (v - base)
                 memory[m_n] = n + 1.0
             memory[m_seen] = t
+        if skip < k:
+            i = h - 1 - skip
+            if i < 0:
+                i += samples
+            memory[m_looked] = columns[t0 + i]
         for j in range(skip, c):  # the newest told, judged now or before
             i = h - 1 - j
             if i < 0:
