@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
+import json
 import ssl
 import subprocess
 import time
@@ -223,3 +225,46 @@ def test_mutual_tls(tmp_path: Path) -> None:
         assert status["no-authority"].error.startswith("tls: its certificate is not trusted")
 
     uvloop.run(work())
+
+
+def test_hanging_targets_delay_no_healthy_one(go_build: Callable[..., Path]) -> None:
+    """With 30 % of the targets taking connections and never answering, the others are read at their beat."""
+    folder = Path(__file__).parents[2] / "lab" / "fleet"
+    program = subprocess.Popen([go_build(folder), "-instances", "140"], stdout=subprocess.PIPE, text=True)
+    assert program.stdout is not None
+    base = json.loads(program.stdout.readline())["base"]
+    seen: dict[str, list[float]] = {}
+
+    async def hang(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(3600)
+        writer.close()
+
+    def emit(event: Event) -> None:
+        if isinstance(event, Read):
+            seen.setdefault(event.instance, []).append(time.monotonic())
+
+    async def work() -> None:
+        server = await asyncio.start_server(hang, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        targets = [Target(id=f"good-{i}", url=f"{base}/i/{i}") for i in range(140)]
+        targets += [Target(id=f"hangs-{i}", url=f"http://127.0.0.1:{port}") for i in range(60)]
+        collector = Collector(replace(SETTINGS, interval_s=1.0), emit, lambda _: None)
+        collector.set_targets(targets)
+        task = asyncio.create_task(collector.run())
+        await asyncio.sleep(10)
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+        server.close()
+
+    try:
+        uvloop.run(work())
+    finally:
+        program.kill()
+        program.wait()
+    assert {name.partition("-")[0] for name in seen} == {"good"}
+    assert len(seen) == 140
+    gaps = sorted(b - a for times in seen.values() for a, b in itertools.pairwise(times))
+    assert gaps[len(gaps) // 2] == pytest.approx(1.0, abs=0.05)
+    assert gaps[-1] < 2.5  # a machine shared with other tests; none of it is the 4 s a hanging one takes
