@@ -157,12 +157,13 @@ def measure_ours(instances: int, runs: int) -> dict[str, float]:
 def section(runs: int, quick: bool) -> list[Row]:
     """Rows for the table; raises where the two sides do not find the same instances."""
     mine = measure_ours(INSTANCES, runs)
-    note = f"median of {TICKS} ticks, worst {mine['worst_s'] * 1e3:.0f} ms; CPU {mine['cpu_s'] * 1e3:.0f} ms; 4 % of instances suspect"
+    clock = f"by the clock {mine['seconds'] * 1e3:.0f} ms, worst {mine['worst_s'] * 1e3:.0f} ms"
+    note = f"CPU time, median of {TICKS} ticks ({clock}); 4 % of instances suspect"
     held = (
         f"ring {mine['ring_kib']:.1f} KiB; with ids, labels and what judges remember {mine['kib_per_instance']:.1f} KiB"
     )
     rows = [
-        Row(f"{INSTANCES:,} instances x 24 samples, all count detectors", "100 ms", mine["seconds"], 0.1, 1.0, note),
+        Row(f"{INSTANCES:,} instances x 24 samples, all detectors", "100 ms of a core", mine["cpu_s"], 0.1, 1.0, note),
         Row("the same: KiB of memory per instance", "20 KiB", mine["kib_per_instance"], 20.0, 1.0, held),
     ]
     if prometheus() is None:
