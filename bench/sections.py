@@ -208,6 +208,13 @@ def load(runs: int, quick: bool) -> list[Row]:
     return section(runs, quick)
 
 
+def replaying(runs: int, quick: bool) -> list[Row]:
+    """Reading a recording, and judging it on virtual time."""
+    from bench.replaying import section
+
+    return section(runs, quick)
+
+
 SECTIONS = {
     "dump": dump,
     "trace": trace,
@@ -217,4 +224,5 @@ SECTIONS = {
     "judging": judging,
     "stall": stall,
     "load": load,
+    "replaying": replaying,
 }
