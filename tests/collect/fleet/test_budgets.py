@@ -39,6 +39,16 @@ def test_one_look_per_instance_and_so_many_over_the_fleet() -> None:
     assert budgets.refusal(0, "d", "d", Look.PROFILE, 0.0) == ""
 
 
+def test_beats_leave_places_to_suspicions() -> None:
+    """A quarter of the places is not for beats, however many of them hang."""
+    budgets = Budgets(replace(SETTINGS, captures_at_once=8))
+    for i in range(6):
+        assert budgets.refusal(0, f"i{i}", "s", Look.PROFILE, 0.0, on_beat=True) == ""
+        budgets.began(0, f"i{i}", "s", Look.PROFILE, 0.0)
+    assert budgets.refusal(0, "x", "s", Look.PROFILE, 0.0, on_beat=True) == "fleet-busy"
+    assert budgets.refusal(0, "x", "s", Look.PROFILE, 0.0) == ""
+
+
 def test_one_dear_look_at_a_time_among_replicas() -> None:
     """Cheap ones go on beside it."""
     budgets = Budgets(SETTINGS)

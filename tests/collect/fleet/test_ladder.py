@@ -137,6 +137,35 @@ def test_what_was_held_back_too_long_is_dropped() -> None:
     assert ladder.due(NOW + STALE_S + 1, FEW) is None
 
 
+def test_old_go_gets_two_text_dumps() -> None:
+    """Who stays takes two looks that name ids: where no census does and the dump is cheap, it is taken twice."""
+    ladder = Ladder(SETTINGS, 0.9, NOW)
+    ladder.suspect("goroutine-trend", NOW, replace(FEW, go_minor=22))
+    assert [t for t, look, _ in taken(ladder, NOW, NOW + 20) if look is Look.DUMP] == [0, 10]
+    ladder = Ladder(SETTINGS, 0.9, NOW)
+    ladder.old_go(Ask(NOW, 1, Look.CENSUS, ON_BEAT), NOW, FEW)
+    assert ladder.next_at() is None
+    ladder.old_go(Ask(NOW, 1, Look.CENSUS, "goroutine-trend"), NOW, replace(FEW, goroutines=9_000))
+    assert ladder.next_at() is None
+    ladder.old_go(Ask(NOW, 1, Look.CENSUS, "goroutine-trend"), NOW, FEW)
+    assert ladder.next_at() == NOW
+
+
+def test_pprof_that_does_not_answer_is_left_alone() -> None:
+    """The pause doubles with each look that got no answer, up to half an hour, and ends with the first that got one."""
+    ladder = Ladder(SETTINGS, 0.0, NOW)
+    ladder.failed(NOW)
+    assert taken(ladder, NOW, NOW + 30) == []
+    assert taken(ladder, NOW + 30, NOW + 31) != []
+    for _ in range(30):
+        ladder.failed(NOW + 31)
+    assert taken(ladder, NOW + 31, NOW + 1831) == []
+    assert taken(ladder, NOW + 1831, NOW + 1832) != []
+    ladder.answered()
+    ladder.failed(NOW + 2000)
+    assert taken(ladder, NOW + 2030, NOW + 2031) != []
+
+
 def test_late_profiles_come_to_one() -> None:
     """After a pause in the middle of a close watch one profile is taken, not all that were missed."""
     ladder = Ladder(SETTINGS, 0.9, NOW)

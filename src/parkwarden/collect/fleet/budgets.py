@@ -51,12 +51,16 @@ class Budgets:
         self._services: dict[str, _Service] = {}
         self._busy: set[str] = set()
 
-    def refusal(self, now: float, instance: str, service: str, look: Look, stall_s: float) -> str:
-        """Why not now, "" if it may be taken. `stall_s` is what it is expected to stall the instance."""
+    def refusal(
+        self, now: float, instance: str, service: str, look: Look, stall_s: float, *, on_beat: bool = False
+    ) -> str:
+        """Why not now, "" if it may be taken. `stall_s` is what it is expected to stall the instance. A quarter of the fleet's places is
+        for suspicions: beats that hang must not be in their way."""
         settings = self._settings
         if instance in self._busy:
             return "instance-busy"
-        if len(self._busy) >= settings.captures_at_once:
+        places = settings.captures_at_once
+        if len(self._busy) >= (max(1, places - places // 4) if on_beat else places):
             return "fleet-busy"
         if self.stall_s_hour(now, instance) + stall_s > settings.stall_s_per_hour:
             return "stall-budget"

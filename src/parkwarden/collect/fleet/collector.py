@@ -25,7 +25,7 @@ from parkwarden.collect.fleet.before import Before
 from parkwarden.collect.fleet.budgets import WAIT, Budgets
 from parkwarden.collect.fleet.http import Client, FetchError, Names, Room, TlsContexts
 from parkwarden.collect.fleet.ladder import ON_BEAT, Ask, Facts, Ladder, refusal
-from parkwarden.collect.fleet.looks import KINDS, Taken, file_name, take
+from parkwarden.collect.fleet.looks import KINDS, NO_ANSWER, Taken, file_name, take
 from parkwarden.collect.fleet.prices import Look, stall_s
 from parkwarden.collect.fleet.probe import missing, restarted
 from parkwarden.collect.fleet.scrape import Scraper
@@ -354,7 +354,9 @@ class Collector:
         now = self._monotonic()
         while (ask := watched.ladder.due(now, watched.facts())) is not None:
             price = stall_s(ask.look, (watched.last.goroutines if watched.last else None) or 0)
-            reason = self._budgets.refusal(now, watched.target.id, watched.instance.service, ask.look, price)
+            reason = self._budgets.refusal(
+                now, watched.target.id, watched.instance.service, ask.look, price, on_beat=ask.on_beat
+            )
             if not reason:
                 self._budgets.began(now, watched.target.id, watched.instance.service, ask.look, price)
                 watched.look = asyncio.get_running_loop().create_task(self._look(watched, ask, watched.instance, price))
@@ -381,6 +383,10 @@ class Collector:
             self._budgets.ended(instance.id, instance.service, ask.look)
             watched.look = None
         if taken is not None:
+            if taken.outcome in NO_ANSWER:
+                watched.ladder.failed(self._monotonic())
+            else:
+                watched.ladder.answered()
             self._paid(watched, ask, taken, price)
             # an answer from about a restart: which life it tells of is not known
             if watched.instance is not None and watched.instance.start_time == instance.start_time:
@@ -416,7 +422,7 @@ class Collector:
                 self._refuse(watched, ask.look, reason)
             return
         if taken.outcome == "old-go":
-            watched.no_census = True
+            self._no_census(watched, ask)
         if taken.artefact is None:
             self.counters.unreadable[ask.look.value] += taken.outcome == "unreadable"
             return
@@ -424,7 +430,7 @@ class Collector:
         snapshot = taken.artefact.snapshot
         told = self._tell_sites(watched, ask.look, snapshot, now) if snapshot is not None else ()
         if told is None:
-            watched.no_census = True
+            self._no_census(watched, ask)
             return
         capture = Capture(
             instance=watched.target.id,
@@ -441,6 +447,10 @@ class Collector:
             self._before.put(capture)
         else:
             self._keep_capture(capture)
+
+    def _no_census(self, watched: _Watched, ask: Ask) -> None:
+        watched.no_census = True
+        watched.ladder.old_go(ask, self._monotonic(), watched.facts())
 
     def _tell_sites(self, watched: _Watched, look: Look, snapshot: Snapshot, now: float) -> tuple[str, ...] | None:
         """Ids of the sites told; None if it is a census that names hardly any stacks, as Go 1.22's do."""

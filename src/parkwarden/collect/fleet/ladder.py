@@ -22,6 +22,9 @@ MAX_WHYS = 32
 """Reasons remembered per instance; there are about a dozen detectors."""
 STALE_S = 60.0
 """A look that budgets held back for so long is not taken any more."""
+REST_S = 30.0
+"""Pause of all looks at an instance after one that got no answer; doubles from then on."""
+REST_MAX_S = 1800.0
 BUSY_TRACING_S = 5.0
 """Only one trace can run in a process: so long until a census is tried again when somebody else is tracing."""
 BUSY_TRACING_TRIES = 3
@@ -87,7 +90,16 @@ def refusal(look: Look, facts: Facts, settings: CollectSettings, *, any_size: bo
 class Ladder:
     """What one instance is due, and since when it is suspected. `phase` in [0, 1) is the instance's own."""
 
-    __slots__ = ("_next_census", "_next_profile", "_plan", "_settings", "_whys", "close_until")
+    __slots__ = (
+        "_failures",
+        "_next_census",
+        "_next_profile",
+        "_plan",
+        "_rest_until",
+        "_settings",
+        "_whys",
+        "close_until",
+    )
 
     def __init__(self, settings: CollectSettings, phase: float, now: float) -> None:
         self._settings = settings
@@ -95,6 +107,8 @@ class Ladder:
         self._next_census = now + settings.census_every_s * phase
         self._plan: list[Ask] = []
         self._whys: dict[str, float] = {}
+        self._failures = 0
+        self._rest_until = 0.0
         self.close_until = 0.0
         """Until when it is watched closely."""
 
@@ -119,6 +133,8 @@ class Ladder:
             wanted.append(Ask(now, 2, Look.LEAK, why))
             wanted.append(Ask(now, 4, Look.TRACE, why, settings.trace_s))
             wanted.append(Ask(again, 5, Look.DUMP, why))
+            if refusal(Look.CENSUS, facts, settings) == "old-go":
+                wanted.append(Ask(now, 5, Look.DUMP, why))  # who stays takes two looks that name ids
         if "heap" in why or "memory" in why or "gc-" in why:
             wanted.append(Ask(now, 3, Look.HEAP, why))
         refused: dict[Look, str] = {}
@@ -132,6 +148,8 @@ class Ladder:
 
     def due(self, now: float, facts: Facts) -> Ask | None:
         """The next look to take now, taken off the plan; None if there is none. What is stale is dropped."""
+        if now < self._rest_until:
+            return None
         plan = self._plan
         while plan and plan[0].at <= now:
             ask = plan.pop(0)
@@ -157,6 +175,20 @@ class Ladder:
         """Put a look back that cannot be taken just now."""
         self._add(Ask(until, ask.rank, ask.look, ask.why, ask.seconds, ask.tries, ask.wanted))
 
+    def failed(self, now: float) -> None:
+        """A look got no answer: leave pprof alone for a while, longer each time. Those that hang must not take all places."""
+        self._rest_until = now + min(REST_S * 2.0 ** min(self._failures, 16), REST_MAX_S)
+        self._failures += 1
+
+    def answered(self) -> None:
+        """A look got an answer, whatever it was."""
+        self._failures = 0
+
+    def old_go(self, ask: Ask, now: float, facts: Facts) -> None:
+        """A census named no stacks: on suspicion a text dump takes its place, if it is cheap."""
+        if not ask.on_beat and not refusal(Look.DUMP, facts, self._settings):
+            self._add(Ask(now, 5, Look.DUMP, ask.why))
+
     def tracing_busy(self, ask: Ask, now: float, facts: Facts) -> str:
         """Somebody else traces the process: try again a little later, at last fall back to a text dump. The reason if it
         comes to nothing."""
@@ -172,7 +204,7 @@ class Ladder:
 
     def next_at(self) -> float | None:
         """When the next planned look is due; beats are looked at after each reading."""
-        return self._plan[0].at if self._plan else None
+        return max(self._plan[0].at, self._rest_until) if self._plan else None
 
     def suspected(self, now: float) -> bool:
         return now < self.close_until
@@ -181,6 +213,8 @@ class Ladder:
         """A new life: nothing that was planned for the old one is of use."""
         self._plan.clear()
         self._whys.clear()
+        self._failures = 0
+        self._rest_until = 0.0
         self.close_until = 0.0
 
     def _add(self, ask: Ask) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from parkwarden.collect import limits
 from parkwarden.collect.fleet.http import Client, FetchError, unzip
-from parkwarden.collect.fleet.prices import Look
+from parkwarden.collect.fleet.prices import DEAR, Look
 from parkwarden.collect.fleet.scrape import NOT_THERE
 from parkwarden.formats import goroutine_dump, profile_proto, trace
 from parkwarden.model.artefact import Artefact, Kind
@@ -21,6 +21,8 @@ from parkwarden.model.errors import ParkwardenError
 
 AT_ONCE_BYTES = 48 << 10
 """Bodies up to this size are read without a change of thread: 5 ms of a profile, 3 ms of a census."""
+CHEAP_TIMEOUT_S = 10.0
+"""One answer to a look that is no dear one, from connecting to its last byte: the goroutine profile of 100,000 takes 0.5 s."""
 MAX_UNPACKED = 64 << 20
 """Bytes that a gzipped profile may unpack to: some hundred thousand different stacks."""
 MAX_UNPACKED_AT_ONCE = 4 << 20
@@ -52,6 +54,12 @@ _FILES = {
 }
 
 
+NO_ANSWER = frozenset(
+    ["timeout", "connection-failed", "connection-lost", "no-such-host", "tls", "truncated", "too-large", "bad-answer"]
+)
+"""Outcomes after which pprof is left alone for a while."""
+
+
 @dataclass(frozen=True, slots=True)
 class Taken:
     """What a look brought. `artefact` is None where the answer could not be read: `outcome` then says why."""
@@ -79,7 +87,7 @@ def path_of(look: Look, pprof_path: str, seconds: float) -> str:
 async def take(client: Client, look: Look, pprof_path: str, seconds: float, pool: Executor) -> Taken:
     """Ask and read. Never raises but for cancellation: what goes wrong is the outcome."""
     began = time.monotonic()
-    timeout_s = limits.ENDPOINT_TIMEOUT_S + seconds
+    timeout_s = (limits.ENDPOINT_TIMEOUT_S if look in DEAR else CHEAP_TIMEOUT_S) + seconds
     try:
         answer = await client.ask_apart(path_of(look, pprof_path, seconds), MAX_BODY_BYTES[look], timeout_s)
     except FetchError as error:

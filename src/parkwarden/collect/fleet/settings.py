@@ -66,7 +66,7 @@ class CollectSettings:
     """The same over all replicas of a service."""
     close_per_service: int = 3
     """Replicas of one service watched closely at once: they tell the same story, and load must have somewhere to go."""
-    captures_at_once: int = 8
-    """Looks under way over the whole fleet (readings are not looks)."""
+    captures_at_once: int = 16
+    """Looks under way over the whole fleet (readings are not looks), a quarter of them kept for suspicions."""
     before_bytes: int = 32 << 20
     """Memory for the last answers on beat, which become evidence of "before" when a suspicion comes."""
