@@ -12,6 +12,7 @@ from email.utils import formatdate
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 from aiohttp import web
 from typer.testing import CliRunner
@@ -234,6 +235,7 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file.write_text("web: {lisen: 1}\nstore: {sync: never}\n")
     ran = CliRunner().invoke(app, ["doctor", "-c", str(file), "--format", "json"])
     told = json.loads(ran.stdout)
+    jsonschema.validate(told, json.loads((Path(__file__).parents[2] / "docs/schema/doctor-1.json").read_text()))
     assert ran.exit_code == 1
     assert (told["schema"], told["ok"]) == ("parkwarden.doctor/1", False)
     assert [c["text"].split(":")[0] for c in told["checks"]] == ["line 1", "line 2"]

@@ -165,6 +165,9 @@ class Preparer:
         if wanted in (int, float) and isinstance(value, bool):
             self.document.problem(path, f"expected a number; given: {given(value)}")
             return None
+        if wanted in (int, float) and isinstance(value, int | float) and value < 0:
+            self.document.problem(path, f"expected 0 or more; given: {given(value)}")
+            return None
         if isinstance(value, str):
             if wanted is float:
                 seconds = duration_s(value) if name else None

@@ -46,6 +46,8 @@ __all__ = [
 
 T = TypeVar("T")
 
+MIN_INTERVAL_S = 0.1
+"""Between two readings or profiles: below, watching would be all that anybody does."""
 MIN_TOKEN = 16
 """Characters of the web token: what a machine makes (`openssl rand -hex 16`) and nobody guesses."""
 
@@ -229,7 +231,10 @@ def adapter(cls: Any) -> Any:
 
 def _check(config: Config, document: Document) -> None:
     """What no single value shows: addresses, times that must not be 0, who may reach us."""
+    for name in ("interval_s", "close_every_s", "timeout_s"):
+        _often(document, ("collect", name), getattr(config.collect, name))
     for i, group in enumerate(config.targets):
+        _often(document, ("targets", i, "interval_s"), group.interval_s or MIN_INTERVAL_S)
         for j, url in enumerate(group.urls):
             try:
                 parse_url(url)
@@ -297,6 +302,11 @@ def _check_web(web: WebSettings, document: Document) -> None:
         document.problem(("web", "token"), f"shorter than {MIN_TOKEN} characters", "make one: openssl rand -hex 16")
     if bool(web.cert_file) != bool(web.key_file):
         document.problem(("web",), "`cert_file` and `key_file` go together")
+
+
+def _often(document: Document, path: tuple[str | int, ...], value: float) -> None:
+    if value < MIN_INTERVAL_S:
+        document.problem(path, f"expected at least {MIN_INTERVAL_S * 1000:g}ms; given: {value:g}")
 
 
 def _positive(document: Document, path: tuple[str | int, ...], **values: float) -> None:

@@ -72,3 +72,4 @@ def test_a_target_says_more_than_its_source() -> None:
     target = make_target("h:1", per, {"team": "b"}, pprof_path="pp", interval_s=3.0)
     assert target.labels == {"env": "prod", "team": "b"}
     assert (target.interval_s, target.metrics_path, target.pprof_path) == (3.0, "/m", "/pp")
+    assert make_target("h:1", per, interval_s=0.001).interval_s == 1.0

@@ -161,7 +161,7 @@ def test_a_new_token_counts_at_once(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("wrong", "code"),
-    [(403, "forbidden"), (500, "bad-status"), (b"x" * 65536, "too-large"), (b'{"type": 5}\n', "bad-answer"), (b"}\n" * 9, "bad-answer")],
+    [(403, "forbidden"), (500, "bad-status"), (b"x" * 65536, "too-large"), (b'{"type": 5}\n' * 5_000, "bad-answer"), (b"}\n" * 30_000, "bad-answer")],
 )  # fmt: skip
 def test_a_broken_api_keeps_what_is_known(wrong: object, code: str, tmp_path: Path) -> None:
     """Refusals, endless lines and nonsense: told, tried again later each time, and over when it is over."""

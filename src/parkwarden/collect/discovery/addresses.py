@@ -13,6 +13,8 @@ from parkwarden.model.instance import Target
 
 MAX_URL = 2048
 """Characters of an address; browsers and proxies end near 2,000 too."""
+MIN_INTERVAL_S = 1.0
+"""A discovered target cannot ask for more frequent readings: nobody who writes labels decides what we spend."""
 MAX_LABELS = 32
 """Labels of one target that are kept; pods of large shops carry some dozen."""
 MAX_LABEL_NAME = 128
@@ -107,7 +109,7 @@ def make_target(
         url=base,
         labels=merged,
         auth=per.auth,
-        interval_s=interval_s or per.interval_s,
+        interval_s=max(interval_s, MIN_INTERVAL_S) if interval_s else per.interval_s,
         metrics_path=path_of(metrics_path, per.metrics_path),
         pprof_path=path_of(pprof_path, per.pprof_path),
         vars_path=per.vars_path,
