@@ -10,6 +10,7 @@ Fair and quiet, and rather against us:
   this machine is not our question.
 - Beats are much denser than by default, so that each kind falls into every run several times: a reading every 2 s (default 5 s), a
   goroutine profile every 5 s (60 s), a census every 8 s (300 s). With the defaults the effect is a fraction of what is shown.
+- Watching is `parkwarden watch` itself, judging, writing its history and all.
 - Runs come in pairs, with and without, first and second by turns; the median of the pairs' ratios counts: what the machine
   does besides hits both.
 """
@@ -18,15 +19,19 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
+import tempfile
 import time
+from pathlib import Path
 from statistics import median
 from typing import Any
 
-from bench.measure import ROOT, go_env
+from bench.measure import BIN, go_env
 from bench.sections import Row
 from bench.service import build, get, keep, load, machine, pinned, shop
+from parkwarden.run._lab_process import free_port
 
 QUANTILES = ("p50_ms", "p99_ms", "p99_9_ms", "max_ms")
 BEGIN, END = "<!-- measured by `python -m bench.load --write` -->\n", "<!-- end of load -->"
@@ -35,6 +40,9 @@ SECONDS = 20.0
 RATE = 1000.0
 PARKED = 2_000
 WANTED = 1.05
+START_S, STOP_S = 30.0, 30.0
+_LOOKS = re.compile(r'^parkwarden_looks_total\{kind="([a-z]+)",outcome="ok"\} (\S+)', re.MULTILINE)
+_READINGS = re.compile(r'^parkwarden_scrapes_total\{outcome="ok"\} (\S+)', re.MULTILINE)
 BEATS = {
     "interval_s": 2.0,
     "timeout_s": 1.9,
@@ -121,21 +129,48 @@ def _words(beats: dict[str, int]) -> str:
 
 
 def _watched(base: str, url: str, load_cpu: list[int], watch_cpu: list[int]) -> tuple[dict[str, Any], dict[str, int]]:
-    command = [sys.executable, "-m", "bench.watcher", base, json.dumps(BEATS)]
-    watcher = subprocess.Popen(
-        command, cwd=ROOT, env=go_env(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, preexec_fn=pinned(watch_cpu)
-    )
-    try:
-        told = load(url, RATE, SECONDS, load_cpu)
-        said, _ = watcher.communicate(b"", timeout=30)
-    finally:
-        if watcher.poll() is None:
-            watcher.kill()
-            watcher.wait()
-    events: dict[str, int] = json.loads(said)["events"]
-    if not {"Read", "SiteCounts", "Census"} <= events.keys():
-        raise RuntimeError(f"the watcher did not take every kind of look: {events}")
-    return told, {"readings": events["Read"], "profiles": events["SiteCounts"], "censuses": events["Census"]}
+    """A run under the eyes of `parkwarden watch`, from when its own pages answer."""
+    with tempfile.TemporaryDirectory(prefix="parkwarden-bench-") as folder:
+        config = Path(folder, "parkwarden.yaml")
+        config.write_text(json.dumps({"collect": BEATS}))  # JSON is YAML
+        own = f"127.0.0.1:{free_port()}"
+        command = [str(BIN / "parkwarden"), "watch", base, "-c", str(config), "--data", folder, "--listen", own]
+        watcher = subprocess.Popen(
+            command, env=go_env(), stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT, preexec_fn=pinned(watch_cpu)
+        )
+        try:
+            _until_it_answers(f"http://{own}/healthz")
+            told = load(url, RATE, SECONDS, load_cpu)
+            page = get(f"http://{own}/metrics").decode()
+        finally:
+            watcher.terminate()
+            try:
+                watcher.wait(timeout=STOP_S)
+            except subprocess.TimeoutExpired:
+                watcher.kill()
+                watcher.wait()
+    looks = {kind: int(float(n)) for kind, n in _LOOKS.findall(page)}
+    readings = _READINGS.search(page)
+    if not {"goroutine", "trace"} <= looks.keys() or readings is None:
+        raise RuntimeError(f"watching did not take every kind of look: {looks}")
+    return told, {
+        "readings": int(float(readings[1])),
+        "profiles": looks["goroutine"],
+        "censuses": looks["trace"],
+    }
+
+
+def _until_it_answers(url: str) -> None:
+    until = time.monotonic() + START_S
+    while True:
+        try:
+            get(url)
+        except OSError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.1)
+        else:
+            return
 
 
 def _cpus() -> tuple[list[int], list[int], list[int]]:

@@ -1,13 +1,14 @@
 """How long each look holds up the watched service: `python -m bench stall`, and `python -m bench.stall --write` for docs/looks.md.
 
 A goroutine of the shop wants to run every 0.2 ms; the longest time it could not while a look was answered is that look's stall.
-N other goroutines stand on 24 stacks. Each look is taken several times; the median counts (a neighbour's work on this
-machine lengthens single ones), and a row without any look says what the machine does by itself.
+N other goroutines stand on 24 stacks. Each look is taken several times, the median counts, and a row without any look says what the
+machine does by itself.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from dataclasses import dataclass
@@ -35,6 +36,8 @@ DEAR = ("leak profile", LEAKED, "text dump (debug=2)")
 DEAR_RUNS = 3
 """The dear ones take seconds each at 100,000."""
 SETTLE_S = 0.3
+CPUS = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+"""All; the service goes first on them (where we may), so that a neighbour's work is not taken for a stall."""
 BEGIN, END = "<!-- measured by `python -m bench.stall --write` -->\n", "<!-- end -->"
 
 
@@ -52,7 +55,7 @@ def prices(runs: int, sizes: tuple[int, ...] = SIZES) -> dict[tuple[str, int], P
     """All looks at all sizes."""
     found = {}
     for n in sizes:
-        with shop() as service:
+        with shop(cpus=CPUS) as service:
             get(f"{service.url}/park?n={n}")
             time.sleep(SETTLE_S)
             get(f"{service.url}/stall/start")
@@ -60,7 +63,7 @@ def prices(runs: int, sizes: tuple[int, ...] = SIZES) -> dict[tuple[str, int], P
                 if name != LEAKED:
                     print(f"bench: {n:,} goroutines: {name}", file=sys.stderr)
                     found[name, n] = _price(service.url, path, DEAR_RUNS if name in DEAR else runs)
-        with shop() as service:
+        with shop(cpus=CPUS) as service:
             get(f"{service.url}/forget?n={n}")
             get(f"{service.url}/stall/start")
             print(f"bench: {n:,} goroutines: {LEAKED}", file=sys.stderr)

@@ -59,6 +59,30 @@ func forget(n int) {
 	standing.Wait()
 }
 
+// chained lets go of every chain there is.
+var chained chan struct{}
+
+// chain blocks n goroutines of which each holds what the one before it waits for, and the program what the first waits for: none
+// is a leak, and Go's leak profile finds that out one by one.
+func chain(n int) {
+	chained = make(chan struct{})
+	first := chained
+	var standing sync.WaitGroup
+	standing.Add(n)
+	for range n {
+		next := make(chan struct{})
+		go link(&standing, first, next)
+		first = next
+	}
+	standing.Wait()
+}
+
+func link(standing *sync.WaitGroup, until <-chan struct{}, next chan<- struct{}) {
+	standing.Done()
+	<-until
+	close(next)
+}
+
 // stand blocks a goroutine `depth` calls down: each depth is a stack of its own.
 //
 //go:noinline

@@ -7,6 +7,7 @@
 //	/burst?n=N&for=2s                    N goroutines that live for so long
 //	/park?n=N                            N goroutines blocked on 24 different stacks; n=0 lets them go
 //	/forget?n=N                          N goroutines blocked there for good: all of them are leaks that the runtime can prove
+//	/chain?n=N                           N goroutines of which each holds what the one before waits for: no leak, dear to prove so
 //	/stall/start, /stall, /stall/stop    the longest time a goroutine that wants to run every 0.2 ms did not; /stall resets it
 //	/metrics, /debug/vars, /debug/pprof  as any Go service has them
 package main
@@ -99,6 +100,7 @@ func (s *shop) routes() {
 	http.HandleFunc("GET /pool", counted(func(n int, _ *http.Request) { s.crowd.hire(n) }))
 	http.HandleFunc("GET /park", counted(func(n int, _ *http.Request) { s.crowd.park(n) }))
 	http.HandleFunc("GET /forget", counted(func(n int, _ *http.Request) { forget(n) }))
+	http.HandleFunc("GET /chain", counted(func(n int, _ *http.Request) { chain(n) }))
 	http.HandleFunc("GET /burst", counted(func(n int, r *http.Request) {
 		length, err := time.ParseDuration(r.URL.Query().Get("for"))
 		if err != nil {
