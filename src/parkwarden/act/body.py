@@ -29,7 +29,7 @@ def payload(n: Notification) -> dict[str, Any]:
         "runbook": n.runbook,
         "evidence_url": n.evidence_url,
         "text": {"title": title(n), "body": plain(n)},
-        "incident": _incident(n.incident),
+        "incident": incident_json(n.incident),
     }
 
 
@@ -38,7 +38,8 @@ def encoded(n: Notification) -> bytes:
     return json.dumps(payload(n), ensure_ascii=True, allow_nan=False, separators=(",", ":")).encode("ascii")
 
 
-def _incident(row: Incident) -> dict[str, Any]:
+def incident_json(row: Incident) -> dict[str, Any]:
+    """An incident as plain JSON values, as the schema's `incident` says."""
     return {
         "id": row.id,
         "revision": row.revision,
