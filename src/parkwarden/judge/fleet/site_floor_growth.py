@@ -71,7 +71,7 @@ class FloorRule:
     filled_steady: float = 0.9
     """Rise of the second half over that of the first that growth from the start of the process must have for `leak`."""
     settled_s: float = 1800.0
-    """Growth that began within the first half hour of a process, or earlier than half of its life ago, began with the process."""
+    """Growth that began within the first half hour of a process, or within the first third of its life, began with the process."""
     filling_count: int = 1000
     """Usual pools and crowds that come back after a restart are smaller."""
     tide: float = 1.25
@@ -108,8 +108,8 @@ class Past:
     """Its highest floor before that."""
     from_start: bool
     """It has risen since the process began."""
-    pace: float
-    """Rise of the second half since the onset over that of the first."""
+    halves: tuple[float, float]
+    """Rise of the first and of the second half of the time since the onset."""
 
 
 class Known:
@@ -184,7 +184,7 @@ def _judge_window(
     for k, chance in zip(ok.tolist(), p.tolist(), strict=True):
         if chance <= rule.suspect_p:
             rise = _judge_row(
-                rows, int(picked[k]), level, values[k], early[k], late[k], steady[k], chance, now, rule, past
+                rows, int(picked[k]), level, values[k], (early[k], middle[k], late[k]), chance, now, rule, past
             )
             if rise is not None:
                 known[int(rows.table[picked[k]])].by_level[level][1].append(rise)
@@ -195,16 +195,15 @@ def _judge_row(
     i: int,
     level: int,
     values: Floats,
-    early: float,
-    late: float,
-    steady: float,
+    thirds: tuple[float, float, float],
     p: float,
     now: float,
     rule: FloorRule,
     past: dict[int, Past],
 ) -> Rise | None:
     """What the chance does not say: is it much, is it new, is it not the load, is it no pool that fills."""
-    table = rows.tables[rows.table[i]]
+    early, middle, late = thirds
+    table = rows.tables[int(rows.table[i])]
     times = rows.times[rows.table[i]]
     size = len(values)
     at: Floats = times[-size:] if level < 0 else np.arange(size, dtype=np.float64) * LEVELS_S[level]
@@ -221,12 +220,15 @@ def _judge_row(
     if excess < rule.suspect_rise + rule.suspect_wander * wander:
         return None
     young = now - _start(table, now) < rule.warm_up_s
-    filling = before.from_start and ((young and late < rule.filling_count) or steady < rule.filled_steady)
+    filling = before.from_start and (
+        (young and late < rule.filling_count) or late - middle < rule.filled_steady * (middle - early)
+    )
     leak = (
         p <= rule.leak_p
         and excess >= rule.leak_rise + rule.leak_wander * wander
-        and rule.leak_steady <= steady <= rule.leak_sudden
-        and before.pace >= rule.leak_pace
+        and _goes_on(middle - early, late - middle, rule.leak_steady)
+        and late - middle <= rule.leak_sudden * max(middle - early, 1.0)
+        and _goes_on(*before.halves, rule.leak_pace)
         and span >= rule.leak_span_s
         and late >= 1.5 * before.high + rule.leak_rise
         and not filling
@@ -245,6 +247,11 @@ def _judge_row(
         filling=filling,
         rising=bool(factor >= rule.tide),
     )
+
+
+def _goes_on(before: float, after: float, share: float) -> bool:
+    """Whether what came after is no clearly less than `share` of what came before; half a sigma of such counts is forgiven."""
+    return after >= share * before - 0.5 * float(np.sqrt(max(before + after, 0.0)))
 
 
 def _slope(at: Floats, values: Floats) -> float:
@@ -274,7 +281,7 @@ def _past(rows: Rows, i: int, level_now: float, now: float, rule: FloorRule) -> 
     table = rows.tables[int(rows.table[i])]
     ends, floors = _merged(table, rows.floors[:, i])
     if not len(floors):
-        return Past(now, 0.0, True, 0.0)
+        return Past(now, 0.0, True, (0.0, 0.0))
     least = float(floors.min())
     bottom = int(np.flatnonzero(floors <= least + max(0.1 * (level_now - least), 1.0))[-1])
     onset = min(float(ends[bottom]), now)
@@ -282,8 +289,8 @@ def _past(rows: Rows, i: int, level_now: float, now: float, rule: FloorRule) -> 
     if onset > now - FLOORS * LEVELS_S[1]:
         high = max(high, float(rows.peak[i]))
     half = float(np.median(floors[np.argsort(np.abs(ends - (onset + now) / 2), kind="stable")[:3]]))
-    pace = (level_now - half) / max(half - float(floors[bottom]), 1e-9)
-    return Past(onset, high, onset - _start(table, now) < max(now - onset, rule.settled_s), pace)
+    halves = half - float(floors[bottom]), level_now - half
+    return Past(onset, high, onset - _start(table, now) < max((now - onset) / 2, rule.settled_s), halves)
 
 
 def _start(table: SiteTable, now: float) -> float:

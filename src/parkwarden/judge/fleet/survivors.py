@@ -66,7 +66,7 @@ class SurvivorRule:
     warm_up_s: float = 14_400.0
     """Growth that began with the process may be a pool or cache that fills; below `filling_count` it stays suspect for so long."""
     settled_s: float = 1800.0
-    """Growth that began within the first half hour of a process, or earlier than half of its life ago, began with the process."""
+    """Growth that began within the first half hour of a process, or within the first third of its life, began with the process."""
     filling_count: int = 1000
     """Usual pools and crowds that come back after a restart are smaller."""
     filled_slowing: float = -0.5
@@ -167,7 +167,7 @@ def _judge_row(
         if slowing < rule.suspect_slowing or stopped:
             continue
         start = table.instance.start_time if table.instance.start_time is not None else first
-        from_start = begin - start < max(span, rule.settled_s)
+        from_start = begin - start < max(span / 2, rule.settled_s)
         filling = from_start and (
             slowing < rule.filled_slowing or (now - start < rule.warm_up_s and count * scale < rule.filling_count)
         )

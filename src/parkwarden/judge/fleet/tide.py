@@ -13,7 +13,7 @@ from parkwarden.aggregate.sites import FLOORS, LEVELS_S, NOT_TOLD, SiteTable
 
 Floats = npt.NDArray[np.float64]
 
-BUSY = 3.0
+BUSY = 5.0
 """Goroutines from which on another site counts as busy: below, one more is a third more."""
 WITNESSES = 4
 """Other busy sites that must be told for their quartile to speak."""
@@ -27,16 +27,16 @@ def factor(table: SiteTable, row: int, since: float, now: float) -> float:
     """Growth of the load from about `since` until now, 1 = none; NaN where nothing tells."""
     level = next((i for i, s in enumerate(LEVELS_S) if (FLOORS - 3) * s >= now - since), len(LEVELS_S) - 1)
     first = FLOORS - 1 - int((now - since) // LEVELS_S[level])
-    before = slice(max(first - 1, 0), max(first + 2, 1))
+    before = slice(max(first - 2, 0), max(first + 3, 1))
     load = table.load[level]
-    if not np.isnan(load[before]).all() and not np.isnan(load[-3:]).all():
-        early, late = float(np.nanmean(load[before])), float(np.nanmean(load[-3:]))
+    if not np.isnan(load[before]).all() and not np.isnan(load[-5:]).all():
+        early, late = float(np.nanmean(load[before])), float(np.nanmean(load[-5:]))
         return late / early if early > 0 else 1.0 if late == 0 else np.inf
     floors = table.floors[level]
-    if not (table.told[level, before].any() and table.told[level, -3:].any()):
+    if not (table.told[level, before].any() and table.told[level, -5:].any()):
         return np.nan
     early_floors = _mean(floors[:, before])
-    late_floors = _mean(floors[:, -3:])
+    late_floors = _mean(floors[:, -5:])
     busy = (early_floors >= BUSY) & (floors.max(axis=1) > _least(floors))
     busy[row] = False
     if busy.sum() < WITNESSES:

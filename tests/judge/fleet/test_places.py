@@ -1,0 +1,73 @@
+"""The one call over all site judges: only news are judged, the rest stands; look-alikes and leaks of the simulator."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from parkwarden.aggregate.sites import SiteWindows
+from parkwarden.aggregate.windows import Windows
+from parkwarden.judge.fleet.places import judge_places
+from parkwarden.judge.fleet.rules import Rules
+from parkwarden.model import Census, Instance, SiteCounts, Verdict
+from tests.judge.fleet.places_cases import fed
+from tests.judge.fleet.simulate import HOUR, INNOCENT, Process, World, leaking, watch
+
+
+def test_what_has_no_news_stands() -> None:
+    """Signals of an instance outside `changed` are those of last time; with its news they are renewed."""
+    sites, windows, rules = fed(lambda t: {"s": 90}, 60.0, 601.0), Windows(), Rules()
+    before = judge_places(sites, windows, 601.0, rules)
+    assert before
+    sites.counted(SiteCounts(660.0, "a", {}))
+    assert judge_places(sites, windows, 661.0, rules, changed=[]) == before
+    assert judge_places(sites, windows, 662.0, rules, changed=["a"]) == []
+    assert judge_places(sites, windows, 663.0, rules, changed=["unknown"]) == []
+
+
+def test_nothing_is_said_of_the_gone() -> None:
+    """An instance that is no target any more takes its signals with it."""
+    sites = fed(lambda t: {"s": 90}, 60.0, 601.0)
+    assert judge_places(sites, Windows(), 601.0, Rules())
+    sites.gone("a")
+    assert judge_places(sites, Windows(), 602.0, Rules()) == []
+
+
+def test_nothing_known_nothing_said() -> None:
+    """An empty fleet, an instance without looks and one with an empty profile are judged without ado."""
+    sites = SiteWindows()
+    assert judge_places(sites, Windows(), 1.0, Rules()) == []
+    sites.started(Instance(id="a"), 1.0)
+    sites.counted(SiteCounts(2.0, "a", {}))
+    sites.census(Census(3.0, "a", {}, 0))
+    sites.census(Census(4.0, "a", {"s": np.empty(0, np.int64)}, 5))
+    assert judge_places(sites, Windows(), 5.0, Rules()) == []
+
+
+def test_a_restart_ends_what_was_said() -> None:
+    """A new life has no leak yet, even before its first look."""
+    sites = fed(lambda t: {"s": 90}, 60.0, 601.0)
+    assert judge_places(sites, Windows(), 601.0, Rules())
+    sites.started(Instance(id="a", labels={"service": "pay"}, start_time=700.0), 700.0)
+    assert judge_places(sites, Windows(), 701.0, Rules()) == []
+
+
+@pytest.mark.parametrize("census_s", [300.0, 0.0])
+@pytest.mark.parametrize(("per_h", "within_min"), [(360.0, 20.0), (60.0, 60.0)])
+def test_planted_leaks_are_found(per_h: float, within_min: float, census_s: float) -> None:
+    """A leak among its site's own traffic in a process of 29 sites: `leak` in time, and nobody else accused."""
+    said = watch(leaking(7, per_h, HOUR, 1 + within_min / 60, busy=5.0), census_s=census_s)
+    leaks = {s.site: s.at for s in said if s.verdict is Verdict.LEAK}
+    assert set(leaks) == {"leak"}
+    assert leaks["leak"] - HOUR <= within_min * 60
+
+
+@pytest.mark.parametrize("census_s", [300.0, 0.0])
+def test_look_alikes_are_not_accused(census_s: float) -> None:
+    """Six hours of one process with every innocent shape the simulator knows: no `leak`."""
+    made = {
+        name: shape(World(np.random.default_rng([11, k]), 0.0, 6 * HOUR))
+        for k, (name, shape) in enumerate(INNOCENT.items())
+    }
+    said = watch([Process(made, 0.0, 6 * HOUR)], census_s=census_s)
+    assert [s for s in said if s.verdict is Verdict.LEAK] == []
