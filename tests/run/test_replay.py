@@ -166,6 +166,16 @@ def test_two_sets_of_rules_in_one_pass(night: Path) -> None:
     assert [r.either.pattern for r in missed.rows if r.b is None] == ["goroutine-trend"]
 
 
+def test_both_sets_of_a5_side_by_side() -> None:
+    """A5: 50 / 0.7 and 80 / 0.5 over the same data; each finds what the other does not."""
+    folder = Path(__file__).parent.parent / "scenarios"
+    other = load_rules(folder / "stack-persistence-set-a.yaml")
+    comparison = replay([str(folder / "stack-persistence.txt")], Options(other=other, other_name="80 / 0.5")).comparison
+    assert comparison is not None
+    sites = [(row.either.site.id, row.a is not None, row.b is not None) for row in comparison.rows if row.either.site]
+    assert sorted(sites) == [("half", False, True), ("often", True, False), ("stuck", True, False)]
+
+
 def test_json_follows_its_schema(night: Path) -> None:
     """The report of a replay validates, with comparison and expectations; the times are numbers."""
     result = replay([str(night)], Options(other=Rules(trend=TrendRule(slope_per_s=9999.0)), other_name="b"))
