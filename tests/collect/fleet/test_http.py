@@ -94,6 +94,25 @@ def test_a_kept_connection_that_was_closed_meanwhile_is_opened_again() -> None:
     run(work())
 
 
+def test_two_questions_at_once_never_share_a_connection() -> None:
+    """A look's question beside a reading's: each gets its own answer, in whichever order they come."""
+
+    async def slowly(path: str, writer: asyncio.StreamWriter) -> None:
+        if path == "/slow":
+            await asyncio.sleep(0.05)
+        writer.write(answer(path.encode()))
+
+    async def work() -> None:
+        async with serving(slowly) as server:
+            one = client(server.url)
+            await one.ask("/first", LIMIT, 5)
+            found = await asyncio.gather(*[one.ask(path, LIMIT, 5) for path in ("/slow", "/b", "/slow", "/d")])
+            assert [a.body for a in found] == [b"/slow", b"/b", b"/slow", b"/d"]
+            one.close()
+
+    run(work())
+
+
 @pytest.mark.parametrize(
     ("handler", "code"),
     [

@@ -171,7 +171,7 @@ class _Link(asyncio.Protocol):
     """One connection; one question at a time. The parser's callbacks are its methods."""
 
     __slots__ = ("_answer", "_chunks", "_encoding", "_ended", "_head", "_held", "_length", "_limit", "_parser", "_part", "_room", "_size",
-                 "_transport", "location", "open", "touched")  # fmt: skip
+                 "_transport", "claimed", "fresh", "location", "open", "touched")  # fmt: skip
 
     def __init__(self, room: Room) -> None:
         import httptools
@@ -182,6 +182,12 @@ class _Link(asyncio.Protocol):
         self._answer: asyncio.Future[Answer] | None = None
         self._held = 0
         self.open = False
+        self.claimed = False
+        """Whether a question, with its redirects, is under way."""
+        self.fresh = True
+        """Whether nothing was asked over it yet."""
+        self.touched = False
+        """Whether anything came since the question."""
 
     async def ask(self, question: bytes, limit: int, part: bool, timeout_s: float) -> Answer:
         """Raises FetchError; the connection is open afterwards only if it can be used again."""
@@ -384,19 +390,30 @@ class Client:
     async def ask(self, path: str, limit: int, timeout_s: float, *, part: bool = False) -> Answer:
         """GET of a path below the target's URL. `part`: an answer beyond `limit` is cut instead of refused. Raises FetchError."""
         link = self._link
-        if link is not None and link.open:
-            try:
-                return await self._follow(link, path, limit, timeout_s, part)
-            except FetchError as error:
-                # a kept connection may have been closed by the other side just before: no answer to this question
-                if error.code != "connection-lost" or link.touched:
-                    raise
-        self._link = link = await self._connect(timeout_s)
-        return await self._follow(link, path, limit, timeout_s, part)
+        if link is None or not link.open:
+            fresh = await self._connect(timeout_s)
+            if self._link is not link:  # somebody else connected meanwhile
+                return await self._once(fresh, path, limit, timeout_s, part)
+            self._link = link = fresh
+        if link.claimed:  # a look asks for the index while a reading is under way, or the other way round
+            return await self.ask_apart(path, limit, timeout_s, part=part)
+        link.claimed = True
+        try:
+            return await self._follow(link, path, limit, timeout_s, part)
+        except FetchError as error:
+            # a kept connection may have been closed by the other side just before: no answer to this question
+            if error.code != "connection-lost" or link.touched or link.fresh:
+                raise
+        finally:
+            link.claimed = link.fresh = False
+        self._link = None
+        return await self.ask(path, limit, timeout_s, part=part)
 
     async def ask_apart(self, path: str, limit: int, timeout_s: float, *, part: bool = False) -> Answer:
         """`ask` over a connection of its own, closed afterwards."""
-        link = await self._connect(timeout_s)
+        return await self._once(await self._connect(timeout_s), path, limit, timeout_s, part)
+
+    async def _once(self, link: _Link, path: str, limit: int, timeout_s: float, part: bool) -> Answer:
         try:
             return await self._follow(link, path, limit, timeout_s, part)
         finally:
