@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from parkwarden.collect.discovery import addresses
 from parkwarden.collect.discovery.addresses import (
     MAX_LABEL_VALUE,
     MAX_LABELS,
@@ -55,6 +59,18 @@ def test_any_text_is_an_address_or_refused(text: str) -> None:
         return
     assert target_id
     assert url.startswith("unix:") or "@" not in url.split("/")[2]
+
+
+@given(st.from_regex(r"(https?://)?[a-z0-9.-]{1,12}:[0-9]{1,6}", fullmatch=True))
+def test_the_short_way_is_the_long_way(text: str) -> None:
+    """Plain addresses are read without the URL library, and are what it says they are."""
+    short = long = None
+    with contextlib.suppress(BadAddressError):
+        short = parse_url(text)
+    with pytest.MonkeyPatch.context() as patch, contextlib.suppress(BadAddressError):
+        patch.setattr(addresses, "_PLAIN", re.compile("(?!)"))
+        long = parse_url(text)
+    assert short == long or (short is not None and long is None and "xn--" in text)
 
 
 @given(st.dictionaries(st.text(max_size=200), st.text(max_size=400), max_size=60))
