@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from operator import attrgetter
 
 from parkwarden.alert import story
 from parkwarden.alert.life import Condition, settled, step
@@ -85,6 +86,7 @@ class _Tick:
         self.open = {row.key: row.id for row in self.rows.values() if row.state is not IncidentState.RESOLVED}
         self.present, self.now, self.policy = present, now, policy
         self.on: set[str] = set()
+        self.waiting = self._by_service()
         self.lifted: dict[str, Priority] = {}
         self.dropped = 0
 
@@ -113,10 +115,13 @@ class _Tick:
         changed.sort(key=lambda row: row.state is not IncidentState.RESOLVED)
         return Outcome(changed, notifications, self.dropped)
 
-    def _waiting(self, service: Key) -> list[Incident]:
-        """Open incidents of a service beside its no-data one."""
-        rows = (self.rows[i] for i in self.open.values())
-        return [r for r in rows if r.state.active and r.detector != story.NO_DATA and story.service_key(r) == service]
+    def _by_service(self) -> dict[Key, list[Incident]]:
+        """Open incidents of each service beside its no-data one, as the tick began."""
+        found: dict[Key, list[Incident]] = defaultdict(list)
+        for row in (self.rows[i] for i in self.open.values()):
+            if row.state.active and row.detector != story.NO_DATA:
+                found[story.service_key(row)].append(row)
+        return found
 
     def _urgent(self, row: Incident) -> Incident:
         """A site is as urgent as the growth it stands for; a service that falls silent as what was wrong with it before."""
@@ -124,7 +129,9 @@ class _Tick:
             row = row.changed(priority=min(row.priority, self.lifted[row.id]))
         if row.detector != story.NO_DATA:
             return row
-        return row.changed(priority=min([row.priority, *(r.priority for r in self._waiting(story.service_key(row)))]))
+        return row.changed(
+            priority=min([row.priority, *(r.priority for r in self.waiting.get(story.service_key(row), ()))])
+        )
 
     def _no_data(self) -> list[Finding]:
         """A finding for each service that answers nobody."""
@@ -132,7 +139,7 @@ class _Tick:
         for key, since in self.present.blind.items():
             if isinstance(key, str) or self.now - since < self.policy.no_data_after_s:
                 continue
-            rows = self._waiting(key)
+            rows = self.waiting.get(key, [])
             if rows or self.policy.no_data_alone:
                 instances = dict.fromkeys(i for row in rows for i in row.instances)
                 labels = self.present.labels.get(key) or (rows[0].labels if rows else {})
@@ -314,9 +321,7 @@ class _Tick:
             return False
         if row.last_seen - old.last_seen >= self.policy.touch_s or set(row.instances) != set(old.instances):
             return True
-        return any(getattr(row, name) != getattr(old, name) for name in _STEADY)
+        return _STEADY(row) != _STEADY(old)
 
 
-_STEADY = tuple(f.name for f in fields(Incident) if f.name not in MOVING)
-
-assert Priority.P0 < Priority.P1 < Priority.P2 < Priority.P3  # priorities compare as their names do
+_STEADY = attrgetter(*(f.name for f in fields(Incident) if f.name not in MOVING))

@@ -108,8 +108,8 @@ class Policy:
     """The first that matches the code or the detector; without one the runbook is the finding code (docs/findings.md)."""
     link: str = ""
     """Where our web page is seen from outside (`https://parkwarden.example`), for links in messages; "" = no links."""
-    max_incidents: int = 10_000
-    """Open incidents. Past it new ones are dropped and counted: a storm must not take the watcher along."""
+    max_incidents: int = 2_000
+    """Open incidents. Past it new ones are dropped and counted: a storm must not take the watcher along (a tick costs 0.2 ms each)."""
     max_per_service: int = 50
     """Open incidents of one service in one env: a service that lies about its sites floods nobody."""
 
