@@ -73,7 +73,7 @@ class Headlines:
         if not self._new(capture.at, "capture", capture.instance, capture.kind):
             return
         text = f"{capture.instance}: {capture.kind} captured ({len(capture.body):,} bytes in {capture.took_s:.2f} s) because of {capture.why}"
-        data = {"instance": capture.instance, "kind": capture.kind, "bytes": len(capture.body), "why": capture.why}
+        data = {"instance": capture.instance, "artefact": capture.kind, "bytes": len(capture.body), "why": capture.why}
         self.tell(Headline(kind="capture", at=capture.at, text=text, data=data))
 
     def incidents(self, at: float, changed: Iterable[Incident]) -> None:

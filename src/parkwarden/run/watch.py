@@ -61,6 +61,12 @@ log = structlog.get_logger()
 HOUSEKEEPING_S = 300.0
 """Between two looks at what can become history or be pruned."""
 
+FIRST_TICK_S = 2.0
+"""From the start to the first judgement: what was resumed need not wait for a whole beat."""
+
+JOURNAL_S = 0.5
+"""Between two writes of the journal: a few kilobytes each, and at most so much is lost to a kill."""
+
 LISTENING_S = 5.0
 """How soon a silence or an acknowledgement given through the command line is heard of."""
 
@@ -113,6 +119,7 @@ class Watch:
             "beat": self._beat,
             "sender": self._sender.run,
             "keeper": self._keeper.run,
+            "journal": self._write_down,
             "listening": self._listen,
             "housekeeping": self._housekeep,
             **self._parts,
@@ -155,7 +162,7 @@ class Watch:
 
     async def _beat(self) -> None:
         loop = asyncio.get_running_loop()
-        due = loop.time()
+        due = loop.time() + FIRST_TICK_S - TICK_S
         while True:
             due = max(due + TICK_S, loop.time())
             await asyncio.sleep(due - loop.time())
@@ -182,7 +189,6 @@ class Watch:
         self._take_over(outcome, now)
         self._sender.wake()
         self.memory.found(now, tick.findings)
-        self.memory.flush()
         self._last = tick
         self._ticks += 1
         self._tick_s = asyncio.get_running_loop().time() - began
@@ -239,6 +245,12 @@ class Watch:
                     self._incidents[row.id] = known.changed(
                         acknowledged_at=row.acknowledged_at, acknowledged_by=row.acknowledged_by
                     )
+
+    async def _write_down(self) -> None:
+        """The journal, more often than the beat: what a killed process has seen but not written it has to see again."""
+        while True:
+            await asyncio.sleep(JOURNAL_S)
+            self.memory.flush()
 
     async def _housekeep(self) -> None:
         while True:
