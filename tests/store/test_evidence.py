@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from parkwarden.model import Capture, EvidenceItem, Secret, StoreError
+from parkwarden.model import Capture, EvidenceItem, LimitError, Secret, StoreError
 from parkwarden.store import evidence as evidence_module
 from parkwarden.store.evidence import ORPHAN_S, EvidenceStore
 from parkwarden.store.settings import DAY_S, StoreSettings
@@ -223,3 +223,16 @@ def test_threads_may_put_at_once(tmp_path: Path) -> None:
     assert len(kept.list()) == 6
     assert len(files(tmp_path)) == 12
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_what_cannot_be_redacted_is_not_kept(tmp_path: Path) -> None:
+    """A body beyond a reader's limit (a bomb) is refused for good: typed, not passing, nothing on the disk."""
+
+    def bomb(_kind: str, _body: bytes) -> tuple[bytes, int]:
+        raise LimitError("profile-too-big", "too big")
+
+    kept = EvidenceStore(tmp_path / "evidence", bomb)
+    with pytest.raises(StoreError) as refused:
+        kept.put(capture())
+    assert (refused.value.code, refused.value.passing) == ("evidence-refused", False)
+    assert not (tmp_path / "evidence").exists()

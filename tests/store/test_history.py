@@ -102,6 +102,8 @@ def test_sites_of_all_three_looks(tmp_path: Path) -> None:
 def test_damaged_lines_cost_only_themselves(tmp_path: Path) -> None:
     """Lines that are no JSON, have wrong types or odd bytes are passed over; the rest of the hour is kept."""
     damage = b'not json\n{"t":"x","instance":5}\n\xff\xfe\n{"t":1\n' + b"\0" * 100 + b"\n[1,2]\n"
+    damage += b'{"t":-1e300,"instance":"a:1","goroutines":5}\n{"t":1e400,"instance":"a:1","goroutines":5}\n'
+    damage += b'{"t":1,"x":"' + b"y" * (18 << 20) + b'"}\n' + b"[" * 100_000 + b"\n"
     more = recording.write(read(NOON + 5, 2))
     history = History(tmp_path / "h")
     history.convert(segment(tmp_path, [read(NOON, 1)], extra=damage + more + b'{"t":17'))

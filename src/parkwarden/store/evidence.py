@@ -79,11 +79,16 @@ class EvidenceStore:
     def put(self, capture: Capture, labels: dict[str, str] | None = None) -> EvidenceItem:
         """Redact, compress, keep; the item as kept (the first one, if these bytes are there already).
 
-        On the disk when it returns. Raises StoreError (`passing`: try again).
+        On the disk when it returns. Raises StoreError; only a `passing` one is worth trying again.
         """
-        body, redacted = self._redact(capture.kind, capture.body)
-        packed = body.startswith(_GZIP)
-        digest = blake2b(_unpacked(body) if packed else body, digest_size=32).hexdigest()
+        try:
+            body, redacted = self._redact(capture.kind, capture.body)
+            packed = body.startswith(_GZIP)
+            digest = blake2b(_unpacked(body) if packed else body, digest_size=32).hexdigest()
+        except LimitError as error:  # what cannot be looked through is not kept, now or later
+            raise StoreError(
+                "evidence-refused", f"A capture cannot be redacted: {error.message}", context=capture.kind
+            ) from error
         with self._lock:
             known = self._items()
             if digest in known:

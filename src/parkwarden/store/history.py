@@ -66,6 +66,9 @@ TABLES: dict[str, dict[str, str]] = {
 }  # fmt: skip
 """Columns of each table; `t` and other times Unix seconds (`at` is a reserved word of DuckDB), sizes bytes. `kind` of a site's count: profile, census, leaked."""
 
+_TIMED = "t BETWEEN -1e12 AND 1e12"
+"""A time in seconds, as the recording format bounds it: one wild number must not cost the hour."""
+
 _NAME = re.compile(r"(-?\d+)-(-?\d+)-(\d+)(\.5m)?\.parquet")
 
 
@@ -160,7 +163,7 @@ class History:
     def convert_findings(self, segment: Segment) -> int:
         """A closed segment of the journal of findings -> `findings`; rows written."""
         columns = ", ".join(f"\"{name}\": '{kind}'" for name, kind in TABLES["findings"].items())
-        query = f"SELECT * FROM {_read(segment.path, columns)} WHERE t IS NOT NULL ORDER BY service, t"
+        query = f"SELECT * FROM {_read(segment.path, columns)} WHERE {_TIMED} ORDER BY service, t"
         return self._write({"findings": query}, segment.number)
 
     def upkeep(self, now: float) -> int:
@@ -453,7 +456,7 @@ _NUMBERS = ", ".join(_GAUGES + _COUNTERS + _REALS)
 _READINGS = f"""
 SELECT t, instance, {_LABELLED}, {_NUMBERS}, goroutines AS goroutines_floor, 1::INTEGER AS n
 FROM (SELECT t, instance, {_NUMBERS} FROM {{source}}
-      WHERE t IS NOT NULL AND instance IS NOT NULL AND coalesce({_NUMBERS}) IS NOT NULL) {_JOINED}
+      WHERE {_TIMED} AND instance IS NOT NULL AND coalesce({_NUMBERS}) IS NOT NULL) {_JOINED}
 ORDER BY instance, t"""
 
 _SITES = f"""
@@ -465,7 +468,7 @@ FROM (
     unnest(coalesce(map_keys(sites), map_keys(leaked), map_keys(census))) AS site,
     unnest(coalesce(map_values(sites), map_values(leaked), list_transform(map_values(census), lambda ids: len(ids)))) AS count
   FROM {{source}}
-  WHERE t IS NOT NULL AND instance IS NOT NULL AND (sites IS NOT NULL OR leaked IS NOT NULL OR census IS NOT NULL)
+  WHERE {_TIMED} AND instance IS NOT NULL AND (sites IS NOT NULL OR leaked IS NOT NULL OR census IS NOT NULL)
 ) {_JOINED} LEFT JOIN places ON site = places.id
 ORDER BY instance, site, kind, t"""
 
