@@ -227,6 +227,7 @@ def test_unknown_keys_are_kept_out_and_counted() -> None:
     assert sum(isinstance(e, Read) for e in found) == 3
     assert reader.unknown_keys == {"mood": 3}
     assert codes(reader)[-1] == "unknown-keys"
+    assert read(b'{"t":1,"instance":"a","at":5.0,"goroutines":3}\n')[1].unknown_keys == {"at": 1}
     many = json.dumps({"t": 1, "instance": "a", **{f"k{i}": 1 for i in range(500)}}).encode()
     assert len(read(many)[1].unknown_keys) == recording.MAX_UNKNOWN_KEYS + 1
 

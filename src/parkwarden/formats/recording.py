@@ -82,7 +82,7 @@ MAX_LEAP_S = 3600.0
 """A time that leaps ahead further than this waits for the next line to confirm it: one wild time must not make all that follow late."""
 
 _HEAD = ("goroutines", "heap_inuse", "next_gc", "gc_cpu_s", "cpu_s", "open_fds", "max_fds", "threads", "requests_total", "rss", "mem_limit")  # fmt: skip
-_FLOATS = frozenset(f.name for f in fields(Reading) if "float" in str(f.type))
+_FLOATS = frozenset(f.name for f in fields(Reading) if "float" in str(f.type) and f.name != "at")
 _FIELDS = (*_HEAD, *(f.name for f in fields(Reading) if f.name not in _HEAD and f.name != "at"))
 _INTS = frozenset(_FIELDS) - _FLOATS - {"go_version"}
 _KNOWN = frozenset(("t", "instance", "sites", "census", "max_goid", "unknown", "leaked", "gone", "v"))
