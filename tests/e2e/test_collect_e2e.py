@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import uvloop
 
-from parkwarden.collect.fleet import Collector, CollectSettings, TargetState
+from parkwarden.collect.fleet import Collector, CollectSettings, TargetState, TargetStatus
 from parkwarden.model.capture import Capture
 from parkwarden.model.events import Census, Event, Leaked, Named, Read, SiteCounts, Started
 from parkwarden.model.instance import Auth, Target
@@ -44,7 +44,7 @@ def service(go_build: Callable[..., Path]) -> Iterator[str]:
 
 
 async def collected(targets: list[Target], enough: Callable[[Collector, list[Event]], bool], settings: CollectSettings = SETTINGS,
-                    suspect: str = "") -> tuple[list[Event], list[Capture], Collector]:  # fmt: skip
+                    suspect: str = "") -> tuple[list[Event], list[Capture], Collector, list[TargetStatus]]:  # fmt: skip
     """Run a collector until the events are enough (30 s at most); suspect one instance as soon as it is there."""
     events: list[Event] = []
     captures: list[Capture] = []
@@ -57,11 +57,12 @@ async def collected(targets: list[Target], enough: Callable[[Collector, list[Eve
                 if suspect and any(isinstance(e, Started) for e in events):
                     collector.suspect(suspect, "goroutine-trend")
                 await asyncio.sleep(0.02)
+        status = collector.status()
     finally:
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
-    return events, captures, collector
+    return events, captures, collector, status
 
 
 def test_a_leak_shows_in_every_kind_of_look(service: str) -> None:
@@ -73,9 +74,9 @@ def test_a_leak_shows_in_every_kind_of_look(service: str) -> None:
         return kinds.count(Census) >= 3 and kinds.count(SiteCounts) >= 4 and Leaked in kinds
 
     began = time.monotonic()
-    events, captures, collector = uvloop.run(collected([target], enough, suspect="leaky"))
+    events, captures, collector, status = uvloop.run(collected([target], enough, suspect="leaky"))
     assert time.monotonic() - began < 20
-    assert collector.status()[0].sources == ("vars", "index")
+    assert status[0].sources == ("vars", "index")
     sites = {e.site.id: e.site for e in events if isinstance(e, Named)}
     (leaking,) = [i for i, site in sites.items() if site.function == "main.abandoned"]
     assert sites[leaking].wait_reason == "chan send"
@@ -123,7 +124,7 @@ def test_a_restart_on_the_same_port_is_a_new_life(go_build: Callable[..., Path],
 
     try:
         target = Target(id="a", url=f"http://127.0.0.1:{lab_port}")
-        events, _, collector = uvloop.run(
+        events, _, collector, _ = uvloop.run(
             collected([target], enough, replace(SETTINGS, interval_s=0.2, backoff_max_s=0.4))
         )
     finally:
@@ -217,9 +218,9 @@ def test_mutual_tls(tmp_path: Path) -> None:
         def enough(collector: Collector, events: list[Event]) -> bool:
             return all(s.state is not TargetState.STARTING for s in collector.status()) and len(events) >= 6
 
-        _, _, collector = await collected(targets, enough)
+        *_, found = await collected(targets, enough)
         server.close()
-        status = {s.id: s for s in collector.status()}
+        status = {s.id: s for s in found}
         assert status["both"].state is status["unverified"].state is TargetState.UP
         assert status["no-certificate"].state is TargetState.UNREACHABLE
         assert status["no-authority"].error.startswith("tls: its certificate is not trusted")
