@@ -115,3 +115,34 @@ def test_memory_is_bounded_and_what_is_given_up_is_counted(runs: Runs, monkeypat
 
     outbox = asyncio.run(scene())
     assert (outbox.unwritten, outbox.given_up) == (3, 1)
+
+
+def test_a_database_that_hangs_does_not_hold_the_beat(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A write that does not come back is given up on after PATIENCE_S, and what it held is told from memory."""
+    monkeypatch.setattr(module, "PATIENCE_S", 0.01)
+    hung = True
+
+    async def scene() -> tuple[str, list[str], int]:
+        outbox = Outbox(runs)
+        run = runs.run
+
+        async def slow(call):
+            if hung:
+                await asyncio.Event().wait()
+            return await run(call)
+
+        runs.run = slow  # type: ignore[method-assign]
+        await outbox.commit([incident()], [notification()])
+        trouble = outbox.trouble
+        nonlocal_hung()
+        keys = [q.notification.key for q in await outbox.due(10.0)]
+        await outbox.commit([], [])
+        return trouble, keys, outbox.unwritten
+
+    def nonlocal_hung() -> None:
+        nonlocal hung
+        hung = False
+
+    trouble, keys, unwritten = asyncio.run(scene())
+    assert "did not answer" in trouble
+    assert (keys, unwritten) == (["i1:1:hook"], 0)

@@ -12,7 +12,21 @@ import sys
 
 import typer
 
-from parkwarden.cli import check, diagnose, doctor, explain, export, lab, record, replay, stacks, trace, watch
+from parkwarden.cli import (
+    check,
+    diagnose,
+    doctor,
+    evidence,
+    explain,
+    export,
+    incidents,
+    lab,
+    record,
+    replay,
+    stacks,
+    trace,
+    watch,
+)
 from parkwarden.model.errors import ParkwardenError
 from parkwarden.model.finding import Exit
 
@@ -56,6 +70,8 @@ app.command("trace")(trace.command)
 app.command("export")(export.command)
 app.command("explain")(explain.command)
 app.command("doctor")(doctor.command)
+app.add_typer(incidents.app, name="incidents")
+app.add_typer(evidence.app, name="evidence")
 app.add_typer(lab.app, name="lab")
 
 

@@ -8,6 +8,7 @@ delivered meanwhile is marked so; a process killed in between may tell again, un
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Protocol, TypeVar
@@ -20,6 +21,10 @@ T = TypeVar("T")
 MAX_UNWRITTEN = 2_000
 """Notifications held in memory while the database is away; beyond it the oldest delivered, then the oldest of all, are
 given up and counted. At some 3 kB each: 6 MB."""
+
+
+PATIENCE_S = 8.0
+"""For one write: beyond the time a locked SQLite waits, and within two beats. A database that hangs must not stop the judging."""
 
 
 class Runs(Protocol):
@@ -111,12 +116,16 @@ class Outbox:
                     state.failed(q.notification.key, q.next_at, q.error, None if q.parked else q.next_at)
 
         try:
-            if changed or queued:
-                await self._state.run(call)
-            elif self.trouble:
-                await self._state.run(lambda s: s.ping())
+            async with asyncio.timeout(PATIENCE_S):
+                if changed or queued:
+                    await self._state.run(call)
+                elif self.trouble:
+                    await self._state.run(lambda s: s.ping())
         except StoreError as error:
             self.trouble = error.message
+            return
+        except TimeoutError:  # the call goes on by itself; doing it again is no harm, by the keys
+            self.trouble = f"The state database did not answer within {PATIENCE_S:g} s."
             return
         self.trouble = ""
         for incident in changed:

@@ -67,6 +67,9 @@ FIRST_TICK_S = 2.0
 JOURNAL_S = 0.5
 """Between two writes of the journal: a few kilobytes each, and at most so much is lost to a kill."""
 
+MAX_ENDED = 2_000
+"""Incidents looked at for those that ended so lately that they may come back under their old id."""
+
 LISTENING_S = 5.0
 """How soon a silence or an acknowledgement given through the command line is heard of."""
 
@@ -127,10 +130,12 @@ class Watch:
 
     async def _resume(self) -> None:
         """Where the last process stopped: incidents, silences, the windows of the last hour."""
-        rows = await self._state.run(lambda s: s.incidents(active=True))
-        self._incidents = {row.id: row for row in rows}
-        self._silences = await self._state.run(lambda s: s.silences())
         now = self.clock.now()
+        rows = await self._state.run(lambda s: s.incidents(active=True))
+        ended = await self._state.run(lambda s: s.incidents(active=False, limit=MAX_ENDED))
+        lately = [row for row in ended if now - row.resolved_at < self._policy.reopen_s]
+        self._incidents = {row.id: row for row in [*lately, *rows]}
+        self._silences = await self._state.run(lambda s: s.silences())
         events = 0
         async for event in self.memory.replay(now):
             self.engine.feed(event)
