@@ -215,6 +215,13 @@ def replaying(runs: int, quick: bool) -> list[Row]:
     return section(runs, quick)
 
 
+def storing(runs: int, quick: bool) -> list[Row]:
+    """Commits, journal, history and evidence, beside the plainest way to do the same."""
+    from bench.storing import section
+
+    return section(runs, quick)
+
+
 SECTIONS = {
     "dump": dump,
     "trace": trace,
@@ -222,6 +229,7 @@ SECTIONS = {
     "startup": startup,
     "scraping": scraping,
     "judging": judging,
+    "storing": storing,
     "stall": stall,
     "load": load,
     "replaying": replaying,
