@@ -157,13 +157,13 @@ def measure_ours(instances: int, runs: int) -> dict[str, float]:
 def section(runs: int, quick: bool) -> list[Row]:
     """Rows for the table; raises where the two sides do not find the same instances."""
     mine = measure_ours(INSTANCES, runs)
-    clock = f"by the clock {mine['seconds'] * 1e3:.0f} ms, worst {mine['worst_s'] * 1e3:.0f} ms"
-    note = f"CPU time, median of {TICKS} ticks ({clock}); 4 % of instances suspect"
+    note = f"median of {TICKS} ticks, worst {mine['worst_s'] * 1e3:.0f} ms; 4 % of instances suspect; other work on the core counts"
     held = (
         f"ring {mine['ring_kib']:.1f} KiB; with ids, labels and what judges remember {mine['kib_per_instance']:.1f} KiB"
     )
     rows = [
-        Row(f"{INSTANCES:,} instances x 24 samples, all detectors", "100 ms of a core", mine["cpu_s"], 0.1, 1.0, note),
+        Row(f"{INSTANCES:,} instances x 24 samples, by the clock", "100 ms", mine["seconds"], 0.1, 1.0, note),
+        Row("the same: CPU time", "100 ms", mine["cpu_s"], 0.1, 1.0, "all count detectors, signals included"),
         Row("the same: KiB of memory per instance", "20 KiB", mine["kib_per_instance"], 20.0, 1.0, held),
     ]
     if prometheus() is None:
@@ -181,8 +181,13 @@ def section(runs: int, quick: bool) -> list[Row]:
             f"not the same instances: ours {[mine[c] for c in codes]}, theirs {[theirs[c] for c in codes]}"
         )
     note = f"both find {theirs['PW501']:,.0f} + {theirs['PW502']:,.0f} + {theirs['PW503']:,.0f}; CPU {mine['cpu_s']:.3f} s and {theirs['cpu_s']:.3f} s; theirs holds {theirs['resident'] / MIB:,.0f} MiB"
-    work = f"three rules over {instances:,} instances (ours: all count detectors)"
-    return [*rows, Row(work, "prometheus, rule group", mine["seconds"], theirs["seconds"], 50.0, note)]
+    work = f"three rules over {instances:,} instances"
+    its_cpu = "theirs with its garbage collection and its scrapes of empty pages"
+    return [
+        *rows,
+        Row(f"{work}, by the clock", "prometheus, rule group", mine["seconds"], theirs["seconds"], 50.0, note),
+        Row(f"{work}, CPU time", "prometheus, process", mine["cpu_s"], theirs["cpu_s"], 50.0, its_cpu),
+    ]
 
 
 # theirs
