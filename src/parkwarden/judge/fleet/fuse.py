@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from parkwarden.judge.codes import CODES
@@ -21,9 +21,9 @@ from parkwarden.judge.fleet.time_left import time_left
 from parkwarden.judge.fuse import MAX_CONFIDENCE, rank
 from parkwarden.judge.grade import ADVICE, grade
 from parkwarden.judge.site_leak import when
-from parkwarden.model import Cluster, Evidence, Finding, Instance, Signal, Site, TimeLeft, Verdict
+from parkwarden.model import Cluster, Evidence, Finding, Frame, Instance, Signal, Site, TimeLeft, Verdict
 from parkwarden.stacks.culprit import culprit, leak_path
-from parkwarden.stacks.patterns import match
+from parkwarden.stacks.patterns import Pattern, match
 
 if TYPE_CHECKING:
     from parkwarden.aggregate.windows import Windows
@@ -63,6 +63,12 @@ EXPLAINED = 0.5
 MAX_INSTANCES = 50
 """Instances named in one finding; a service may have thousands."""
 
+CROWD = 50
+"""Goroutines from which a site is a crowd to the atlas."""
+
+MAX_KNOWN = 20_000
+"""Sites of which the atlas's answer is remembered."""
+
 MAX_WITNESSES = 24
 """Witnesses' sentences kept in one finding, surest first."""
 
@@ -78,6 +84,19 @@ class Scene:
     """The user's own modules of a service."""
     version_at: Callable[[Key, float], str]
     """The version of a service that ran at a time."""
+    known: dict[tuple[str, bool, bool], _What] = field(default_factory=dict)
+    """What was found out about sites, for the next time: neither stack nor modules change often."""
+
+
+@dataclass(frozen=True, slots=True)
+class _What:
+    """What a site is, whatever its numbers are: the atlas's pattern, whose line it is, the way there."""
+
+    site: Site
+    modules: tuple[str, ...]
+    pattern: Pattern | None
+    culprit: Frame | None
+    path: tuple[Frame, ...]
 
 
 def fuse(signals: Sequence[Signal], scene: Scene, now: float, rules: Rules) -> list[Finding]:
@@ -126,28 +145,27 @@ def _place(key: Key, site_id: str, said: Sequence[Signal], scene: Scene, now: fl
     left = _left(worst, since, rate, scene, now, rules)
     count = max((s.count for s in of_worst if s.count is not None), default=None)
     total = scene.windows.last(worst, "goroutines")
-    best = next(iter(match(_cluster(site, count or 0))), None)
-    pattern = best.pattern if best else None
+    what = _what(site, scene, scene.modules(key), count or 0, any(s.detector == "proven-leak" for s in said))
+    pattern = what.pattern
     where = f"{site.function} ({site.file.rsplit('/', 1)[-1]}:{site.line})" if site.function else f"site {site.id}"
-    what = pattern.title if pattern else f"goroutines in `{site.wait_reason or 'wait'}`"
+    kind = pattern.title if pattern else f"goroutines in `{site.wait_reason or 'wait'}`"
     cure = (
         pattern.cure
         if pattern
         else "Find who should have served or ended this wait, and make sure that it does on every way out."
     )
-    modules = scene.modules(key)
     return Finding(
         code=pattern.code if pattern else "PW100",
         verdict=verdict,
         confidence=confidence,
-        title=f"{what}: {count or 0:,} goroutines at {where}",
+        title=f"{kind}: {count or 0:,} goroutines at {where}",
         pattern=pattern.id if pattern else "goroutine-leak",
         service=key[0],
         instance=instances[0] if len(instances) == 1 else None,
         instances=tuple(instances[:MAX_INSTANCES]),
         labels=_labels(instances, scene),
         site=site,
-        culprit=culprit(site, modules),
+        culprit=what.culprit,
         count=count,
         share=min(count / total, 1.0) if count and total > 0 else None,
         rate_per_min=rate,
@@ -157,7 +175,7 @@ def _place(key: Key, site_id: str, said: Sequence[Signal], scene: Scene, now: fl
         explanation=f"{pattern.meaning} {pattern.why}" if pattern else "",
         evidence=_evidence(said),
         grade=grade(rate),
-        path=leak_path(site, modules),
+        path=what.path,
         last_seen=now,
         time_left=left,
     )
@@ -280,6 +298,17 @@ def _labels(instances: Sequence[str], scene: Scene) -> dict[str, str]:
     return dict(sorted(set.intersection(*sets))) if sets else {}
 
 
-def _cluster(site: Site, count: int) -> Cluster:
-    """A site as the atlas reads it."""
-    return Cluster(site=site, count=count, share=0.0, counts=(count,), members=(site.id,))
+def _what(site: Site, scene: Scene, modules: tuple[str, ...], count: int, proven: bool) -> _What:
+    """The site as the atlas reads it; asked anew where the site, the user's modules or the kind of evidence changed."""
+    key = (site.id, count >= CROWD, proven)
+    known = scene.known.get(key)
+    if known is None or known.site is not site or known.modules != modules:
+        if len(scene.known) >= MAX_KNOWN:
+            scene.known.clear()
+        leaked = count if proven else 0
+        cluster = Cluster(site=site, count=count, share=0.0, counts=(count,), members=(site.id,), leaked=leaked)
+        best = next(iter(match(cluster)), None)
+        pattern = best.pattern if best else None
+        known = _What(site, modules, pattern, culprit(site, modules), leak_path(site, modules))
+        scene.known[key] = known
+    return known
