@@ -14,7 +14,7 @@ from parkwarden.model import Instance, Verdict
 
 def _rise(factor: float, first: float, rise: float) -> Rise:
     return Rise(
-        row=0, leak=False, p=1e-5, rise=rise, span_s=1200.0, first=first, since=0.0, per_s=0.02,
+        row=0, leak=False, held=False, p=1e-5, rise=rise, span_s=1200.0, first=first, since=0.0, per_s=0.02,
         factor=factor, filling=False, rising=factor >= 1.25,
     )  # fmt: skip
 

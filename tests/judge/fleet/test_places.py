@@ -71,3 +71,18 @@ def test_look_alikes_are_not_accused(census_s: float) -> None:
     }
     said = watch([Process(made, 0.0, 6 * HOUR)], census_s=census_s)
     assert [s for s in said if s.verdict is Verdict.LEAK] == []
+
+
+@pytest.mark.parametrize(("known", "verdict"), [(True, Verdict.LEAK), (False, Verdict.SUSPECT)])
+def test_an_earlier_life_that_leaked_here_is_remembered(known: bool, verdict: Verdict) -> None:
+    """Growth from the start may be a pool that fills; where the life before was judged a leak at this site it is the leak again."""
+    sites = fed(lambda t: {"s": 5}, 60.0, 600.0)
+    if known:
+        sites.judged_leak("a", "s", 600.0)
+    sites.started(Instance(id="a", labels={"service": "pay"}, start_time=1000.0), 1000.0)
+    worst = Verdict.OK
+    for at in np.arange(1060.0, 1060.0 + 2 * HOUR, 60.0).tolist():
+        fed(lambda t: {"s": int((t - 1000) / 60)}, at, at + 1, sites=sites)
+        for s in judge_places(sites, Windows(), at, Rules()):
+            worst = max(worst, s.verdict, key=lambda v: v.rank)
+    assert worst is verdict

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from parkwarden.aggregate.sites import Remembered
 from parkwarden.judge.fleet import (
@@ -64,9 +64,10 @@ def _judge(
     rises = site_floor_growth.judge(rows, now, rules.floor, floors)
     out = stack_persistence.signals(rows, standing, now, rules.persistence)
     for table, note, risen in zip(rows.tables, notes, rises, strict=True):
-        stayed = _stayed(table, note, now, rules)
+        stayed = [_believed(sites, table, j) for j in _stayed(table, note, now, rules)]
+        risen = {row: _believed(sites, table, r) for row, r in risen.items()}
         if survivors.knows(table, now):  # censuses see more than counts: these alone accuse nobody there
-            here = {j.row for j in stayed if j.steady}
+            here = {j.row for j in stayed if j.steady or j.leak}
             risen = {row: r if row in here else replace(r, leak=False) for row, r in risen.items()}
         out += survivors.signals(table, stayed, now)
         out += site_floor_growth.signals(table, risen, now)
@@ -88,6 +89,20 @@ def _across(sites: SiteWindows, fresh: list[str], now: float, rules: Rules) -> l
             remembered.notes["at"] = now
             remembered.signals = replica_age.signals(replica_age.judge(sites, service, now, rules.age), now)
     return [s for remembered in services.values() for s in remembered.signals if s.instance in sites.tables]
+
+
+Case = TypeVar("Case", survivors.Judged, site_floor_growth.Rise)
+
+
+def _believed(sites: SiteWindows, table: SiteTable, case: Case) -> Case:
+    """What is held back only because it may be filling is a leak where an earlier life, or another replica, leaked at this site."""
+    if not case.held:
+        return case
+    name = next((site for site, row in table.rows.items() if row == case.row), None)
+    memory = sites.memory(table.instance, name) if name is not None else None
+    if memory is None or (memory.leak_at is None and memory.proven_at is None):
+        return case
+    return replace(case, leak=True, held=False, filling=False)
 
 
 def _stayed(table: SiteTable, note: dict[str, Any], now: float, rules: Rules) -> list[survivors.Judged]:

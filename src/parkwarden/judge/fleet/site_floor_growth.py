@@ -84,6 +84,8 @@ class Rise:
 
     row: int
     leak: bool
+    held: bool
+    """A leak but for the doubt that it may be filling: enough where an earlier life leaked here."""
     p: float
     rise: float
     span_s: float
@@ -223,7 +225,7 @@ def _judge_row(
     filling = before.from_start and (
         (young and late < rule.filling_count) or late - middle < rule.filled_steady * (middle - early)
     )
-    leak = (
+    strong = (
         p <= rule.leak_p
         and excess >= rule.leak_rise + rule.leak_wander * wander
         and _goes_on(middle - early, late - middle, rule.leak_steady)
@@ -231,12 +233,12 @@ def _judge_row(
         and _goes_on(*before.halves, rule.leak_pace)
         and span >= rule.leak_span_s
         and late >= 1.5 * before.high + rule.leak_rise
-        and not filling
         and not factor >= rule.tide
     )
     return Rise(
         row=int(rows.row[i]),
-        leak=bool(leak),
+        leak=bool(strong and not filling),
+        held=bool(strong and filling),
         p=p,
         rise=float(late - early),
         span_s=span,

@@ -81,6 +81,8 @@ class Judged:
 
     row: int
     leak: bool
+    held: bool
+    """A leak but for the doubt that it may be filling: enough where an earlier life leaked here."""
     p: float
     age_s: float
     survivors: int
@@ -171,12 +173,13 @@ def _judge_row(
         filling = from_start and (
             slowing < rule.filled_slowing or (now - start < rule.warm_up_s and count * scale < rule.filling_count)
         )
-        steady = slowing >= rule.leak_slowing and not filling
-        steady = steady and not tide.factor(table, row, begin, last) >= rule.tide
+        strong = slowing >= rule.leak_slowing and not tide.factor(table, row, begin, last) >= rule.tide
+        steady = strong and not filling
         leak = steady and p <= rule.leak_p
+        held = strong and filling and p <= rule.leak_p
         rate = (count - 1) * scale / span * 60 if count > 1 else 0.0
         if best is None or leak or p < best.p:
-            best = Judged(row, leak, p, age, count * scale, leavers * scale, begin, rate, filling, steady, share)
+            best = Judged(row, leak, held, p, age, count * scale, leavers * scale, begin, rate, filling, steady, share)
     return best
 
 
