@@ -288,6 +288,34 @@ def test_few_replicas_are_watched_closely() -> None:
     uvloop.run(work())
 
 
+def test_a_mistake_of_the_one_who_is_told_costs_one_target() -> None:
+    """Whoever takes the events may fail over one instance: it is shown as failing, and the others go on."""
+
+    async def work() -> None:
+        read: list[str] = []
+
+        def emit(event: Event) -> None:
+            if isinstance(event, Read):
+                if event.instance == "bad":
+                    raise KeyError("secret")
+                read.append(event.instance)
+
+        async with serving(pages({"/metrics": page()})) as server:
+            collector = Collector(QUICK, emit, lambda capture: None)
+            collector.set_targets([Target(id=name, url=server.url) for name in ("bad", "good")])
+            task = asyncio.create_task(collector.run())
+            await Seen().until(lambda: len(read) > 10 and collector.status()[0].failures > 2)
+            bad, good = collector.status()
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        assert (bad.state, bad.error) == (TargetState.FAILING, "internal: KeyError while reading or telling")
+        assert good.state is TargetState.UP
+        assert set(read) == {"good"}
+
+    uvloop.run(work())
+
+
 def test_nothing_is_left() -> None:
     """After the end no task, no thread's work and no descriptor of the collector remains."""
 

@@ -25,7 +25,7 @@ from parkwarden.collect.fleet.before import Before
 from parkwarden.collect.fleet.budgets import WAIT, Budgets
 from parkwarden.collect.fleet.http import Client, FetchError, Names, Room, TlsContexts
 from parkwarden.collect.fleet.ladder import ON_BEAT, Ask, Facts, Ladder, refusal
-from parkwarden.collect.fleet.looks import KINDS, NO_ANSWER, Taken, file_name, take
+from parkwarden.collect.fleet.looks import KINDS, NO_ANSWER, Taken, file_name, take, warm
 from parkwarden.collect.fleet.prices import Look, stall_s
 from parkwarden.collect.fleet.probe import missing, restarted
 from parkwarden.collect.fleet.scrape import Scraper
@@ -141,6 +141,7 @@ class Collector:
         self._named: dict[str, bool] = {}  # whether its creator was told
         self._before = Before(settings.before_bytes)
         self._pool: ThreadPoolExecutor | None = None
+        self._warm: asyncio.Future[None] | None = None
 
     # what others call
 
@@ -164,6 +165,7 @@ class Collector:
         """Watch until cancelled; then nothing is left running, no connection open."""
         _allow_files(len(self._watched))
         self._pool = ThreadPoolExecutor(PARSERS, thread_name_prefix="parkwarden-read")
+        self._warm = asyncio.get_running_loop().run_in_executor(self._pool, warm)
         try:
             for watched in self._watched.values():
                 self._start(watched)
@@ -274,14 +276,12 @@ class Collector:
                 watched.client = Client(watched.target, self._room, self._contexts, self._names)
                 scraper = watched.scraper = Scraper(watched.target, watched.client, self.settings, self._pool)
             reading = await scraper.read()
+            self._succeeded(watched, reading, time.monotonic() - began)
         except FetchError as error:
             self._failed(watched, error, time.monotonic() - began)
-        except Exception as error:  # a reader's mistake about a hostile page costs this target, not the fleet
-            self._failed(
-                watched, FetchError("internal", f"{type(error).__name__} while reading"), time.monotonic() - began
-            )
-        else:
-            self._succeeded(watched, reading, time.monotonic() - began)
+        except Exception as error:  # a mistake of a reader or of whoever is told costs this target, not the fleet
+            what = FetchError("internal", f"{type(error).__name__} while reading or telling")
+            self._failed(watched, what, time.monotonic() - began)
         counters.scrape_seconds += watched.took_s
         if scraper is not None:
             counters.scrape_bytes += scraper.bytes - before[0]
@@ -302,11 +302,6 @@ class Collector:
 
     def _succeeded(self, watched: _Watched, reading: Reading, took_s: float) -> None:
         now = self._clock()
-        self.counters.scrapes["ok"] += 1
-        watched.failures = 0
-        watched.took_s = took_s
-        watched.error = ""
-        self._turn(watched, TargetState.SLOW if took_s > self.settings.timeout_s / 2 else TargetState.UP)
         reading.at = now
         last = watched.last
         if watched.instance is None:
@@ -320,6 +315,11 @@ class Collector:
         watched.last = reading
         watched.last_at = now
         self._emit(Read(now, watched.target.id, reading))
+        self.counters.scrapes["ok"] += 1
+        watched.failures = 0
+        watched.took_s = took_s
+        watched.error = ""
+        self._turn(watched, TargetState.SLOW if took_s > self.settings.timeout_s / 2 else TargetState.UP)
 
     def _begin_life(self, watched: _Watched, start_time: float | None, now: float) -> None:
         target = watched.target
@@ -390,7 +390,11 @@ class Collector:
             self._paid(watched, ask, taken, price)
             # an answer from about a restart: which life it tells of is not known
             if watched.instance is not None and watched.instance.start_time == instance.start_time:
-                self._tell(watched, ask, taken)
+                try:
+                    self._tell(watched, ask, taken)
+                except Exception as error:  # as with readings: it costs this look
+                    self.counters.unreadable[ask.look.value] += 1
+                    watched.refused = f"{ask.look.value}: {type(error).__name__} while telling"
         self._climb(watched)
 
     async def _taken(self, watched: _Watched, ask: Ask) -> Taken | None:
@@ -398,6 +402,8 @@ class Collector:
         client, scraper, pool = watched.client, watched.scraper, self._pool
         if client is None or scraper is None or pool is None:
             return None
+        if self._warm is not None:
+            await asyncio.wait([self._warm])
         if scraper.listed is None:
             await scraper.list_profiles()
             if reason := refusal(ask.look, watched.facts(), self.settings):

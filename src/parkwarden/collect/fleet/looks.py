@@ -11,6 +11,7 @@ import time
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
+from parkwarden import kernels
 from parkwarden.collect import limits
 from parkwarden.collect.fleet.http import Client, FetchError, unzip
 from parkwarden.collect.fleet.prices import DEAR, Look
@@ -71,6 +72,12 @@ class Taken:
     wire: int = 0
     artefact: Artefact | None = None
     note: str = ""
+
+
+def warm() -> None:
+    """Load the kernels that reading looks takes: 50 ms, or seconds of compiling after an upgrade, which no loop should wait for."""
+    for name in ("profile_wire", "trace_scan", "trace_tables", "dump_scan"):
+        kernels.load(name)
 
 
 def file_name(look: Look) -> str:
