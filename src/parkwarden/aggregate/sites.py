@@ -86,7 +86,7 @@ class Proof:
 
 @dataclass(slots=True)
 class SiteTable:
-    """One life of one instance: a row per site. Arrays have room for more rows than `size`; rows of `free` are empty."""
+    """One life of one instance: a row per site. Arrays have room for more rows than `rows` names; those in `free` are empty."""
 
     instance: Instance
     watched_since: float | None = None
@@ -100,7 +100,6 @@ class SiteTable:
     """End of the last silence longer than SILENCE_S."""
     rows: dict[str, int] = field(default_factory=dict)
     free: list[int] = field(default_factory=list)
-    size: int = 0
     times: Floats = field(default_factory=lambda: np.full(RECENT, np.nan))
     recent: Counts = field(default_factory=lambda: np.empty((0, RECENT), np.int32))
     floors: Counts = field(default_factory=lambda: np.empty((len(LEVELS_S), 0, FLOORS), np.int32))
@@ -504,7 +503,6 @@ def _grow(table: SiteTable, capacity: int) -> None:
     table.peak = np.concatenate([table.peak, np.zeros(more, np.int32)])
     table.first_at = np.concatenate([table.first_at, np.full(more, math.nan)])
     table.free.extend(range(capacity - 1, old - 1, -1))
-    table.size = capacity
 
 
 def _key(instance: Instance) -> tuple[str, str]:

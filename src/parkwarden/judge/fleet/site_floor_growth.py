@@ -133,6 +133,12 @@ def judge(rows: Rows, now: float, rule: FloorRule, known: Sequence[Known] | None
     for level in range(-1, len(LEVELS_S)):
         stamps = [(t.lives, t.looks if level < 1 else t.bucket[level]) for t in rows.tables]
         news = np.array([k.by_level.get(level, (None,))[0] != s for k, s in zip(known, stamps, strict=True)])
+        if level < 0:  # looks a minute apart are the slots of a minute: nothing to gain
+            close = rows.times[:, -1] - rows.times[:, -RECENT_WINDOWS[0]] < 0.75 * LEVELS_S[0] * (RECENT_WINDOWS[0] - 1)
+            for k, apart in zip(known, (~close).tolist(), strict=True):
+                if apart:
+                    k.by_level.pop(level, None)
+            news &= close
         for k, stamp, new in zip(known, stamps, news.tolist(), strict=True):
             if new:
                 k.by_level[level] = (stamp, [])
