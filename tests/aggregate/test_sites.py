@@ -188,3 +188,17 @@ def test_gone_gives_everything_back() -> None:
     assert not windows.tables
     assert windows.instances_of(("s1", "")) == []
     windows.gone("never there")
+
+
+def test_a_clock_that_was_set_back_does_not_shut_looks_out() -> None:
+    """After it was told, looks at earlier times count again, and the series begins anew; lives and habits are untouched."""
+    windows = _windows()
+    windows.counted(SiteCounts(7200.0, "a", {"s": 3}))
+    windows.counted(SiteCounts(3660.0, "a", {"s": 4}))
+    assert windows.dropped["late"] == 1
+    windows.set_back("a")
+    windows.census(Census(3720.0, "a", {"s": np.array([1, 2, 3, 4, 5])}, 5))
+    table = windows.tables["a"]
+    assert table.recent[_row(windows, "s"), -2:].tolist() == [NOT_TOLD, 5]
+    assert (table.lives, table.watched_since) == (1, 3720.0)
+    assert windows.memory(table.instance, "s").plateau == 0

@@ -88,3 +88,16 @@ def test_news_of_somebody_unknown_introduces_him() -> None:
     engine.feed(Read(1.0, "stranger", Reading(at=1.0, goroutines=5)))
     assert engine.instance("stranger").service == "stranger"
     assert engine.windows.last("stranger", "goroutines") == 5
+
+
+def test_a_clock_that_was_set_back_blinds_nobody() -> None:
+    """An hour back in the middle of a leak: the windows begin anew by themselves and the leak is found again, with its line."""
+    engine = Engine()
+    fast_leak(engine, 3700.0, begins=3600.0)
+    found: list[Finding] = []
+    for k in range(60):
+        at = 100.0 + 5.0 * k
+        engine.feed(Read(at, "i1", Reading(at=at, goroutines=5000 + 250 * k)))
+        engine.feed(SiteCounts(at, "i1", {"s1": 4900 + 250 * k}))
+        found = engine.tick(at).findings
+    assert [f.site.id for f in found if f.site and f.verdict.rank >= Verdict.SUSPECT.rank] == ["s1"]

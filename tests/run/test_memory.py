@@ -71,6 +71,7 @@ def test_closed_hours_become_history(tmp_path: Path) -> None:
         made.remember(Read(NOW, "i", Reading(at=NOW, goroutines=77)))
         made.found(NOW, [Finding(code="PW104", verdict=Verdict.LEAK, confidence=0.9, title="t", service="shop")])
         made.flush()
+        await asyncio.wait([made._flushing])
         now[0] = NOW + 3700
         await made.tidy(now[0])
         assert made.trouble == ""

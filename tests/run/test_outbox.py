@@ -146,3 +146,53 @@ def test_a_database_that_hangs_does_not_hold_the_beat(runs: Runs, monkeypatch: p
     trouble, keys, unwritten = asyncio.run(scene())
     assert "did not answer" in trouble
     assert (keys, unwritten) == (["i1:1:hook"], 0)
+
+
+def test_what_was_told_while_the_disk_is_full_is_not_told_again_and_again(runs: Runs) -> None:
+    """Stored before the disk filled up, delivered while it is full: not due again, and written when there is room."""
+
+    async def scene() -> None:
+        outbox = Outbox(runs)
+        await outbox.commit([incident(1), incident(2)], [notification(1), notification(2)])
+        full = runs.state
+        runs.state = FullForWriting(full)
+        await outbox.delivered("i1:1:hook", 11.0)
+        await outbox.failed("i2:1:hook", 11.0, "refused", 40.0)
+        assert await outbox.due(12.0) == []
+        assert [q.notification.key for q in await outbox.due(41.0)] == ["i2:1:hook"]
+        runs.state = full
+        await outbox.commit([], [])
+        assert outbox.trouble == ""
+        assert [(q.attempts, q.error) for q in await outbox.due(41.0)] == [(1, "refused")]
+
+    asyncio.run(scene())
+    assert runs.state.outbox_counts() == {"waiting": 1, "delivered": 1, "parked": 0}
+
+
+class FullForWriting:
+    """A state that can be read but takes nothing."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+
+    def __getattr__(self, name: str):
+        if name in ("commit", "delivered", "failed", "ping"):
+            raise StoreError("disk-full", "The disk is full.", passing=True)
+        return getattr(self._state, name)
+
+
+def test_a_database_that_hangs_does_not_keep_an_alert_back(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reading what is due has a limit too: what is in memory goes out."""
+    monkeypatch.setattr(module, "PATIENCE_S", 0.01)
+
+    class Hangs:
+        async def run(self, call):
+            await asyncio.Event().wait()
+
+    async def scene() -> None:
+        outbox = Outbox(Hangs())
+        await outbox.commit([incident()], [notification()])
+        assert [q.notification.key for q in await outbox.due(10.0)] == ["i1:1:hook"]
+        assert "did not answer" in outbox.trouble
+
+    asyncio.run(scene())

@@ -255,6 +255,14 @@ class SiteWindows:
             newest = table.load[:, -1]
             table.load[:, -1] = np.where(np.isnan(newest), per_s, 0.75 * newest + 0.25 * per_s)
 
+    def set_back(self, instance_id: str) -> None:
+        """The clock was set back: what stands at later times says nothing any more, and would shut out what comes."""
+        table = self.tables.get(instance_id)
+        if table is not None:
+            table.life.new_life(table.instance.start_time)
+            self._begin_anew(table)
+            table.revision += 1
+
     def gone(self, instance_id: str) -> None:
         """No longer a target: its tables are given up, what its service's sites did is remembered."""
         table = self.tables.pop(instance_id, None)
@@ -447,6 +455,9 @@ class SiteWindows:
             return
         self._learn(table)
         table.lives += 1
+        self._begin_anew(table)
+
+    def _begin_anew(self, table: SiteTable) -> None:
         table.looks = 0
         table.watched_since = table.last_at = table.gap_since = table.asked_at = None
         table.times[:] = math.nan

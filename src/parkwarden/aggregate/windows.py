@@ -120,16 +120,15 @@ class Windows:
                 self._new_life(slot)
         self._instances[slot] = instance
 
-    def read(self, instance_id: str, at: float, reading: Reading) -> None:
-        """One reading of an instance; one nobody announced is announced by it."""
+    def read(self, instance_id: str, at: float, reading: Reading) -> bool:
+        """One reading of an instance; one nobody announced is announced by it. Whether it shows that the clock was set back."""
         slot = self._slot(instance_id)
         if slot is None:
-            return
-        if not math.isfinite(at) or (
-            self.count[slot] and at <= self._newest(slot) and not self._stepped_back(slot, at)
-        ):
+            return False
+        late = bool(self.count[slot]) and at <= self._newest(slot)
+        if not math.isfinite(at) or (late and not self._stepped_back(slot, at)):
             self.dropped += 1
-            return
+            return False
         self._late.pop(slot, None)
         values = [v if v is not None and 0 <= v <= MAX_VALUE else math.nan for v in _RING_VALUES(reading)]
         if self.count[slot] and values[_TOTAL_ALLOC] < self.columns[ROW["total_alloc"], slot, self.head[slot] - 1]:
@@ -143,6 +142,7 @@ class Windows:
         for i, limit in enumerate(_LIMIT_VALUES(reading)):
             if limit is not None and 0 < limit <= MAX_VALUE:
                 self.limits[i, slot] = limit
+        return late
 
     def blocked(self, instance_id: str, blocked: int, total: int) -> None:
         """How many goroutines of a profile or census were blocked; kept as a share with the next reading.

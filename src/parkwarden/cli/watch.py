@@ -139,7 +139,7 @@ def _watch(config: Config, watch_format: WatchFormat) -> None:
 
         async def pages() -> None:
             await serve(
-                app(watch.status, tick_s=TICK_S, token=config.web.token),
+                app(watch.status, tick_s=TICK_S, token=config.web.token, clock=watch.clock.now),
                 sock,
                 config.web.cert_file,
                 config.web.key_file,
@@ -166,7 +166,7 @@ def _watch(config: Config, watch_format: WatchFormat) -> None:
         except asyncio.CancelledError:
             if not stopped_by:
                 raise
-            watch.headlines.info(watch.clock.now(), "stopped; everything is written down")
+            watch.headlines.info(watch.clock.now(), f"stopped; {watch.unwritten() or 'everything is written down'}")
         finally:
             sock.close()
 

@@ -100,7 +100,8 @@ class Engine:
         """Take one event in. Events of one instance come in time order; what comes late is the windows' to refuse."""
         if isinstance(event, Read):
             self._known(event.instance, event.at)
-            self.windows.read(event.instance, event.at, event.reading)
+            if self.windows.read(event.instance, event.at, event.reading):
+                self.sites.set_back(event.instance)
         elif isinstance(event, SiteCounts):
             self._known(event.instance, event.at)
             self.sites.counted(event)

@@ -99,6 +99,10 @@ class Headlines:
             Headline(kind="delivery", at=at, text=text, data={"key": n.key, "channel": n.channel, "error": error})
         )
 
+    def mishap(self, at: float, part: str, text: str) -> None:
+        """Something that went wrong and is over: what was damaged and what became of it."""
+        self.tell(Headline(kind="trouble", at=at, text=f"{part}: {text}", data={"part": part}))
+
     def troubles(self, at: float, now: Mapping[str, str]) -> None:
         """What is wrong with ourselves, when it begins and when it ends."""
         for part, text in now.items():

@@ -6,10 +6,14 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping
 
-from parkwarden.model import Capture, EvidenceItem, ParkwardenError
+import structlog
+
+from parkwarden.model import Capture, EvidenceItem, StoreError
 from parkwarden.run.evidence import open_store
 from parkwarden.store.settings import StoreSettings
 from parkwarden.store.state import AsyncState
+
+log = structlog.get_logger()
 
 MAX_WAITING_BYTES = 256 << 20
 """Captures waiting to be stored. The largest looks bring 64 to 128 MB; beyond it new ones are dropped and counted."""
@@ -55,27 +59,51 @@ class Keeper:
         return items
 
     async def run(self) -> None:
-        """Store what waits, for ever. A store that fails is tried again; what waits meanwhile is bounded."""
+        """Store what waits, for ever. A store that fails is tried again; what waits meanwhile is bounded.
+
+        A capture that is refused for itself (it cannot be redacted, a reader's mistake) is dropped: it must not hold up the others.
+        """
         while True:
-            await self._wake.wait()
-            self._wake.clear()
             while self._waiting:
                 await self._store_one(self._waiting[0])
+            self._wake.clear()
+            await self._wake.wait()
 
     async def _store_one(self, capture: Capture) -> None:
         try:
             item = await asyncio.to_thread(self._store.put, capture, dict(self._labels_of(capture.instance)))
+        except StoreError as error:
+            if error.passing:
+                await self._rest(error)
+            else:
+                self._drop(capture, error.code)
+            return
+        except Exception as error:
+            self._drop(capture, type(error).__name__)
+            return
+        try:
             await self._state.run(lambda s: s.index_evidence([item]))
-        except ParkwardenError as error:
-            self.trouble = error.message
-            await asyncio.sleep(RETRY_S)
+        except StoreError as error:
+            await self._rest(error)  # putting it again is no harm: it is known by its digest
             return
         self.trouble = ""
-        self._waiting.popleft()
-        self._waiting_bytes -= len(capture.body)
+        self._take_off(capture)
         self.kept += 1
         self.kept_bytes += item.stored_bytes
         self._new.append(item)
+
+    async def _rest(self, error: StoreError) -> None:
+        self.trouble = error.message
+        await asyncio.sleep(RETRY_S)
+
+    def _drop(self, capture: Capture, why: str) -> None:
+        self._take_off(capture)
+        self.dropped += 1
+        log.error("evidence cannot be kept", instance=capture.instance, kind=capture.kind, error=why)
+
+    def _take_off(self, capture: Capture) -> None:
+        self._waiting.popleft()
+        self._waiting_bytes -= len(capture.body)
 
     async def tidy(self, now: float) -> None:
         """Let go what is older or more than the settings keep; evidence of open incidents stays."""

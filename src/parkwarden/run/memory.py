@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from parkwarden.formats.recording import Reader, write
-from parkwarden.model import Event, Finding, StoreError, Verdict
+from parkwarden.model import Event, Finding, FormatError, StoreError, Verdict
 from parkwarden.store.history import History, finding_line
 from parkwarden.store.journal import Journal
 from parkwarden.store.settings import StoreSettings
@@ -45,6 +45,8 @@ class Memory:
         self._flushing: asyncio.Future[None] | None = None
         self._dropped = 0
         self._history_trouble = ""
+        self.unread_lines = 0
+        """Lines of the journal that could not be read at the start."""
         folder = Path(settings.folder)
         self.history = History(folder / "history", settings)
         self._folder = folder
@@ -81,10 +83,16 @@ class Memory:
             chunk = await asyncio.to_thread(next, chunks, None)
             if chunk is None:
                 break
-            for event in reader.feed(chunk):
+            try:
+                events = reader.feed(chunk)
+            except FormatError:  # damaged, or a newer Parkwarden's: the windows fill from now on
+                self.unread_lines += reader.lines
+                return
+            for event in events:
                 yield event
         for event in reader.close():
             yield event
+        self.unread_lines += reader.lost
 
     def remember(self, event: Event) -> None:
         if len(self._lines) >= MAX_LINES:

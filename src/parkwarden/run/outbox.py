@@ -9,9 +9,10 @@ delivered meanwhile is marked so; a process killed in between may tell again, un
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 from parkwarden.model import Incident, Notification, StoreError
 from parkwarden.store.state import Queued, State
@@ -24,7 +25,14 @@ given up and counted. At some 3 kB each: 6 MB."""
 
 
 PATIENCE_S = 8.0
-"""For one write: beyond the time a locked SQLite waits, and within two beats. A database that hangs must not stop the judging."""
+"""For one call: beyond the time a locked SQLite waits, and within two beats. A database that hangs must not stop the judging, or the telling."""
+
+
+class _Note(NamedTuple):
+    """What became of a stored notification and could not be written: it is not due before `until`."""
+
+    write: Callable[[State], object]
+    until: float
 
 
 class Runs(Protocol):
@@ -40,6 +48,7 @@ class Outbox:
         self._state = state
         self._incidents: dict[str, Incident] = {}
         self._unwritten: dict[str, Queued] = {}
+        self._notes: dict[str, _Note] = {}
         self.given_up = 0
         self.trouble = ""
         """Why the database cannot be written now; "" = it can."""
@@ -60,7 +69,12 @@ class Outbox:
         """What is to be sent now, from the database and from what could not be written."""
         stored: list[Queued] = []
         try:
-            stored = await self._state.run(lambda s: s.due(now, limit, channel))
+            stored = await self._ask(lambda s: s.due(now, limit, channel))
+            stored = [
+                q
+                for q in stored
+                if q.notification.key not in self._notes or self._notes[q.notification.key].until <= now
+            ]
         except StoreError as error:
             self.trouble = error.message
         if not self.trouble:
@@ -79,33 +93,39 @@ class Outbox:
         """When the next notification is to be sent; None = nothing waits."""
         stored = None
         try:
-            stored = await self._state.run(lambda s: s.next_due())
+            stored = await self._ask(lambda s: s.next_due())
         except StoreError as error:
             self.trouble = error.message
         times = [q.next_at for q in self._waiting()] if self.trouble else []
         return min([*times, *([] if stored is None else [stored])], default=None)
 
     async def delivered(self, key: str, at: float) -> None:
-        await self._note(key, lambda s: s.delivered(key, at), delivered_at=at)
+        await self._note(key, _Note(lambda s: s.delivered(key, at), math.inf), delivered_at=at)
 
     async def failed(self, key: str, at: float, error: str, next_at: float | None) -> None:
         later = {"parked": True} if next_at is None else {"next_at": next_at}
-        await self._note(key, lambda s: s.failed(key, at, error, next_at), error=error, **later)
+        until = math.inf if next_at is None else next_at
+        await self._note(key, _Note(lambda s: s.failed(key, at, error, next_at), until), error=error, **later)
 
-    async def _note(self, key: str, call: Callable[[State], object], **fields: object) -> None:
+    async def _note(self, key: str, note: _Note, **fields: object) -> None:
         """Tell the database what became of a notification; where it cannot be told, remember it."""
         known = self._unwritten.get(key)
         if known is not None:
             self._unwritten[key] = replace(known, attempts=known.attempts + 1, **fields)  # type: ignore[arg-type]
             return
         try:
-            await self._state.run(call)
+            await self._ask(note.write)
+            self._notes.pop(key, None)
         except StoreError as error:
-            self.trouble = error.message  # it will be sent again under the same key: at least once
+            self.trouble = error.message
+            self._notes[key] = note
+            if len(self._notes) > MAX_UNWRITTEN:  # forgotten, it is sent again under the same key: at least once
+                del self._notes[next(iter(self._notes))]
 
     async def _write(self) -> None:
         changed = list(self._incidents.values())
         queued = list(self._unwritten.values())
+        notes = dict(self._notes)
 
         def call(state: State) -> None:
             state.commit(changed, [q.notification for q in queued])
@@ -114,18 +134,16 @@ class Outbox:
                     state.delivered(q.notification.key, q.delivered_at)
                 elif q.parked or q.attempts:
                     state.failed(q.notification.key, q.next_at, q.error, None if q.parked else q.next_at)
+            for note in notes.values():
+                note.write(state)
 
         try:
-            async with asyncio.timeout(PATIENCE_S):
-                if changed or queued:
-                    await self._state.run(call)
-                elif self.trouble:
-                    await self._state.run(lambda s: s.ping())
+            if changed or queued or notes:
+                await self._ask(call)
+            elif self.trouble:
+                await self._ask(lambda s: s.ping())
         except StoreError as error:
             self.trouble = error.message
-            return
-        except TimeoutError:  # the call goes on by itself; doing it again is no harm, by the keys
-            self.trouble = f"The state database did not answer within {PATIENCE_S:g} s."
             return
         self.trouble = ""
         for incident in changed:
@@ -134,6 +152,20 @@ class Outbox:
         for q in queued:
             if self._unwritten.get(q.notification.key) is q:
                 del self._unwritten[q.notification.key]
+        for key, note in notes.items():
+            if self._notes.get(key) is note:
+                del self._notes[key]
+
+    async def _ask(self, call: Callable[[State], T]) -> T:
+        """A call on the database, which has PATIENCE_S to answer. One that is given up goes on by itself: doing it again is
+        no harm, by the keys."""
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                return await self._state.run(call)
+        except TimeoutError:
+            raise StoreError(
+                "state-hangs", f"The state database did not answer within {PATIENCE_S:g} s.", passing=True
+            ) from None
 
     def _bound(self) -> None:
         """Hold at most MAX_UNWRITTEN: what was delivered goes first."""

@@ -79,9 +79,11 @@ Part = Callable[[], Awaitable[None]]
 class Watch:
     """See the module. `tell` is given the headlines as they happen; `parts` are further parts to keep running (our pages)."""
 
-    def __init__(self, config: Config, *, tell: Tell, parts: Mapping[str, Part] | None = None) -> None:
+    def __init__(
+        self, config: Config, *, tell: Tell, parts: Mapping[str, Part] | None = None, clock: SteadyClock | None = None
+    ) -> None:
         self.config = config
-        self.clock = SteadyClock()
+        self.clock = clock or SteadyClock()
         self.engine = Engine(config.rules)
         self.discovery = Discovery(config.targets, config.discovery)
         self.collector = Collector(config.collect, self._event, self._capture, clock=self.clock.now)
@@ -131,6 +133,10 @@ class Watch:
     async def _resume(self) -> None:
         """Where the last process stopped: incidents, silences, the windows of the last hour."""
         now = self.clock.now()
+        for notice in self._state.state.notices:
+            self.headlines.mishap(now, "state", notice)
+        if self.memory.lost_bytes:
+            self.headlines.mishap(now, "journal", f"a damaged tail of {self.memory.lost_bytes:,} bytes was cut off")
         rows = await self._state.run(lambda s: s.incidents(active=True))
         ended = await self._state.run(lambda s: s.incidents(active=False, limit=MAX_ENDED))
         lately = [row for row in ended if now - row.resolved_at < self._policy.reopen_s]
@@ -141,6 +147,8 @@ class Watch:
             self.engine.feed(event)
             events += 1
         self.engine.resumed(now)
+        if self.memory.unread_lines:
+            self.headlines.mishap(now, "journal", f"{self.memory.unread_lines:,} lines of the last hour could not be read again")
         if rows or events:
             self.headlines.info(now, f"resumed: {len(rows)} open incidents, {events:,} events of the last hour")
 
@@ -274,6 +282,11 @@ class Watch:
 
     # how we are
 
+    def unwritten(self) -> str:
+        """What could not be written down when last looked at, "" = all was."""
+        parts = [part for part in ("state", "journal", "evidence") if part in self._troubles]
+        return f"not all could be written down ({', '.join(parts)})" if parts else ""
+
     def _look_at_ourselves(self, now: float) -> None:
         found = {
             "state": self._outbox.trouble,
@@ -307,6 +320,7 @@ class Watch:
             evidence_bytes=self._keeper.kept_bytes,
             dropped=Counter(
                 journal_lines=self.memory.dropped,
+                journal_tail_bytes=self.memory.lost_bytes,
                 evidence=self._keeper.dropped,
                 notifications=self._outbox.given_up,
                 findings=self._dropped_findings,
