@@ -223,6 +223,8 @@ def _judge_row(
         return None
     factor = tide.factor(table, int(rows.row[i]), now - span, now)
     grown = tide.unseen(span) if np.isnan(factor) else max(factor, 1.0)
+    if span > tide.SIGHT_S and not tide.told(table):
+        grown = max(grown, tide.unseen(span))
     excess = late - early - early * (grown - 1)
     wander = np.sqrt(2 * max(early, 0.0))
     if excess < rule.suspect_rise + rule.suspect_wander * wander:

@@ -22,6 +22,14 @@ UNSEEN_PER_H = 0.25
 UNSEEN_MOST = 2.0
 """And at most within a day: a night at a third of the noon."""
 
+SIGHT_S = 4 * 3600.0
+"""Beyond this other sites are no witness of the load: over hours some fill, some drain, and their quartile says little."""
+
+
+def told(table: SiteTable) -> bool:
+    """Whether the instance tells its requests."""
+    return not bool(np.isnan(table.load).all())
+
 
 def factor(table: SiteTable, row: int, since: float, now: float) -> float:
     """Growth of the load from about `since` until now, 1 = none; NaN where nothing tells."""
