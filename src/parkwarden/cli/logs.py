@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import Any
+from contextlib import suppress
+from typing import Any, TextIO, cast
 
 
 def set_up(level: str, style: str) -> None:
@@ -27,11 +28,23 @@ def set_up(level: str, style: str) -> None:
     structlog.configure(
         processors=[*shared, *last],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level.upper())),
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(file=cast(TextIO, _Tolerant())),
         cache_logger_on_first_use=True,
     )
     # libraries log through the standard module: their warnings take the same way
     logging.basicConfig(level=logging.WARNING, handlers=[_Bridge()], force=True)
+
+
+class _Tolerant:
+    """stderr, where a full disk under the log costs lines, not the watch."""
+
+    def write(self, text: str) -> None:
+        with suppress(OSError):
+            sys.stderr.write(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            sys.stderr.flush()
 
 
 class _Bridge(logging.Handler):

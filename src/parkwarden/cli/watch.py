@@ -122,6 +122,7 @@ def _watch(config: Config, watch_format: WatchFormat) -> None:
     import asyncio
     import signal
 
+    import structlog
     import uvloop
     from rich.console import Console
 
@@ -131,6 +132,7 @@ def _watch(config: Config, watch_format: WatchFormat) -> None:
     from parkwarden.web.serve import bind, serve
     from parkwarden.web.status import app
 
+    log = structlog.get_logger()
     console = Console(highlight=False, soft_wrap=True)
     stopped_by: list[signal.Signals] = []
 
@@ -146,7 +148,12 @@ def _watch(config: Config, watch_format: WatchFormat) -> None:
             )
 
         def tell(headline: Headline) -> None:
-            _print(console, headline, watch_format)
+            try:
+                _print(console, headline, watch_format)
+            except BrokenPipeError:
+                raise
+            except OSError as error:  # a full disk under our output costs lines, not the watch
+                log.warning("a headline could not be written", error=error.strerror)
 
         watch = Watch(config, tell=tell, parts={"pages": pages})
         task = asyncio.ensure_future(watch.run())

@@ -11,6 +11,7 @@ All calls are synchronous, quick (a few rows by index) and safe from several thr
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -78,6 +79,7 @@ class State:
         self._lock = threading.RLock()
         self._closed = False
         self._sqlite = engine.dialect.name == "sqlite"
+        self._file: tuple[int, int] | None = None
         self.notices: list[str] = []
 
     @classmethod
@@ -103,6 +105,7 @@ class State:
             except BaseException:
                 state.close()
                 raise
+        state._file = _identity(parsed)
         return state
 
     def close(self) -> None:
@@ -127,13 +130,25 @@ class State:
         with self._lock:
             if self._closed:
                 raise StoreError("state-closed", "The state database was closed already.")
-            with told(self._engine.url), self._engine.connect() as connection:
-                if self._sqlite:
-                    driver = connection.connection.dbapi_connection
-                    assert driver is not None
-                    driver.execute(f"PRAGMA synchronous={'FULL' if safe else 'NORMAL'}")
-                with connection.begin():
-                    yield connection
+            try:
+                with told(self._engine.url), self._engine.connect() as connection:
+                    if self._sqlite:
+                        driver = connection.connection.dbapi_connection
+                        assert driver is not None
+                        driver.execute(f"PRAGMA synchronous={'FULL' if safe else 'NORMAL'}")
+                    with connection.begin():
+                        yield connection
+            except StoreError:
+                self._reopen_if_replaced()
+                raise
+
+    def _reopen_if_replaced(self) -> None:
+        """A file that is not the one we opened any more (its disk was repaired and mounted again, somebody put a copy back)
+        is opened by the next call."""
+        now = _identity(self._engine.url)
+        if now is not None and now != self._file:
+            self._file = now
+            self._engine.dispose()
 
     def _insert(self, table: Any) -> Any:
         """An INSERT that can say ON CONFLICT; the two dialects' words for it are the same."""
@@ -390,6 +405,15 @@ def _prepare(url: URL, now: float) -> list[str]:
     with told(url):
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         return [set_aside_if_corrupt(file, time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now)))]
+
+
+def _identity(url: URL) -> tuple[int, int] | None:
+    """Device and number of SQLite's file; None where there is none."""
+    try:
+        found = os.stat(url.database or "") if url.get_backend_name() == "sqlite" else None
+    except OSError:
+        return None
+    return (found.st_dev, found.st_ino) if found else None
 
 
 def _newest(changed: Sequence[Incident]) -> list[Incident]:
