@@ -80,3 +80,32 @@ def test_closed_hours_become_history(tmp_path: Path) -> None:
         await made.close()
 
     asyncio.run(scene())
+
+
+def test_an_hour_that_cannot_be_converted_does_not_keep_room_from_being_made(tmp_path: Path, monkeypatch) -> None:
+    """A full disk fails the conversion; pruning still happens, the trouble is told, and the hour is tried again."""
+    from parkwarden.model import StoreError
+
+    async def scene() -> None:
+        now = [NOW]
+        made = Memory(StoreSettings(folder=str(tmp_path)), lambda: now[0])
+        made.open()
+        made.remember(Started(Instance(id="i"), NOW))
+        made.flush()
+        now[0] = NOW + 3700
+        pruned: list[float] = []
+        monkeypatch.setattr(made._events, "prune", lambda at: pruned.append(at) or 0)
+
+        def full(_segment: object) -> int:
+            raise StoreError("disk-full", "The disk is full.", passing=True)
+
+        with monkeypatch.context() as while_full:
+            while_full.setattr(made.history, "convert", full)
+            await made.tidy(now[0])
+        assert (made.trouble, pruned) == ("The disk is full.", [NOW + 3700])
+        await made.tidy(now[0])
+        assert made.trouble == ""
+        assert all(segment.done for segment in made._events.segments()[:-1])
+        await made.close()
+
+    asyncio.run(scene())

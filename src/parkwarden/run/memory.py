@@ -117,20 +117,30 @@ class Memory:
 
     async def tidy(self, now: float) -> None:
         """Closed hours into history, old things out."""
+        troubles: list[str] = []
+        await self._try(troubles, self._upkeep, self.history.heal)
+        for journal, convert in (
+            (self._events, self.history.convert),
+            (self._findings, self.history.convert_findings),
+        ):
+            for segment in await self._try(troubles, self._writer, journal.closed) or ():
+                if await self._try(troubles, self._upkeep, convert, segment) is not None:
+                    await self._try(troubles, self._writer, journal.done, segment)
+            await self._try(troubles, self._writer, journal.prune, now)
+        await self._try(troubles, self._upkeep, self.history.upkeep, now)
+        self._history_trouble = troubles[0] if troubles else ""
+
+    async def _try(
+        self, troubles: list[str], thread: ThreadPoolExecutor, call: Callable[..., T], *args: object
+    ) -> T | None:
+        """One step of the upkeep: what fails is told, and the steps that would make room are still taken."""
         try:
-            await self._on(self._upkeep, self.history.heal)
-            for journal, convert in (
-                (self._events, self.history.convert),
-                (self._findings, self.history.convert_findings),
-            ):
-                for segment in await self._on(self._writer, journal.closed):
-                    await self._on(self._upkeep, convert, segment)
-                    await self._on(self._writer, journal.done, segment)
-                await self._on(self._writer, journal.prune, now)
-            await self._on(self._upkeep, self.history.upkeep, now)
-            self._history_trouble = ""
-        except (StoreError, OSError) as error:
-            self._history_trouble = error.message if isinstance(error, StoreError) else str(error.strerror)
+            return await self._on(thread, call, *args)
+        except StoreError as error:
+            troubles.append(error.message)
+        except OSError as error:
+            troubles.append(error.strerror or str(error))
+        return None
 
     async def close(self) -> None:
         """Write what waits and let the folders go."""

@@ -138,3 +138,12 @@ def test_numbers_are_pythons_own() -> None:
     finding = only(said)
     assert {type(finding.rate_per_min), type(finding.confidence)} == {float}
     assert type(finding.count) is int
+
+
+def test_a_process_that_grows_makes_its_site_surer() -> None:
+    """A standing crowd (0.3) at the line that holds most of a process whose total rises (0.53) is a fast suspect, not a weak one."""
+    crowd = signal("stack-persistence", confidence=0.3, rate=None, count=900)
+    finding = only(crowd, signal("goroutine-trend", site=None, confidence=0.53, rate=3000.0))
+    assert finding.site is SITE
+    assert (finding.rate_per_min, finding.grade) == (3000.0, Grade.RED)
+    assert finding.confidence == pytest.approx(0.671)

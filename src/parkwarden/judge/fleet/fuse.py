@@ -260,8 +260,11 @@ def _unexplained(
     """Process-wide signals of instances whose accused sites do not account for the growth; the others become evidence there.
 
     A site accused by proof alone has no rate of its own yet: where most goroutines of the process are its own, the process's growth is.
+    The process-wide count is a witness of another kind than the site's, so the site's finding is surer by it.
     """
     rest = []
+    folded: dict[str, list[Signal]] = defaultdict(list)
+    chiefs: dict[str, Finding] = {}
     for signal in said:
         here = [f for f in places if signal.instance in f.instances and f.verdict.rank >= Verdict.SUSPECT.rank]
         grown = sum(f.rate_per_min or 0.0 for f in here)
@@ -271,10 +274,16 @@ def _unexplained(
         elif chief is not None and signal.rate_per_min is not None:
             chief.rate_per_min, chief.grade = signal.rate_per_min, grade(signal.rate_per_min)
             chief.time_left = _left(signal.instance, signal.since, signal.rate_per_min, scene, now, rules)
-        if chief is None:
+        if chief is None or chief.site is None:
             rest.append(signal)
         else:
-            chief.evidence += [e for e in _evidence([signal]) if e not in chief.evidence]
+            chiefs[chief.site.id] = chief
+            folded[chief.site.id].append(signal)
+    for site_id, signals in folded.items():
+        chief = chiefs[site_id]
+        chief.evidence += [e for e in _evidence(signals) if e not in chief.evidence]
+        doubt = (1.0 - chief.confidence) * (1.0 - max(s.confidence for s in signals))
+        chief.confidence = round(max(chief.confidence, min(1.0 - doubt, MAX_CONFIDENCE)), 3)
     return rest
 
 
