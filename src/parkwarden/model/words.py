@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 
 UNKNOWN = "?"
 """In place of a number that is none: inputs may lie."""
@@ -73,3 +74,20 @@ def percent(share: float) -> str:
     if value >= 10:
         return f"{min(value, 99.0) if value < 100 else value:.0f} %"
     return f"{value:.1f} %"
+
+
+_BARS = "▁▂▃▄▅▆▇█"
+
+
+def sparkline(values: Sequence[float], width: int = 16) -> str:
+    """Counts over time as a picture of one line, `▁▁▂▄█`, from 0 to the largest; of more than `width` the last of each stretch.
+
+    Values that are none are left out; fewer than two make no picture.
+    """
+    told = [v for v in values if math.isfinite(v) and v >= 0]
+    if len(told) < 2:
+        return ""
+    n = min(len(told), width)
+    picked = [told[(i + 1) * len(told) // n - 1] for i in range(n)]
+    top = max(picked) or 1.0
+    return "".join(_BARS[min(int(v / top * len(_BARS)), len(_BARS) - 1)] for v in picked)

@@ -10,6 +10,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -53,6 +54,8 @@ class Memory:
 
     def open(self) -> None:
         """Take the journals' folders. Raises StoreError where another process has them or they cannot be made."""
+        with suppress(OSError):  # what is wrong with it the journal tells; `parents` of mkdir would let everybody read it
+            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._events = Journal(self._folder / "journal", self._clock, self._settings)
         try:
             self._findings = Journal(self._folder / "findings", self._clock, self._settings)

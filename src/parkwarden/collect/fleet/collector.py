@@ -67,7 +67,7 @@ class _Watched:
     """One target: its client, its readings and its ladder."""
 
     __slots__ = (
-        "client", "costs", "error", "failures", "instance", "ladder", "last", "last_at", "look", "max_goid", "no_census", "refused",
+        "client", "costs", "error", "failures", "instance", "introduced", "ladder", "last", "last_at", "look", "max_goid", "no_census", "refused",
         "restarts", "scraper", "since", "state", "target", "task", "timer", "took_s",
     )  # fmt: skip
 
@@ -88,6 +88,7 @@ class _Watched:
         self.failures = 0
         self.took_s = 0.0
         self.restarts = 0
+        self.introduced = False
         self.no_census = False
         self.max_goid = 0
         self.refused = ""
@@ -277,6 +278,9 @@ class Collector:
                 scraper = watched.scraper = Scraper(watched.target, watched.client, self.settings, self._pool)
             reading = await scraper.read()
             self._succeeded(watched, reading, time.monotonic() - began)
+            if not watched.introduced:  # once: a pprof that hangs is not waited for again
+                watched.introduced = True
+                await scraper.list_profiles()
         except FetchError as error:
             self._failed(watched, error, time.monotonic() - began)
         except Exception as error:  # a mistake of a reader or of whoever is told costs this target, not the fleet
@@ -492,6 +496,14 @@ class Collector:
         self.counters.capture_bytes += len(capture.body)
         self._keep(capture)
 
+    def _impossible(self, watched: _Watched) -> tuple[tuple[str, str], ...]:
+        """Looks that are never taken of a target, and why; nothing before its index of profiles was asked for."""
+        if not watched.introduced:
+            return ()
+        facts = watched.facts()
+        reasons = {look.value: refusal(look, facts, self.settings, any_size=True) for look in Look}
+        return tuple((look, reason) for look, reason in reasons.items() if reason)
+
     def _status_of(self, watched: _Watched, now: float) -> TargetStatus:
         labels = watched.target.labels
         return TargetStatus(
@@ -507,6 +519,9 @@ class Collector:
             failures=watched.failures,
             sources=tuple(s.value for s in watched.scraper.sources) if watched.scraper else (),
             missing=missing(watched.last) if watched.last is not None else (),
+            go_version=(watched.last.go_version or "") if watched.last is not None else "",
+            goroutines=watched.last.goroutines if watched.last is not None else None,
+            impossible=self._impossible(watched),
             restarts=watched.restarts,
             close_watch=watched.ladder.suspected(now),
             looks=tuple(watched.costs),

@@ -6,6 +6,7 @@ per answer, and every bound is ours to set (docs/decisions/0005-scraping.md). Wh
 
 - hang, drip, never end: one deadline per answer, from connecting to the last byte;
 - lie about its length, send a bomb: `limit` bytes, of the body and of what a gzip unpacks to; the fleet's `Room` bounds all bodies together;
+- wrap nothing into much (headers, trailers, a chunk for every byte): MAX_HEAD_BYTES, and a FRAMING-th of the body;
 - redirect: followed on the same scheme, host and port only, MAX_REDIRECTS times;
 - close kept connections between two questions: asked once more on a fresh one.
 """
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 
 MAX_HEAD_BYTES = 64 << 10
 """Status line and headers of an answer; Go itself refuses requests beyond 1 MB, answers here have 300 bytes."""
+FRAMING = 4
+"""One byte of wrapping (chunk sizes, trailers) is taken for so many of the body, beyond MAX_HEAD_BYTES: Go's chunks are 2 kB and more."""
 FREE_BYTES = 256 << 10
 """Of each body that takes no part of the Room: a page of /metrics has 10 kB."""
 ROOM_BYTES = 384 << 20
@@ -170,8 +173,8 @@ MAX_ADDRESSES = 4
 class _Link(asyncio.Protocol):
     """One connection; one question at a time. The parser's callbacks are its methods."""
 
-    __slots__ = ("_answer", "_chunks", "_encoding", "_ended", "_head", "_held", "_length", "_limit", "_parser", "_part", "_room", "_size",
-                 "_transport", "claimed", "fresh", "location", "open", "touched")  # fmt: skip
+    __slots__ = ("_answer", "_body", "_encoding", "_ended", "_headed", "_held", "_length", "_limit", "_parser", "_part", "_room", "_size",
+                 "_transport", "_wire", "claimed", "fresh", "location", "open", "touched")  # fmt: skip
 
     def __init__(self, room: Room) -> None:
         import httptools
@@ -191,8 +194,9 @@ class _Link(asyncio.Protocol):
 
     async def ask(self, question: bytes, limit: int, part: bool, timeout_s: float) -> Answer:
         """Raises FetchError; the connection is open afterwards only if it can be used again."""
-        self._chunks: list[bytes] = []
-        self._size = self._head = 0
+        self._body = bytearray()  # not a list of chunks: those of two bytes would take twenty times their size
+        self._size = self._wire = 0
+        self._headed = False
         self._length: int | None = None
         self._limit = limit
         self._part = part
@@ -210,7 +214,7 @@ class _Link(asyncio.Protocol):
             if not self._ended:
                 self.close()
             self._answer = None
-            self._chunks = []
+            self._body = bytearray()
             self._room.left += self._held
             self._held = 0
 
@@ -227,7 +231,7 @@ class _Link(asyncio.Protocol):
     def _finish(self, truncated: bool = False) -> None:
         if self._answer is None or self._answer.done():
             return
-        body = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
+        body = bytes(self._body)
         wire = len(body)
         if self._encoding and body:
             try:
@@ -248,23 +252,19 @@ class _Link(asyncio.Protocol):
             self.close()  # nobody asked: whatever it is, it is no answer
             return
         self.touched = True
-        if self._head >= 0:
-            self._head += len(data)
-            if self._head > MAX_HEAD_BYTES + FREE_BYTES:
-                self._fail("bad-answer", "the headers do not end")
-                return
+        self._wire += len(data)
         try:
             self._parser.feed_data(data)
         except Exception as error:  # httptools' own errors, and those of the callbacks
-            name = type(error).__name__
-            if not self._answer.done():
-                self._fail("bad-answer", f"what it answers is no HTTP ({name})")
+            self._fail("bad-answer", f"what it answers is no HTTP ({type(error).__name__})")
+        if self._wire - self._size > MAX_HEAD_BYTES + self._size // FRAMING:
+            self._fail("bad-answer", "its wrapping does not end" if self._headed else "the headers do not end")
 
     def connection_lost(self, error: Exception | None) -> None:
         self.open = False
         if self._answer is None or self._answer.done():
             return
-        if self._head < 0 and self._length is None and not error:
+        if self._headed and self._length is None and not error:
             self._finish()  # a body without a length ends with the connection (RFC 9112, 6.3)
         elif self.touched:
             self._fail("truncated", f"the connection broke after {self._size:,} bytes of the body")
@@ -288,7 +288,7 @@ class _Link(asyncio.Protocol):
 
     def on_headers_complete(self) -> None:
         if self._parser.get_status_code() >= 200:
-            self._head = -1
+            self._headed = True
 
     def on_body(self, body: bytes) -> None:
         if self._answer is None or self._answer.done():
@@ -296,7 +296,7 @@ class _Link(asyncio.Protocol):
         size = self._size = self._size + len(body)
         if size > self._limit:
             if self._part:
-                self._chunks.append(body)
+                self._body += body
                 self._finish(truncated=True)
             else:
                 self._fail("too-large", f"more than {self._limit:,} bytes")
@@ -308,7 +308,7 @@ class _Link(asyncio.Protocol):
                 return
             self._held += more
             self._room.left -= more
-        self._chunks.append(body)
+        self._body += body
 
     def on_message_complete(self) -> None:
         if self._parser.get_status_code() < 200:
@@ -474,7 +474,10 @@ class Client:
     def _redirected(self, path: str, location: str) -> str:
         """The path a redirect leads to, on the same scheme, host and port: another host was not asked for."""
         base = f"{'https' if self._tls else 'http'}://{self.host}"
-        to = urljoin(base + path, location) if location else ""
+        try:
+            to = urljoin(base + path, location) if location else ""
+        except ValueError:  # `http://[`
+            to = ""
         if not to.startswith(base + "/"):
             raise FetchError("redirected-away", f"redirected to {clean(to)[:80] or 'nowhere'}, which was not asked for")
         return to[len(base) :].partition("#")[0]

@@ -42,6 +42,12 @@ class TargetStatus:
     """What the readings come from, cheapest sufficient first."""
     missing: tuple[str, ...] = ()
     """Numbers no source tells, of those the judges want."""
+    go_version: str = ""
+    """As its pages tell it, "" where none does."""
+    goroutines: int | None = None
+    """By the last reading."""
+    impossible: tuple[tuple[str, str], ...] = ()
+    """Looks that this target can never be taken, with the reason: (census, old-go), (goroutineleak, not-there)."""
     restarts: int = 0
     close_watch: bool = False
     looks: tuple[LookCost, ...] = ()
