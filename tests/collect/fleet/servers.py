@@ -115,3 +115,15 @@ async def endless_head(_path: str, writer: asyncio.StreamWriter) -> None:
     while not writer.is_closing():
         writer.write(b"X-More: " + b"y" * 8000 + b"\r\n")
         await writer.drain()
+
+
+def wrapped(each: bytes) -> Handler:
+    """A chunked body of which only `each`, again and again, comes after its first byte."""
+
+    async def handler(_path: str, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n")
+        while not writer.is_closing():
+            writer.write(each)
+            await writer.drain()
+
+    return handler

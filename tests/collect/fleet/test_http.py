@@ -29,6 +29,7 @@ from tests.collect.fleet.servers import (
     hangs,
     pages,
     serving,
+    wrapped,
 )
 
 LIMIT = 1 << 20
@@ -122,6 +123,9 @@ def test_two_questions_at_once_never_share_a_connection() -> None:
         (always(b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999999\r\n\r\n"), "bad-answer"),
         (endless, "too-large"),
         (endless_head, "bad-answer"),
+        (wrapped(b"2\r\nxy\r\n" * 1_000), "bad-answer"),
+        (wrapped(b"0\r\nX-Trailer: " + b"y" * 100_000), "bad-answer"),
+        (wrapped(b"1;ext=" + b"y" * 100_000), "bad-answer"),
         (always(b"SSH-2.0-OpenSSH_9.2\r\n"), "bad-answer"),
         (always(b"\x16\x03\x01\x02\x00" * 100), "bad-answer"),
         (always(b"", close=True), "connection-lost"),
@@ -134,6 +138,7 @@ def test_two_questions_at_once_never_share_a_connection() -> None:
         (always(answer(b"", "302 Found")), "redirected-away"),
         (always(answer(b"", "307 Temporary Redirect", "Location: /metrics\r\n")), "redirected-away"),
         (always(answer(b"", "302 Found", "Location: /a\x01b\r\n")), "bad-answer"),
+        (always(answer(b"", "302 Found", "Location: http://[\r\n")), "redirected-away"),
     ],
 )
 def test_what_is_no_answer(handler: Handler, code: str) -> None:
