@@ -16,7 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -105,7 +105,7 @@ class State:
             except BaseException:
                 state.close()
                 raise
-        state._file = _identity(parsed)
+            state._file = _identity(parsed)
         return state
 
     def close(self) -> None:
@@ -144,11 +144,14 @@ class State:
 
     def _reopen_if_replaced(self) -> None:
         """A file that is not the one we opened any more (its disk was repaired and mounted again, somebody put a copy back)
-        is opened by the next call."""
+        is opened instead; the next call finds it."""
         now = _identity(self._engine.url)
-        if now is not None and now != self._file:
+        if self._file is None or now is None or now == self._file:
+            return
+        self._engine.dispose()
+        with suppress(StoreError), told(self._engine.url), self._engine.begin() as connection:
+            upgrade(connection)
             self._file = now
-            self._engine.dispose()
 
     def _insert(self, table: Any) -> Any:
         """An INSERT that can say ON CONFLICT; the two dialects' words for it are the same."""
