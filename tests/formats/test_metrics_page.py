@@ -138,3 +138,16 @@ def test_a_page_with_another_line_is_learnt_anew(data: Path) -> None:
     )
     with pytest.raises(FormatError):
         reader.read(b"<html>")
+
+
+def test_what_is_learnt_of_pages_is_bounded() -> None:
+    """A page of another make each time, with labels of 60 kB, is read in full and nothing of it is kept for the fleet."""
+    known = dict(metrics_page._layouts)
+    reader = metrics_page.Reader()
+    for lines in (1, 2, 3):
+        page = b"# HELP go_goroutines x\n" + b"".join(
+            b'go_goroutines{a="%d%060000d"} 7\n' % (i, i) for i in range(lines)
+        )
+        assert reader.read(page).goroutines == 7
+    assert metrics_page._layouts == known
+    assert reader.full == 3

@@ -126,6 +126,8 @@ RELEARN = 60
 """Pages after which one is read in full again: five minutes at 5 s, for what takes another's place line by line."""
 MAX_LAYOUTS = 4_096
 """Layouts shared between targets: a fleet has as many as it has programs and versions; beyond, each has its own."""
+MAX_LAYOUT_BYTES = 8 << 10
+"""Names and labels of one layout: ours have 2 kB. A page of another make each time must not fill the memory with what was learnt of it."""
 
 _Layout = tuple[int, tuple[tuple[bytes, str], ...], re.Pattern[bytes] | None, str | None]
 """Lines of the page; (newline, name and labels up to the value; field) in page order; the requests' lines; Go's version."""
@@ -262,7 +264,7 @@ class _Page:
             or b"\r" in data
         ):
             return None
-        if not self.keys or not data.endswith(b"\n"):
+        if not self.keys or not data.endswith(b"\n") or sum(len(key) for key, _ in self.keys) > MAX_LAYOUT_BYTES:
             return None
         family = next((f.encode() for f in _REQUEST_NAMES if f in self.requests), None)
         lines = data.count(b"\n")
