@@ -1,13 +1,19 @@
-"""Serves an ASGI application inside a loop that is already running, and stops with its task."""
+"""Serves an ASGI application inside a loop that is already running, and stops with its task.
+
+Whoever reaches the port may open connections before any token is asked for: so their number, their headers and their time are bounded,
+and a newcomer goes before who has been silent longest: a health probe is heard while somebody holds all the others open.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import socket
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from parkwarden.model.errors import UsageError
 
@@ -15,7 +21,13 @@ if TYPE_CHECKING:
     from starlette.applications import Starlette
 
 MAX_CONNECTIONS = 128
-"""Open requests at once: our pages are for a scraper and a few people."""
+"""Open at once: our pages are for a scraper and a few people."""
+
+MAX_HEAD_BYTES = 16 << 10
+"""Of a request: browsers with many cookies send 8 kB."""
+
+EXCHANGE_S = 15.0
+"""From a connection, or the first byte of a question, to the last byte of its answer; ours take milliseconds."""
 
 KEEP_ALIVE_S = 75
 """Longer than a usual scrape interval, so that scrapers need not connect anew."""
@@ -46,13 +58,56 @@ class _Server(uvicorn.Server):
         yield
 
 
+class _Connection(H11Protocol):
+    """One of at most MAX_CONNECTIONS, with EXCHANGE_S for each exchange; h11 rather than httptools, which takes headers without end."""
+
+    _deadline: asyncio.TimerHandle | None = None
+    since = 0.0
+    """When its present exchange began, or the last one ended."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._begin()
+        if len(self.connections) > MAX_CONNECTIONS:
+            oldest = min(self.connections, key=lambda one: getattr(one, "since", 0.0))
+            self.connections.discard(oldest)
+            oldest.transport.abort()
+
+    def data_received(self, data: bytes) -> None:
+        self._begin()
+        super().data_received(data)
+
+    def on_response_complete(self) -> None:
+        self._end()
+        super().on_response_complete()
+        if not self.cycle.response_complete:  # the next question came with the last one
+            self._begin()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._end()
+        super().connection_lost(exc)
+
+    def _begin(self) -> None:
+        if self._deadline is None:
+            self.since = self.loop.time()
+            self._deadline = self.loop.call_later(EXCHANGE_S, self.transport.abort)
+
+    def _end(self) -> None:
+        self.since = self.loop.time()
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+
 async def serve(application: Starlette, sock: socket.socket, cert_file: str = "", key_file: str = "") -> None:
     """Serve until cancelled; over TLS where there is a certificate."""
     config = uvicorn.Config(
         application,
         log_config=None,
         access_log=False,
-        limit_concurrency=MAX_CONNECTIONS,
+        http=_Connection,
+        ws="none",
+        h11_max_incomplete_event_size=MAX_HEAD_BYTES,
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=2,
         lifespan="off",

@@ -1,0 +1,114 @@
+"""serve: who reaches our port may neither fill our memory nor keep others from being heard. Real sockets on the loopback."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+import pytest
+
+from parkwarden.run.status import WatchStatus
+from parkwarden.web import serve as module
+from parkwarden.web.status import app
+
+QUESTION = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+@asynccontextmanager
+async def served() -> AsyncIterator[int]:
+    """The port our pages are on."""
+    socket = module.bind("127.0.0.1", 0)
+    status = WatchStatus(started_at=0.0, last_tick_at=1000.0)
+    task = asyncio.create_task(module.serve(app(lambda: status, tick_s=5.0, clock=lambda: 1000.0), socket))
+    socket.listen()  # uvicorn does so too, a little later
+    try:
+        yield socket.getsockname()[1]
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def answered(port: int, data: bytes = QUESTION) -> bytes:
+    """What is answered to these bytes, up to the end of the connection or of the first answer."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        writer.write(data)
+        return await asyncio.wait_for(reader.readuntil(b"ok\n"), 5)
+    except asyncio.IncompleteReadError as error:
+        return error.partial
+    except OSError:
+        return b""
+    finally:
+        writer.close()
+
+
+def test_a_probe_is_heard_while_others_hold_connections_open() -> None:
+    """Half a question on more connections than we have: the longest silent makes room for who comes."""
+
+    async def work() -> None:
+        async with served() as port:
+            held = []
+            for _ in range(module.MAX_CONNECTIONS + 20):
+                held.append(await asyncio.open_connection("127.0.0.1", port))
+                held[-1][1].write(b"GET /healthz HTTP/1.1\r\n")
+            assert (await answered(port)).startswith(b"HTTP/1.1 200")
+            gone = [reader for reader, _ in held if reader.at_eof() or reader.exception()]
+            assert 20 <= len(gone) <= 22
+            for _, writer in held:
+                writer.close()
+
+    asyncio.run(work())
+
+
+@pytest.mark.parametrize(
+    "slowly", [b"", b"GET /healthz HTTP/1.1\r\n", b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9999\r\n\r\n"]
+)
+def test_who_does_not_get_to_the_point_is_let_go(slowly: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Silence, a head or a body that drips: each exchange has EXCHANGE_S, whatever comes meanwhile."""
+    monkeypatch.setattr(module, "EXCHANGE_S", 0.2)
+
+    async def work() -> None:
+        async with served() as port:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(slowly)
+
+            async def drip() -> None:
+                while slowly:
+                    await asyncio.sleep(0.05)
+                    writer.write(b"x")
+
+            dripping = asyncio.create_task(drip())
+            with suppress(OSError):
+                await asyncio.wait_for(reader.read(), 3)
+            dripping.cancel()
+            writer.close()
+
+    asyncio.run(work())
+
+
+def test_kept_connections_are_asked_again() -> None:
+    """A deadline belongs to one exchange, and two questions in one packet are both answered."""
+
+    async def work() -> None:
+        async with served() as port:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            for times in (1, 2, 1):
+                writer.write(QUESTION * times)
+                for _ in range(times):
+                    assert b" 200 OK" in await asyncio.wait_for(reader.readuntil(b"ok\n"), 5)
+            writer.close()
+
+    asyncio.run(work())
+
+
+def test_headers_have_an_end() -> None:
+    """A head beyond MAX_HEAD_BYTES is refused, not kept."""
+    head = b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-A: " + b"y" * (module.MAX_HEAD_BYTES + 100)
+
+    async def work() -> None:
+        async with served() as port:
+            assert (await answered(port, head)).startswith(b"HTTP/1.1 400")
+
+    asyncio.run(work())
