@@ -66,7 +66,9 @@ class Histories(RuleBasedStateMachine):
 
     def _tick(self, after: float, evidence: list[EvidenceItem]) -> None:
         told = self.steady.tick(*self.findings, after=after, blind=self.presence, evidence=evidence)
+        ids = copy.copy(self.steady.ids)
         again = self.steady.ask(self.findings, self.presence)
+        self.steady.ids = ids  # only asked, not done
         twice = [
             (n.key, n.tell.value, n.news) for n in again.notifications if n.tell not in (Tell.UPDATE, Tell.ACKNOWLEDGED)
         ]

@@ -110,7 +110,7 @@ class _Tick:
                 self.on.add(row.id)
             self.rows[row.id] = story.with_evidence(step(row, self.now, condition, self.policy), evidence)
         self._inhibit()
-        notifications = [n for row in list(self.rows.values()) for n in self._tell(row, silences)]
+        notifications = [n for row in self._in_order() for n in self._tell(row, silences)]
         changed = [row for row in self.rows.values() if self._material(row)]
         changed.sort(key=lambda row: row.state is not IncidentState.RESOLVED)
         return Outcome(changed, notifications, self.dropped)
@@ -132,6 +132,10 @@ class _Tick:
         return row.changed(
             priority=min([row.priority, *(r.priority for r in self.waiting.get(story.service_key(row), ()))])
         )
+
+    def _in_order(self) -> list[Incident]:
+        """The same order whatever order the rows were stored and read in."""
+        return sorted(self.rows.values(), key=lambda row: (row.key, row.id))
 
     def _no_data(self) -> list[Finding]:
         """A finding for each service that answers nobody."""
