@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from parkwarden.collect.fleet.budgets import WAIT, Budgets
+from parkwarden.collect.fleet.budgets import HOUR_S, WAIT, Budgets
 from parkwarden.collect.fleet.prices import Look
 from parkwarden.collect.fleet.settings import CollectSettings
 
@@ -90,9 +90,20 @@ def test_close_watch_of_few_replicas() -> None:
 
 
 def test_what_is_gone_leaves_nothing() -> None:
-    """Instances and services that come and go do not pile up."""
+    """Instances and services that come and go do not pile up: an hour after their last look nothing is known of them."""
     budgets = Budgets(SETTINGS)
     for i in range(100):
         look(budgets, i, f"i{i}", service=f"s{i}")
-        budgets.forget(f"i{i}", frozenset(["s-other"]))
+        assert budgets.close_watch(i, f"i{i}", f"s{i}")
+    budgets.tidy(100 + HOUR_S)
     assert (budgets._stall, budgets._dear, budgets._services, budgets._busy) == ({}, {}, {}, set())
+
+
+def test_going_and_coming_back_is_no_way_round_a_budget() -> None:
+    """A discovery that drops and finds a target at every refresh does not have it looked at anew each time."""
+    budgets = Budgets(replace(SETTINGS, dear_per_instance_hour=2))
+    taken = 0
+    for i in range(50):
+        taken += look(budgets, i * 10.0, "a", Look.DUMP) == ""
+        budgets.tidy(i * 10.0 + 5)
+    assert taken == 2

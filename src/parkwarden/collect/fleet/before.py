@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterator
 
+from parkwarden.model.artefact import Kind
 from parkwarden.model.capture import Capture
 
 MAX_ONE_BYTES = 32 << 10
@@ -32,14 +33,17 @@ class Before:
 
     def take(self, instance: str) -> Iterator[Capture]:
         """What is remembered of an instance, forgotten by that: each answer becomes evidence once."""
-        for key in [k for k in self._kept if k[0] == instance]:
-            capture = self._kept[key]
-            self._drop(key)
+        for capture in sorted(self._of(instance), key=lambda c: c.at):
+            self._drop((instance, capture.kind))
             yield capture
 
     def forget(self, instance: str) -> None:
-        for key in [k for k in self._kept if k[0] == instance]:
-            self._drop(key)
+        for capture in self._of(instance):
+            self._drop((instance, capture.kind))
+
+    def _of(self, instance: str) -> list[Capture]:
+        """By its keys, not by looking through all: twenty thousand targets may go at once."""
+        return [self._kept[key] for kind in Kind if (key := (instance, kind.value)) in self._kept]
 
     def _drop(self, key: tuple[str, str]) -> None:
         old = self._kept.pop(key, None)

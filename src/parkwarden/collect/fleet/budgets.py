@@ -32,6 +32,11 @@ class _Hour:
             self.total -= self.entries.popleft()[1]
         return self.total if self.entries else 0.0
 
+    def over(self, now: float) -> bool:
+        """Whether nothing of it counts any more."""
+        self.sum(now)
+        return not self.entries
+
 
 @dataclass(slots=True)
 class _Service:
@@ -39,6 +44,9 @@ class _Service:
     under_way: int = 0
     close: dict[str, float] = field(default_factory=dict)
     """Instances watched closely, until when."""
+
+    def idle(self, now: float) -> bool:
+        return not self.under_way and self.dear.over(now) and all(until <= now for until in self.close.values())
 
 
 class Budgets:
@@ -105,9 +113,11 @@ class Budgets:
         hour = self._stall.get(instance)
         return hour.sum(now) if hour is not None else 0.0
 
-    def forget(self, instance: str, services: frozenset[str]) -> None:
-        """The instance is gone; `services` are those that still have instances."""
-        self._stall.pop(instance, None)
-        self._dear.pop(instance, None)
-        for service in [s for s, ours in self._services.items() if s not in services and not ours.under_way]:
-            del self._services[service]
+    def tidy(self, now: float) -> None:
+        """Somebody is gone: close the books in which nothing was paid for an hour. No others: who goes and comes back at every
+        refresh of a discovery has paid all the same."""
+        for books in (self._stall, self._dear):
+            for name in [name for name, hour in books.items() if hour.over(now)]:
+                del books[name]
+        for name in [name for name, ours in self._services.items() if ours.idle(now)]:
+            del self._services[name]

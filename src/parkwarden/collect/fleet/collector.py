@@ -149,8 +149,10 @@ class Collector:
     def set_targets(self, targets: Sequence[Target]) -> None:
         """The whole set: new ones are watched, absent ones let go (`Gone`), changed ones changed. Equal ids are one target."""
         wanted = {target.id: target for target in targets}
-        for target_id in [i for i in self._watched if i not in wanted]:
-            self._let_go(self._watched.pop(target_id))
+        if gone := [i for i in self._watched if i not in wanted]:
+            for target_id in gone:
+                self._let_go(self._watched.pop(target_id))
+            self._budgets.tidy(self._monotonic())
         now = self._clock()
         for target in wanted.values():
             known = self._watched.get(target.id)
@@ -222,8 +224,6 @@ class Collector:
 
     def _let_go(self, watched: _Watched) -> None:
         self._stop(watched)
-        services = frozenset(w.instance.service for w in self._watched.values() if w.instance is not None)
-        self._budgets.forget(watched.target.id, services)
         self._before.forget(watched.target.id)
         if watched.instance is not None:
             self._emit(Gone(self._clock(), watched.target.id))
