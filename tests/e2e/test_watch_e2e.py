@@ -117,7 +117,7 @@ def evidence_opens(folder: Path, digests: list[str], go: str) -> None:
             [*COMMAND, "evidence", "list", "-c", config_file, "--format", "json"], capture_output=True, check=True
         ).stdout
     )
-    items = {item["digest"]: item for item in listed["evidence"]}
+    items = {item["digest"]: item for item in listed["items"]}
     assert set(digests) <= set(items)
     profile = next(d for d in digests if items[d]["kind"].endswith("-profile"))
     out = folder / "evidence.pb.gz"

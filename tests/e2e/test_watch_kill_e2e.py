@@ -157,4 +157,4 @@ def evidence_is_whole(file: Path, digests: set[str]) -> None:
     listed = subprocess.run(
         [*COMMAND, "evidence", "list", "-c", str(file), "--format", "json"], capture_output=True, check=True
     )
-    assert digests <= {item["digest"] for item in json.loads(listed.stdout)["evidence"]}
+    assert digests <= {item["digest"] for item in json.loads(listed.stdout)["items"]}
