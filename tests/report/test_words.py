@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from parkwarden.model import Frame, TimeLeft
+from parkwarden.model.words import sparkline
 from parkwarden.report import words
 from tests.report import samples
 
@@ -125,3 +126,20 @@ def test_a_recordings_own_time_is_no_year() -> None:
         limit="fd-limit", at=0, seconds=600, low_s=420, high_s=float("inf"), value=1, limit_value=2, rate_per_s=1
     )
     assert words.time_left(left) == "10 min (7 min to never) until fd-limit"
+
+
+@pytest.mark.parametrize(
+    ("values", "wanted"),
+    [
+        ([], ""),
+        ([5], ""),
+        ([0, 0], "▁▁"),
+        ([8, 9, 10], "▄▄▄"),
+        ([1, 2, 4, 8], "▂▃▅█"),
+        ([8.0, float("nan"), 4.0, -1.0], "█▅"),
+        (range(160), "▁▁▂▂▃▃▄▄▅▅▆▆▇▇██"),
+    ],
+)
+def test_counts_over_time_are_a_picture(values: list[float], wanted: str) -> None:
+    """From zero to the largest, so that noise looks like noise; what is none is left out; never wider than asked."""
+    assert sparkline(values) == wanted

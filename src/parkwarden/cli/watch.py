@@ -21,7 +21,11 @@ class WatchFormat(StrEnum):
     JSON = "json"
 
 
+GLANCE_S = 1.0
+"""Between two looks of the line at the terminal's foot."""
+
 _STYLES = {
+    "target": "blue",
     "suspicion": "yellow",
     "capture": "cyan",
     "finding": "bold red",
@@ -74,11 +78,18 @@ def command(
     if not urls and config_file is None:
         raise UsageError("nothing-to-watch", "there is nothing to watch", hint="give a URL, or -c parkwarden.yaml")
     config = load(config_file) if config_file else from_urls(urls or [])
+    if not urls and not config.targets and not config.discovery.any:
+        raise UsageError(
+            "nothing-to-watch",
+            f"{config_file} names no targets",
+            hint="give it targets or a discovery (docs/configuration.md), or a URL beside -c",
+        )
     if config_file and urls:
         config = replace(config, targets=(*config.targets, *from_urls(urls).targets))
     config = _overridden(config, listen, data, webhook or [])
     set_up(config.log.level, config.log.format)
-    _watch(config, watch_format)
+    kept = f" -c {config_file}" if config_file else f" --data {data}" if data else ""
+    _watch(config, watch_format, kept)
 
 
 def _overridden(config: Config, listen: str | None, data: Path | None, webhooks: list[str]) -> Config:
@@ -107,7 +118,8 @@ def _check(config: Config) -> None:
     try:
         host = config.web.host
     except ValueError as error:
-        raise UsageError("bad-listen", f"--listen: {error}") from None
+        hint = "--listen 127.0.0.1:0 takes any free port"
+        raise UsageError("bad-listen", f"--listen {config.web.listen}: {error}", hint=hint) from None
     if not is_loopback(host) and config.web.token is None:
         raise UsageError(
             "token-needed",
@@ -115,25 +127,33 @@ def _check(config: Config) -> None:
             hint="set web.token in the configuration ({env: NAME} or {file: PATH}), or listen on 127.0.0.1",
         )
     for found in problems(config.channels, config.alert):
-        raise UsageError(found.code, f"{found.where}: {found.text}")
+        where = "--webhook" if found.where.startswith("channels.webhook.webhook-") else found.where
+        raise UsageError(
+            found.code, f"{where}: {found.text}", hint="docs/configuration.md#channels says what a channel may be"
+        )
 
 
-def _watch(config: Config, watch_format: WatchFormat) -> None:
+def _watch(config: Config, watch_format: WatchFormat, kept: str) -> None:
+    """`kept` is the option by which other commands find this watch's store."""
     import asyncio
     import signal
+    from contextlib import nullcontext
 
     import structlog
     import uvloop
     from rich.console import Console
+    from rich.live import Live
 
     from parkwarden.model.finding import Exit
+    from parkwarden.model.safe import inert
     from parkwarden.run.engine import TICK_S
-    from parkwarden.run.watch import Watch
+    from parkwarden.run.watch import Part, Watch
     from parkwarden.web.serve import bind, serve
     from parkwarden.web.status import app
 
     log = structlog.get_logger()
     console = Console(highlight=False, soft_wrap=True)
+    at_foot = Live(console=console, auto_refresh=False, transient=True)
     stopped_by: list[signal.Signals] = []
 
     async def main() -> None:
@@ -155,7 +175,17 @@ def _watch(config: Config, watch_format: WatchFormat) -> None:
             except OSError as error:  # a full disk under our output costs lines, not the watch
                 log.warning("a headline could not be written", error=error.strerror)
 
-        watch = Watch(config, tell=tell, parts={"pages": pages})
+        async def glance() -> None:
+            from rich.text import Text
+
+            while True:
+                at_foot.update(Text(f"  {inert(watch.at_a_glance())}", style="dim", no_wrap=True), refresh=True)
+                await asyncio.sleep(GLANCE_S)
+
+        parts: dict[str, Part] = {"pages": pages}
+        if watch_format is WatchFormat.TEXT and console.is_terminal:
+            parts["glance"] = glance
+        watch = Watch(config, tell=tell, parts=parts)
         task = asyncio.ensure_future(watch.run())
 
         def stop(number: signal.Signals) -> None:
@@ -166,14 +196,22 @@ def _watch(config: Config, watch_format: WatchFormat) -> None:
             asyncio.get_running_loop().add_signal_handler(number, stop, number)
         host, port = sock.getsockname()[:2]
         watch.headlines.info(
-            watch.clock.now(), f"our own pages: http://{host}:{port}/metrics /healthz /readyz", port=port
+            watch.clock.now(),
+            f"our own pages: http://{host}:{port}/metrics /healthz /readyz | all is kept in {config.store.folder}",
+            port=port,
         )
         try:
-            await task
+            with at_foot if "glance" in parts else nullcontext():
+                await task
         except asyncio.CancelledError:
             if not stopped_by:
                 raise
-            watch.headlines.info(watch.clock.now(), f"stopped; {watch.unwritten() or 'everything is written down'}")
+            now = watch.clock.now()
+            watch.headlines.info(now, f"stopped {watch.account()}")
+            written = watch.unwritten() or "everything is written down"
+            watch.headlines.info(
+                now, f"{written} | next: parkwarden incidents list{kept}, parkwarden evidence list{kept}"
+            )
         finally:
             sock.close()
 
@@ -192,8 +230,7 @@ def _print(console: Console, headline: Headline, watch_format: WatchFormat) -> N
 
     when = datetime.fromtimestamp(headline.at, UTC)
     if watch_format is WatchFormat.JSON:
-        record = {"at": headline.at, "kind": headline.kind, "text": headline.text, **headline.data}
-        print(json.dumps(record, default=str), flush=True)
+        print(json.dumps(headline.record(), default=str), flush=True)
         return
     line = Text.assemble(
         (f"{when:%H:%M:%S} ", "dim"),

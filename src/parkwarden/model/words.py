@@ -82,7 +82,8 @@ _BARS = "▁▂▃▄▅▆▇█"
 def sparkline(values: Sequence[float], width: int = 16) -> str:
     """Counts over time as a picture of one line, `▁▁▂▄█`, from 0 to the largest; of more than `width` the last of each stretch.
 
-    Values that are none are left out; fewer than two make no picture.
+    Counts within a quarter of each other stand at half height, `▄▄▄▄`: nothing happens. Values that are none are left out;
+    fewer than two make no picture.
     """
     told = [v for v in values if math.isfinite(v) and v >= 0]
     if len(told) < 2:
@@ -90,4 +91,6 @@ def sparkline(values: Sequence[float], width: int = 16) -> str:
     n = min(len(told), width)
     picked = [told[(i + 1) * len(told) // n - 1] for i in range(n)]
     top = max(picked) or 1.0
+    if top <= 1.25 * min(picked):
+        return _BARS[3] * n
     return "".join(_BARS[min(int(v / top * len(_BARS)), len(_BARS) - 1)] for v in picked)

@@ -1,20 +1,45 @@
 """Headlines: what somebody who watches the watch wants to see happen, each thing once.
 
-A suspicion, the looks it caused, the culprit, the incident, the alert that went out, trouble of our own. Text comes from
-watched processes: printers must treat it as hostile.
+What each target offers and whether it answers, a suspicion, the looks it caused, the culprit, the incident, the alert that
+went out, trouble of our own; at the end what all of it was. Text comes from watched processes: printers must treat it as
+hostile. docs/schema/headline-1.json has them as JSON lines.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from parkwarden.model import Capture, Finding, Incident, IncidentState, Notification, Signal, TimeLeft, Verdict, words
+from parkwarden.collect.fleet.status import TargetState, TargetStatus
+from parkwarden.model import (
+    Capture,
+    Finding,
+    Incident,
+    IncidentState,
+    Instance,
+    Notification,
+    Signal,
+    TimeLeft,
+    Verdict,
+    words,
+)
+from parkwarden.run.status import WatchStatus
+
+SCHEMA = "parkwarden.headline/1"
 
 QUIET_S = 600.0
 """A suspicion or finding that came back is news again after this long without it."""
+
+TARGET_QUIET_S = 30.0
+"""A target that comes and goes is told this often at most."""
+
+SHOWN_ID = 8
+"""Letters of an incident's id: `parkwarden incidents` takes the first ones."""
+
+MAX_TARGET_LINES = 12
+"""Targets told one by one at one beat; more are told as one sum: a zone that goes down is one headline."""
 
 MAX_REMEMBERED = 20_000
 """Things remembered as told; beyond it the oldest are forgotten and may be told again."""
@@ -22,7 +47,8 @@ MAX_REMEMBERED = 20_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Headline:
-    """`kind` is suspicion, capture, finding, incident, delivery, trouble, recovered or info; `text` one line; `data` for machines."""
+    """`kind` is target, suspicion, capture, finding, incident, delivery, trouble, recovered or info; `text` one line; `data` for
+    machines."""
 
     kind: str
     at: float
@@ -30,51 +56,119 @@ class Headline:
     data: Mapping[str, Any] = field(default_factory=dict)
 
 
+    def record(self) -> dict[str, Any]:
+        """As one JSON line says it, docs/schema/headline-1.json."""
+        return {"schema": SCHEMA, "at": self.at, "kind": self.kind, "text": self.text, **self.data}
+
+
 Tell: TypeAlias = Callable[[Headline], None]
 
 
-class Headlines:
-    """Turns what happens into headlines, each once. `tell` is given them."""
+_IMPOSSIBLE = {
+    "old-go": "Go is older than 1.23",
+    "not-there": "its pprof has none",
+    "switched-off": "switched off",
+}
+_LOOKS = {
+    "goroutine": "goroutine profile",
+    "goroutineleak": "leak profile",
+    "goroutine?debug=2": "text dump",
+}
 
-    def __init__(self, tell: Tell) -> None:
+
+class Headlines:
+    """Turns what happens into headlines, each once. `tell` is given them.
+
+    `instance` tells who an id is; `counts` its numbers of goroutines of late, oldest first, for a picture.
+    """
+
+    def __init__(
+        self,
+        tell: Tell,
+        *,
+        instance: Callable[[str], Instance] = lambda name: Instance(id=name),
+        counts: Callable[[str], Sequence[float]] = lambda name: (),
+    ) -> None:
         self.tell = tell
+        self._instance = instance
+        self._counts = counts
         self._seen: dict[tuple[object, ...], float] = {}
+        self._targets: dict[str, tuple[TargetState, float, int]] = {}
         self._troubles: dict[str, str] = {}
 
     def info(self, at: float, text: str, **data: object) -> None:
         self.tell(Headline(kind="info", at=at, text=text, data=data))
 
-    def suspicions(self, at: float, signals: Iterable[Signal]) -> None:
-        """Detectors that speak up about an instance or a site for the first time in a while."""
-        for s in signals:
-            if s.verdict.rank >= Verdict.SUSPECT.rank and self._new(
-                at, "signal", s.detector, s.instance, s.site, s.verdict
-            ):
-                data = {"detector": s.detector, "code": s.code, "instance": s.instance, "site": s.site, **s.numbers}
-                self.tell(Headline(kind="suspicion", at=at, text=f"{s.instance}: {s.detector}: {s.text}", data=data))
+    def targets(self, at: float, now: Sequence[TargetStatus]) -> None:
+        """What is known of each target when it first answers or fails to, and when that changes."""
+        changed = []
+        for t in now:
+            state, told_at, restarts = self._targets.get(t.id, (TargetState.STARTING, -math.inf, t.restarts))
+            if t.state is TargetState.STARTING or (t.state is state and t.restarts == restarts):
+                continue
+            if at - told_at < TARGET_QUIET_S:
+                continue
+            changed.append((t, _target_words(t, first=state is TargetState.STARTING, restarted=t.restarts > restarts)))
+            self._targets[t.id] = (t.state, at, t.restarts)
+        for gone in self._targets.keys() - {t.id for t in now}:
+            del self._targets[gone]
+        if len(changed) <= MAX_TARGET_LINES:
+            for t, said in changed:
+                data = {"target": t.id, "service": t.service, "state": str(t.state), "url": t.url, "error": t.error}
+                self.tell(Headline(kind="target", at=at, text=f"{_named(t.service, t.id)}: {said}", data=data))
+            return
+        for state in TargetState:
+            ids = [t.id for t, _ in changed if t.state is state]
+            if ids:
+                named = ", ".join(ids[:3]) + (", ..." if len(ids) > 3 else "")
+                sums = {"targets": len(ids), "state": str(state)}
+                self.tell(Headline(kind="target", at=at, text=f"{len(ids):,} targets {state}: {named}", data=sums))
 
-    def findings(self, at: float, findings: Iterable[Finding]) -> None:
-        """Sites and processes accused for the first time, or more severely than before."""
+    def judged(self, at: float, findings: Iterable[Finding], signals: Iterable[Signal]) -> None:
+        """What is suspected or found for the first time in a while, or more surely than before.
+
+        A detector that speaks of what a finding accuses already is that finding's witness, and no news.
+        """
+        accused: set[tuple[str, str | None]] = set()
         for f in findings:
             if f.verdict.rank < Verdict.SUSPECT.rank:
                 continue
-            if not self._new(at, "finding", f.service, f.site.id if f.site else f.pattern, f.verdict):
+            accused |= {(name, site) for name in f.instances for site in (None, f.site.id if f.site else None)}
+            if self._new(at, "finding", f.service, f.site.id if f.site else f.pattern, f.verdict):
+                self._found(at, f)
+        for s in signals:
+            if s.verdict.rank < Verdict.SUSPECT.rank or (s.instance, s.site) in accused:
                 continue
-            culprit = f"{f.culprit.function} {f.culprit.file}:{f.culprit.line}" if f.culprit else ""
-            parts = [f"{f.service}: {f.verdict} ({f.confidence:.0%}): {f.title}"]
-            parts += [f"culprit {culprit}"] if culprit else []
-            parts += [words.rate(f.rate_per_min)] if f.rate_per_min else []
-            parts += [time_left_words(f.time_left)] if f.time_left else []
-            data = {"code": f.code, "service": f.service, "verdict": str(f.verdict), "culprit": culprit}
-            self.tell(Headline(kind="finding", at=at, text=" | ".join(parts), data=data))
+            if self._new(at, "signal", s.detector, s.instance, s.site, s.verdict):
+                numbers = {name: n for name, n in s.numbers.items() if math.isfinite(n)}  # JSON knows no others
+                data = {"detector": s.detector, "code": s.code, "instance": s.instance, "site": s.site, **numbers}
+                text = self._pictured(f"{self._who(s.instance)}: {s.text} ({s.detector})", s.instance)
+                self.tell(Headline(kind="suspicion", at=at, text=text, data=data))
 
-    def captured(self, capture: Capture) -> None:
+    def _found(self, at: float, f: Finding) -> None:
+        """A leak is a finding; what is only suspected is told as such."""
+        culprit = f"{f.culprit.function} {f.culprit.file}:{f.culprit.line}" if f.culprit else ""
+        who = self._who(f.instances[0]) if len(f.instances) == 1 else f"{f.service}"
+        parts = [f"{who}: {f.title}", f"{f.verdict}, {f.confidence:.0%} sure"]
+        if f.culprit and f.culprit.function not in f.title:
+            parts += [f"culprit {culprit}"]
+        parts += [words.rate(f.rate_per_min)] if f.rate_per_min else []
+        parts += [time_left_words(f.time_left)] if f.time_left else []
+        data = {"code": f.code, "service": f.service, "verdict": str(f.verdict), "culprit": culprit}
+        text = self._pictured(" | ".join(parts), f.instances[0] if f.instances else "")
+        kind = "finding" if f.verdict is Verdict.LEAK else "suspicion"
+        self.tell(Headline(kind=kind, at=at, text=text, data=data))
+
+    def captured(self, at: float, capture: Capture) -> None:
         """The first capture of a kind; those that follow while the suspicion lasts are no news."""
-        if not self._new(capture.at, "capture", capture.instance, capture.kind):
+        if not self._new(at, "capture", capture.instance, capture.kind):
             return
-        text = f"{capture.instance}: {capture.kind} captured ({len(capture.body):,} bytes in {capture.took_s:.2f} s) because of {capture.why}"
-        data = {"instance": capture.instance, "artefact": capture.kind, "bytes": len(capture.body), "why": capture.why}
-        self.tell(Headline(kind="capture", at=capture.at, text=text, data=data))
+        size, why = words.size(len(capture.body)), capture.why
+        took = f" in {words.seconds(capture.took_s)}" if capture.took_s else ""
+        because = f"from {why}" if why.startswith("before ") else f"because of {why}"
+        text = f"{self._who(capture.instance)}: {capture.kind}, {size}{took}, {because}"
+        data = {"instance": capture.instance, "artefact": capture.kind, "bytes": len(capture.body), "why": why}
+        self.tell(Headline(kind="capture", at=at, text=text, data=data))
 
     def incidents(self, at: float, changed: Iterable[Incident]) -> None:
         """Incidents that began, moved to another state or got their culprit."""
@@ -82,13 +176,17 @@ class Headlines:
             if i.state is IncidentState.PENDING or not self._new(at, "incident", i.id, i.state, i.line, i.priority):
                 continue
             parts = [f"{i.state} {i.priority} {i.service}: {i.title}"]
-            parts += [i.line] if i.line and i.line not in i.title else []
-            parts += [words.rate(i.rate_per_min)] if i.rate_per_min else []
-            parts += [f"since {i.since_version}"] if i.since_version else []
-            if i.time_left_s is not None:
-                parts += [f"{i.limit} in {words.seconds(i.time_left_s)}"]
+            if i.state is IncidentState.RESOLVED:
+                parts += [f"lasted {words.seconds(i.resolved_at - i.firing_since)}"] if i.firing_since else []
+            else:
+                parts += [i.line] if i.line and i.line.partition(" ")[0] not in i.title else []
+                parts += [words.rate(i.rate_per_min)] if i.rate_per_min else []
+                parts += [f"since {i.since_version}"] if i.since_version else []
+                parts += [f"{i.limit} in {words.seconds(i.time_left_s)}"] if i.time_left_s is not None else []
+            parts += [f"incidents show {i.id[:SHOWN_ID]}"]
             data = {"incident": i.id, "state": str(i.state), "priority": str(i.priority), "line": i.line}
-            self.tell(Headline(kind="incident", at=at, text=" | ".join(parts), data=data))
+            text = self._pictured(" | ".join(parts), i.instances[0] if i.instances else "")
+            self.tell(Headline(kind="incident", at=at, text=text, data=data))
 
     def delivered(self, at: float, notification: Notification, error: str = "") -> None:
         """A channel took a notification, or did not."""
@@ -112,6 +210,14 @@ class Headlines:
             self.tell(Headline(kind="recovered", at=at, text=f"{part}: well again", data={"part": part}))
         self._troubles = dict(now)
 
+    def _who(self, instance_id: str) -> str:
+        return _named(self._instance(instance_id).service, instance_id)
+
+    def _pictured(self, text: str, instance_id: str) -> str:
+        """With the goroutines of the last minutes, `▁▁▃▅█`, where they are known."""
+        picture = words.sparkline(self._counts(instance_id))
+        return f"{text} | {picture}" if picture else text
+
     def _new(self, at: float, *what: object) -> bool:
         last = self._seen.pop(what, None)
         self._seen[what] = at  # newest last
@@ -124,3 +230,70 @@ def time_left_words(left: TimeLeft) -> str:
     """`memory-limit in 12 min (9 min to 17 min)`."""
     late = words.seconds(left.high_s) if math.isfinite(left.high_s) else "never"
     return f"{left.limit} in {words.seconds(left.seconds)} ({words.seconds(left.low_s)} to {late})"
+
+
+def _named(service: str, instance_id: str) -> str:
+    """`shop (10.0.0.1:6060)`: the service first, then which of its replicas."""
+    return instance_id if service in ("", instance_id) else f"{service} ({instance_id})"
+
+
+def _target_words(t: TargetStatus, *, first: bool, restarted: bool) -> str:
+    """What a target offers and lacks, or what is wrong with it and what to do."""
+    if t.state in (TargetState.UNREACHABLE, TargetState.FAILING):
+        return f"{t.state}: {t.error} | parkwarden doctor {t.url} says more"
+    parts = ["restarted" if restarted and not first else str(t.state)]
+    if t.state is TargetState.SLOW:
+        parts[0] += f" (an answer takes {words.seconds(t.took_s)})"
+    parts[0] += f", {t.goroutines:,} goroutines" if t.goroutines is not None else ""
+    if not first:
+        return parts[0]
+    parts[0] += f", {t.go_version}" if t.go_version else ", Go version not told"
+    parts += [f"counts from {', '.join(t.sources)}"] if t.sources else []
+    impossible = {look: reason for look, reason in t.impossible if look not in ("trace", "heap")}
+    if impossible.get("goroutine") == "not-there":
+        parts += ["no looks: there is no net/http/pprof, so no line can be named"]
+    else:
+        parts += [
+            f"no {_LOOKS.get(look, look)}: {_IMPOSSIBLE.get(reason, reason)}" for look, reason in impossible.items()
+        ]
+    parts += [f"not told: {', '.join(t.missing)}"] if t.missing else []
+    return " | ".join(parts)
+
+
+def now_words(s: WatchStatus, goroutines: float, picture: str) -> str:
+    """How the fleet is now, on one line."""
+    parts = [_targets_words(s), f"{words.count(goroutines)} goroutines {picture}".rstrip()]
+    parts += [f"{s.findings['leak']} found leaking"] if s.findings["leak"] else []
+    parts += [f"{s.findings['suspect']} suspected"] if s.findings["suspect"] else []
+    parts += [f"{_several(len(s.incidents), 'incident')} open"]
+    return " · ".join(parts)
+
+
+def account(s: WatchStatus, now: float) -> str:
+    """What a watch that ends has seen and done, and what it cost the watched."""
+    read = s.scrapes.total()
+    failed = read - s.scrapes["ok"]
+    taken = sum(n for (_, outcome), n in s.looks.items() if outcome == "ok")
+    told = sum(n for (_, outcome), n in s.notifications.items() if outcome == "delivered")
+    parts = [
+        f"after {words.seconds(now - s.started_at)}: {_targets_words(s)}",
+        _several(read, "reading") + (f" ({failed:,} failed)" if failed else ""),
+        f"{_several(taken, 'look')} that cost the watched some {words.seconds(sum(s.stall_seconds.values()))} of standing still",
+        f"{_several(s.findings['leak'], 'leak')} and {_several(s.findings['suspect'], 'suspicion')} at the end",
+        f"{_several(len(s.incidents), 'incident')} open",
+        f"{_several(told, 'notification')} delivered",
+        f"{_several(s.evidence_kept, 'piece')} of evidence kept",
+    ]
+    return " | ".join(parts)
+
+
+def _targets_words(s: WatchStatus) -> str:
+    total = s.targets.total()
+    states = [f"{n:,} {state}" for state in TargetState if (n := s.targets[str(state)])]
+    if len(states) == 1:
+        return f"{_several(total, 'target')} {states[0].partition(' ')[2]}"
+    return f"{_several(total, 'target')}" + (f" ({', '.join(states)})" if states else "")
+
+
+def _several(n: int, what: str) -> str:
+    return f"{n:,} {what}{'' if n == 1 else 's'}"

@@ -40,11 +40,12 @@ from parkwarden.model import (
     StoreError,
     Target,
     Verdict,
+    words,
 )
 from parkwarden.report.redact import redact_report
 from parkwarden.run.clock import SteadyClock
 from parkwarden.run.engine import TICK_S, Engine, Tick
-from parkwarden.run.headlines import Headlines, Tell
+from parkwarden.run.headlines import Headlines, Tell, account, now_words
 from parkwarden.run.keeper import Keeper
 from parkwarden.run.memory import Memory
 from parkwarden.run.outbox import Outbox
@@ -70,6 +71,9 @@ JOURNAL_S = 0.5
 MAX_ENDED = 2_000
 """Incidents looked at for those that ended so lately that they may come back under their old id."""
 
+PICTURE_S = 300.0
+"""What a headline's picture of counts shows: the window in which fast leaks are seen."""
+
 LISTENING_S = 5.0
 """How soon a silence or an acknowledgement given through the command line is heard of."""
 
@@ -87,7 +91,7 @@ class Watch:
         self.engine = Engine(config.rules)
         self.discovery = Discovery(config.targets, config.discovery)
         self.collector = Collector(config.collect, self._event, self._capture, clock=self.clock.now)
-        self.headlines = Headlines(tell)
+        self.headlines = Headlines(tell, instance=self.engine.instance, counts=self._lately)
         self.memory = Memory(config.store, self.clock.now)
         self._policy = with_all_channels(config.alert, config.channels)
         self._parts = dict(parts or {})
@@ -111,6 +115,9 @@ class Watch:
             self._outbox = Outbox(self._state)
             self._keeper = Keeper(self.config.store, self._state, lambda name: self.engine.instance(name).labels)
             channels = notifiers(self.config.channels, self.clock.now)
+            if not channels:
+                where = "docs/configuration.md#channels, or --webhook URL"
+                self.headlines.info(self.clock.now(), f"no channel: incidents are shown here, nobody is told ({where})")
             self._sender = Sender(self._outbox, channels, self.clock.now, told=self._delivered, active=self._active)
             await self._resume()
             async with asyncio.TaskGroup() as group:
@@ -148,7 +155,9 @@ class Watch:
             events += 1
         self.engine.resumed(now)
         if self.memory.unread_lines:
-            self.headlines.mishap(now, "journal", f"{self.memory.unread_lines:,} lines of the last hour could not be read again")
+            self.headlines.mishap(
+                now, "journal", f"{self.memory.unread_lines:,} lines of the last hour could not be read again"
+            )
         if rows or events:
             self.headlines.info(now, f"resumed: {len(rows)} open incidents, {events:,} events of the last hour")
 
@@ -161,15 +170,25 @@ class Watch:
         if all(source.last_success is not None for source in self.discovery.sources):
             for gone in [name for name in self.engine.instances if name not in known]:
                 self._event(Gone(self.clock.now(), gone))
-        self.headlines.info(self.clock.now(), f"watching {len(targets):,} target{'s' if len(targets) != 1 else ''}")
+        collect = self.config.collect
+        several = f"{len(targets):,} target{'s' if len(targets) != 1 else ''}"
+        beats = [f"counts every {words.seconds(collect.interval_s)}"]
+        beats += [f"goroutine profiles every {words.seconds(collect.profile_every_s)}"]
+        beats += [f"censuses every {words.seconds(collect.census_every_s)}"] if collect.census else []
+        self.headlines.info(self.clock.now(), f"watching {several}: {', '.join(beats)}; closer looks on suspicion")
 
     def _event(self, event: Event) -> None:
         self.engine.feed(event)
         self.memory.remember(event)
 
     def _capture(self, capture: Capture) -> None:
-        self.headlines.captured(capture)
+        self.headlines.captured(self.clock.now(), capture)
         self._keeper.keep(capture)
+
+    def _lately(self, instance_id: str) -> list[float]:
+        """Its numbers of goroutines of the last minutes, for a picture."""
+        _, counts = self.engine.windows.series(instance_id, "goroutines", self.clock.now(), PICTURE_S)
+        return [float(n) for n in counts]
 
     # the beat
 
@@ -192,8 +211,8 @@ class Watch:
         began = asyncio.get_running_loop().time()
         tick = self.engine.tick(now)
         tick.findings[:] = _redacted(tick.findings)
-        self.headlines.suspicions(now, tick.signals)
-        self.headlines.findings(now, tick.findings)
+        self.headlines.targets(now, self.collector.status())
+        self.headlines.judged(now, tick.findings, tick.signals)
         for signal in tick.signals:
             if signal.verdict.rank >= Verdict.SUSPECT.rank and signal.instance not in tick.blind:
                 self.collector.suspect(signal.instance, signal.detector)
@@ -296,6 +315,19 @@ class Watch:
         }
         self._troubles = {part: text for part, text in found.items() if text}
         self.headlines.troubles(now, self._troubles)
+
+    def account(self) -> str:
+        """What was seen and done since the start, in a line."""
+        return account(self.status(), self.clock.now()) if self._ticks else "before anything was judged"
+
+    def at_a_glance(self) -> str:
+        """How the fleet is now, in a line."""
+        windows = self.engine.windows
+        counts = {name: windows.last(name, "goroutines") for name in self.engine.instances}
+        known = {name: n for name, n in counts.items() if n == n}
+        most = max(known, key=lambda name: known[name], default=None)
+        picture = words.sparkline(self._lately(most)) if most is not None else ""
+        return now_words(self.status(), sum(known.values()), picture)
 
     def status(self) -> WatchStatus:
         """A picture of this moment, for our pages."""

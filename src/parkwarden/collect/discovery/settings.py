@@ -124,3 +124,8 @@ class DiscoverySettings:
     max_targets: int = 20_000
     """Targets watched at most; those beyond, in the order of their ids, are left out, counted and told. Keeps a broken discovery
     from costing all memory: a live target takes up to 64 KiB."""
+
+    @property
+    def any(self) -> bool:
+        """Whether there is a source at all."""
+        return bool(self.file_sd or self.http_sd or self.kubernetes)
