@@ -15,7 +15,7 @@ from parkwarden.model import (
     Started,
     Verdict,
 )  # fmt: skip
-from parkwarden.run.engine import BLIND_AFTER_S, Engine
+from parkwarden.run.engine import BLIND_AFTER_S, MODULE_STACKS, Engine
 
 FRAMES = (Frame("main.quote", "/src/shop/price.go", 42),)
 SITE = Site("s1", "chan send", "main.quote", "/src/shop/price.go", 42, FRAMES, Frame("main.buy", "/src/shop/buy.go", 7))
@@ -101,3 +101,20 @@ def test_a_clock_that_was_set_back_blinds_nobody() -> None:
         engine.feed(SiteCounts(at, "i1", {"s1": 4900 + 250 * k}))
         found = engine.tick(at).findings
     assert [f.site.id for f in found if f.site and f.verdict.rank >= Verdict.SUSPECT.rank] == ["s1"]
+
+
+def test_services_and_sites_that_never_end_are_bounded() -> None:
+    """New services at each refresh and new sites in each profile: what is remembered of them does not grow for ever."""
+    engine = Engine()
+    for i in range(30):
+        at = i * 60.0
+        for n in range(20):
+            name = f"i{i}-{n}"
+            engine.feed(Started(Instance(id=name, labels={"service": name}, start_time=0.0), at))
+            engine.feed(SiteCounts(at, name, {f"s{i}-{k}": 5 for k in range(10)}))
+        engine.feed(SiteCounts(at, "always", {f"s{i}-{k}": 5 for k in range(MODULE_STACKS // 4)}))
+        engine.tick(at)
+        for n in range(20):
+            engine.feed(Gone(at, f"i{i}-{n}"))
+    assert len(engine._services) <= 2 * len(engine.instances) + 100 + 20
+    assert max(len(service.sites) for service in engine._services.values()) < 2 * MODULE_STACKS

@@ -46,7 +46,8 @@ AWAKE = ("running", "runnable", "syscall")
 """States of goroutines that are not blocked on anything in the program."""
 
 MODULE_STACKS = 2_000
-"""Sites of a service from which its own modules are guessed."""
+"""Sites of a service from which its own modules are guessed: the first ones seen, so that a service that makes up new ones for ever
+neither fills memory nor has them guessed anew each time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,6 +130,7 @@ class Engine:
         signals = judge_counts(self.windows, now, self.rules)
         signals += judge_places(self.sites, self.windows, now, self.rules, self._changed)
         self._changed = set()
+        self._forget_services()
         signals = self._with_held(signals, blind)
         return Tick(at=now, findings=fuse(signals, self._scene, now, self.rules), signals=signals, blind=blind)
 
@@ -172,10 +174,19 @@ class Engine:
             known.pop(event.instance, None)
         self._changed.discard(event.instance)
 
+    def _forget_services(self) -> None:
+        """Drop those without instances, when they are the most: a discovery may bring other services at every refresh."""
+        if len(self._services) > 2 * len(self.instances) + 100:
+            live = {(instance.service, instance.env) for instance in self.instances.values()}
+            for key in self._services.keys() - live:
+                del self._services[key]
+
     def _saw(self, instance_id: str, sites: Mapping[str, object]) -> None:
         self._changed.add(instance_id)
         instance = self.instances[instance_id]
-        self._services[instance.service, instance.env].sites.update(sites)
+        seen = self._services[instance.service, instance.env].sites
+        if len(seen) < MODULE_STACKS:
+            seen.update(sites)
 
     def _blocked(self, instance_id: str, counts: Mapping[str, int]) -> None:
         """Tell the windows the share of blocked goroutines, which most services' pages do not say."""
