@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs from Debian what the end-to-end tests use and this machine lacks: a browser, Prometheus, its Alertmanager, PostgreSQL.
+# Installs from Debian what the end-to-end tests use and this machine lacks: a browser, Prometheus, its Alertmanager, PostgreSQL, faketime.
 # Only programs: nothing is started, the tests start their own on free ports. Needs root only if something is missing.
 set -eu
 missing=""
@@ -13,6 +13,7 @@ need() {  # need PACKAGE PATTERN...: the package is there if a pattern names a p
 }
 command -v chromium >/dev/null 2>&1 || missing="$missing chromium"
 need prometheus /usr/bin/prometheus /usr/local/bin/prometheus
+need faketime /usr/bin/faketime /usr/local/bin/faketime
 need prometheus-alertmanager /usr/bin/prometheus-alertmanager /usr/bin/alertmanager /usr/local/bin/alertmanager
 need postgresql /usr/lib/postgresql/*/bin/initdb /usr/local/bin/initdb /usr/bin/initdb
 [ -z "$missing" ] && exit 0
