@@ -7,6 +7,7 @@ import os
 import threading
 from pathlib import Path
 
+import orjson
 import pytest
 
 from parkwarden.model import Capture, EvidenceItem, LimitError, Secret, StoreError
@@ -236,3 +237,60 @@ def test_what_cannot_be_redacted_is_not_kept(tmp_path: Path) -> None:
         kept.put(capture())
     assert (refused.value.code, refused.value.passing) == ("evidence-refused", False)
     assert not (tmp_path / "evidence").exists()
+
+
+def test_only_its_owner_may_look(tmp_path: Path) -> None:
+    """Folders are 0700 and files 0600, whatever the umask is and whoever owns what is above."""
+    before = os.umask(0)
+    try:
+        store(tmp_path).put(capture())
+    finally:
+        os.umask(before)
+    modes = {path.is_dir(): oct(path.stat().st_mode & 0o777) for path in (tmp_path / "evidence").rglob("*")}
+    assert modes == {True: "0o700", False: "0o600"}
+    assert oct((tmp_path / "evidence").stat().st_mode & 0o777) == "0o700"
+
+
+def test_what_is_not_ours_stays(tmp_path: Path) -> None:
+    """A folder that holds other things too loses none of them to the sweeping."""
+    others = [tmp_path / "evidence" / name for name in ("de/messages.json", "ab/notes.txt", f"zz/{'a' * 64}.zst")]
+    for path in others:
+        path.parent.mkdir(parents=True)
+        path.write_text("somebody's")
+        os.utime(path, (1, 1))
+    kept = store(tmp_path)
+    item = kept.put(capture())
+    assert kept.prune(NOW) == []
+    assert kept.damaged == 0
+    assert all(path.read_text() == "somebody's" for path in others)
+    assert kept.list() == [item]
+
+
+def test_a_folder_that_somebody_sent(tmp_path: Path) -> None:
+    """Links, pipes, endless or odd descriptions are damaged items: none is followed, waited for, or upsets a listing."""
+    item = store(tmp_path).put(capture())
+    described = tmp_path / "evidence" / item.digest[:2] / f"{item.digest}.json"
+    said = orjson.loads(described.read_bytes())
+    odd: list[dict[str, object]] = [
+        {"bytes": "1"}, {"stored_bytes": 1.5}, {"service": {}}, {"site_ids": [1]}, {"site_ids": 7}, {"labels": {"a": 1}}, {"labels": 7}, {"at": []},
+    ]  # fmt: skip
+    for number, change in enumerate(odd):
+        digest = str(number) * 64
+        path = tmp_path / "evidence" / digest[:2] / f"{digest}.json"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(orjson.dumps({**said, "digest": digest, **change}))
+    folder = tmp_path / "evidence" / "ff"
+    folder.mkdir()
+    (folder / f"{'f' * 64}.json").symlink_to("/dev/zero")
+    os.mkfifo(folder / f"{'f' * 63}0.json")
+    (folder / f"{'f' * 63}1.json").write_bytes(b" " * (2 << 20) + b"{}")
+    (tmp_path / "evidence" / "ee").symlink_to(folder)
+    kept = store(tmp_path)
+    assert kept.list() == [item]
+    assert kept.damaged == len(odd) + 3
+    assert kept.prune(NOW) == []
+    blob = described.with_suffix(".zst")
+    blob.unlink()
+    blob.symlink_to("/etc/hostname")
+    with pytest.raises(StoreError):
+        kept.open(item.digest)

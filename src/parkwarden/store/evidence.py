@@ -17,6 +17,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import stat
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator
@@ -43,6 +44,8 @@ Digests: TypeAlias = list[str]
 
 MAX_OPEN = 512 << 20
 """Bytes of one item, uncompressed: the collector takes 128 MB at most, so what claims more is no evidence of ours."""
+MAX_DESCRIPTION = 1 << 20
+"""Bytes of what is said about one item: ours have 1 kB, with thousands of sites 100."""
 MIN_PREFIX = 6
 """Hex digits that name an item on the command line; among 20,000 items six are ambiguous once in a thousand."""
 ORPHAN_S = 3600.0
@@ -50,6 +53,8 @@ ORPHAN_S = 3600.0
 _ZSTD_LEVEL = 3
 """zstd's own: a text dump shrinks 30 times at 300 MB/s; higher levels cost the watch's processor for a tenth less."""
 _DIGEST = re.compile(r"[0-9a-f]{64}")
+_OURS = re.compile(r"[0-9a-f]{2}/(?:[0-9a-f]{64}\.(?:json|zst|pb\.gz)|\.tmp-.+)")
+"""What may be there of ours. Anything else in the folder is somebody else's, and is neither read nor swept away."""
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 _GZIP = b"\x1f\x8b"
 
@@ -58,7 +63,7 @@ class _Files(Protocol):
     """Where the files lie: names are `ab/abcd.json`."""
 
     def write(self, name: str, data: bytes) -> None: ...
-    def read(self, name: str) -> bytes: ...
+    def read(self, name: str, limit: int) -> bytes: ...
     def delete(self, name: str) -> None: ...
     def names(self) -> Iterator[str]: ...
     def age_s(self, name: str, now: float) -> float: ...
@@ -152,7 +157,7 @@ class EvidenceStore:
         item = self.find(digest)
         packed = item.file.endswith(".pb.gz")
         with _told():
-            stored = self._files.read(_blob(item.digest, packed))
+            stored = self._files.read(_blob(item.digest, packed), MAX_OPEN)
         try:
             plain = _unpacked(stored) if packed else _decompressed(stored)
         except (ValueError, LimitError):
@@ -212,14 +217,24 @@ class EvidenceStore:
 
     def _described(self, name: str) -> EvidenceItem | None:
         try:
-            item = from_plain(EvidenceItem, orjson.loads(self._files.read(name)))
+            item = from_plain(EvidenceItem, orjson.loads(self._files.read(name, MAX_DESCRIPTION)))
+            sound = _is_sound(item) and name == _description(item.digest)
         except (ValueError, TypeError, KeyError, AttributeError, OSError):
             self.damaged += 1
             return None
-        if not isinstance(item.digest, str) or not _DIGEST.fullmatch(item.digest) or name != _description(item.digest):
+        if not sound:
             self.damaged += 1
             return None
         return replace(item, file=_safe_name(str(item.file)))
+
+
+def _is_sound(item: EvidenceItem) -> bool:
+    """Whether what a description said is of the kinds it should be: folders are copied, edited and sent around."""
+    texts = (item.digest, item.kind, item.instance, item.service, item.why, item.file, *item.site_ids)
+    texts += (*item.labels, *item.labels.values())
+    numbers = (item.bytes, item.stored_bytes, item.redacted)
+    right = all(isinstance(text, str) for text in texts) and all(type(number) is int for number in numbers)
+    return right and _DIGEST.fullmatch(item.digest) is not None
 
 
 def _description(digest: str) -> str:
@@ -283,7 +298,8 @@ class _Folder:
 
     def write(self, name: str, data: bytes) -> None:
         final = self._folder / name
-        final.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for folder in (self._folder, final.parent):  # each by itself: the mode is not for parents
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         temporary = final.parent / f".tmp-{os.getpid()}-{threading.get_ident()}-{final.name}"
         try:
             fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
@@ -301,8 +317,13 @@ class _Folder:
         finally:
             os.close(fd)
 
-    def read(self, name: str) -> bytes:
-        return (self._folder / name).read_bytes()
+    def read(self, name: str, limit: int) -> bytes:
+        """No link is followed, no pipe waited for: what lies in the folder may have been put there."""
+        fd = os.open(self._folder / name, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        with os.fdopen(fd, "rb") as file:
+            if not stat.S_ISREG(os.fstat(fd).st_mode):
+                raise OSError(errno.EINVAL, "not a regular file")
+            return _whole(file.read(limit + 1), limit)
 
     def delete(self, name: str) -> None:
         (self._folder / name).unlink(missing_ok=True)
@@ -311,8 +332,9 @@ class _Folder:
         if not self._folder.is_dir():
             return
         for folder in sorted(self._folder.iterdir()):
-            if len(folder.name) == 2 and folder.is_dir():
-                yield from (f"{folder.name}/{path.name}" for path in sorted(folder.iterdir()))
+            if len(folder.name) == 2 and folder.is_dir() and not folder.is_symlink():
+                names = (f"{folder.name}/{path.name}" for path in sorted(folder.iterdir()))
+                yield from filter(_OURS.fullmatch, names)
 
     def age_s(self, name: str, now: float) -> float:
         """By the file system's clock: `now` may be a test's or a replay's."""
@@ -350,9 +372,9 @@ class _Remote:
         system, root = self._system()
         system.pipe_file(f"{root}/{name}", data)
 
-    def read(self, name: str) -> bytes:
+    def read(self, name: str, limit: int) -> bytes:
         system, root = self._system()
-        return bytes(system.cat_file(f"{root}/{name}"))
+        return _whole(bytes(system.cat_file(f"{root}/{name}", start=0, end=limit + 1)), limit)
 
     def delete(self, name: str) -> None:
         system, root = self._system()
@@ -365,10 +387,18 @@ class _Remote:
         system, root = self._system()
         system.invalidate_cache()
         for path in sorted(system.find(root)):
-            yield "/".join(path.split("/")[-2:])
+            name = "/".join(path.split("/")[-2:])
+            if _OURS.fullmatch(name):
+                yield name
 
     def age_s(self, name: str, now: float) -> float:
         return 0.0  # an object is there wholly or not at all; one without description is left to the bucket's own rules
+
+
+def _whole(data: bytes, limit: int) -> bytes:
+    if len(data) > limit:
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
+    return data
 
 
 @contextmanager
