@@ -457,3 +457,15 @@ def test_notifications_keep_the_incident_as_it_was(state: State) -> None:
     [queued] = state.due(NOW)
     assert isinstance(queued.notification, Notification)
     assert queued.notification == told
+
+
+def test_only_its_owner_may_look_into_the_file(tmp_path: Path) -> None:
+    """SQLite's file and its journals are 0600 in a folder that was there before, whatever the umask is."""
+    before = os.umask(0)
+    try:
+        with State.open(settings=StoreSettings(folder=str(tmp_path))) as opened:
+            opened.silences()
+            modes = {oct(path.stat().st_mode & 0o777) for path in tmp_path.iterdir()}
+    finally:
+        os.umask(before)
+    assert modes == {"0o600"}

@@ -407,7 +407,11 @@ def _prepare(url: URL, now: float) -> list[str]:
     file = Path(url.database)
     with told(url):
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        return [set_aside_if_corrupt(file, time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now)))]
+        notice = set_aside_if_corrupt(file, time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now)))
+        os.close(
+            os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        )  # SQLite's own files take their mode from it
+        return [notice]
 
 
 def _identity(url: URL) -> tuple[int, int] | None:
