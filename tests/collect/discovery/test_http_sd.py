@@ -154,3 +154,18 @@ def test_nobody_there() -> None:
     assert source.status().problems[0].code == "connection-failed"
     assert source.status().last_success is None
     assert heard == []
+
+
+def test_a_server_names_no_sockets_of_ours() -> None:
+    """`unix:` addresses (a container engine's socket) are problems, the others are targets."""
+
+    async def tell(server: Server, source: HttpDiscovery, heard: list[Sequence[Target]]) -> None:
+        async def sockets(_request: web.Request) -> web.StreamResponse:
+            return web.Response(text='[{"targets": ["unix:/var/run/docker.sock", "file:///etc/passwd", "a:1"]}]')
+
+        server.answer = sockets
+        await source.ask(lambda _n, t: heard.append(t))
+        assert [[t.id for t in targets] for targets in heard] == [["a:1"]]
+        assert [p.code for p in source.status().problems] == ["bad-address"] * 2
+
+    story(tell)

@@ -2,7 +2,8 @@
 
 Sends `If-None-Match` with the last ETag, and `X-Prometheus-Refresh-Interval-Seconds` as Prometheus does. Any failure (unreachable, slow, not
 200, too large, not the format) keeps the last good targets; the next question comes after RETRY_S, twice that, … up to the interval.
-Redirects are not followed: credentials are for the server that was named.
+Redirects are not followed: credentials are for the server that was named. `unix:` addresses are refused: what listens on this machine's
+sockets (a container engine, a database) trusts who can reach it.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ class HttpDiscovery(Source):
                 self.attempt()
                 # in a thread: 20,000 targets take half a second, which the readings must not wait for
                 targets = await asyncio.to_thread(
-                    read_targets, raw, yaml=False, per=self._settings, problem=self.problem
+                    read_targets, raw, yaml=False, per=self._settings, problem=self.problem, sockets=False
                 )
                 self.published(publish, targets)
             self._failed_in_a_row = 0

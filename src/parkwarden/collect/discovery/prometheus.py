@@ -37,8 +37,8 @@ _INTERVAL = re.compile(r"(?:[0-9]{1,6}(?:ms|s|m|h))+", re.ASCII)
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
-def read_targets(raw: bytes, *, yaml: bool, per: PerTarget, problem: Complain) -> list[Target]:
-    """All targets of one file or answer, in its order; equal ids only once."""
+def read_targets(raw: bytes, *, yaml: bool, per: PerTarget, problem: Complain, sockets: bool = True) -> list[Target]:
+    """All targets of one file or answer, in its order; equal ids only once. `sockets`: whether it may name sockets of this machine."""
     data = _yaml(raw) if yaml else _json(raw)
     if data is None:
         data = []
@@ -63,6 +63,8 @@ def read_targets(raw: bytes, *, yaml: bool, per: PerTarget, problem: Complain) -
                 raise LimitError("too-many-targets", f"more than {MAX_TARGETS:,} targets")
             try:
                 target = _target(address, labels, per)
+                if target.url.startswith("unix:") and not sockets:
+                    raise BadAddressError("of a socket of this machine, which nobody from outside may name")
             except BadAddressError as error:
                 problem("bad-address", f"group {i}, target {j}", f"address {error}")
             else:
