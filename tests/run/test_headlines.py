@@ -20,7 +20,6 @@ from parkwarden.model import (
     Priority,
     Signal,
     Site,
-    TimeLeft,
     Verdict,
 )
 from parkwarden.run.headlines import (
@@ -30,7 +29,6 @@ from parkwarden.run.headlines import (
     Headlines,
     account,
     now_words,
-    time_left_words,
 )
 from parkwarden.run.status import WatchStatus
 
@@ -188,9 +186,12 @@ def test_an_incident_names_the_next_step_and_its_end() -> None:
         firing_since=100.0,
     )
     headlines.incidents(0.0, [row])
+    headlines.incidents(0.0, [row.changed(acknowledged_at=200.0, acknowledged_by="eva")])
     headlines.incidents(0.0, [row.changed(state=IncidentState.RESOLVED, resolved_at=400.0)])
     assert [h.text for h in told] == [
-        "firing P0 shop: stuck at main.f (f.go:1) | 10/s | memory-limit in 12 min | incidents show 3fa92c1b",
+        "firing P0 shop: stuck at main.f (f.go:1) | 10/s | 12 min until memory limit | incidents show 3fa92c1b",
+        "firing (acknowledged by eva) P0 shop: stuck at main.f (f.go:1) | 10/s | 12 min until memory limit | "
+        "incidents show 3fa92c1b",
         "resolved P0 shop: stuck at main.f (f.go:1) | lasted 5 min | incidents show 3fa92c1b",
     ]
 
@@ -261,18 +262,3 @@ def test_captures_of_a_kind_are_told_once_while_the_suspicion_lasts() -> None:
         "i: trace, 2.0 KiB in 50 ms, because of goroutine-trend",
         "i: heap, 2.0 KiB, from before heap-jump",
     ]
-
-
-def test_a_time_left_without_an_end_says_never() -> None:
-    """An interval that may be infinite is said as such."""
-    left = TimeLeft(
-        limit="fd-limit",
-        at=0.0,
-        seconds=720.0,
-        low_s=540.0,
-        high_s=float("inf"),
-        value=1.0,
-        limit_value=2.0,
-        rate_per_s=1.0,
-    )
-    assert time_left_words(left) == "fd-limit in 12 min (9 min to never)"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 
-from parkwarden.model import Incident, IncidentState, Notification, Tell
+from parkwarden.model import Incident, IncidentState, Notification, Tell, words
 from parkwarden.model.safe import inert
 from parkwarden.model.words import count, percent, rate, seconds
 
@@ -103,15 +103,10 @@ def facts(n: Notification) -> list[tuple[str, str]]:
 
 
 def time_left(row: Incident) -> str:
-    """`4 h 10 min until memory-limit (3 h to 6 h)`, "" where no limit is near."""
+    """`4 h 10 min until memory limit (3 h to 6 h)`, "" where no limit is near."""
     if row.time_left_s is None:
         return ""
-    text = f"{seconds(row.time_left_s)} until {row.limit.replace('-', ' ') or 'the limit'}"
-    if row.time_left_low_s is None:
-        return text
-    high = row.time_left_high_s
-    late = seconds(high) if high is not None and high < 1e9 else "never"
-    return f"{text} ({seconds(row.time_left_low_s)} to {late})"
+    return words.time_left(row.time_left_s, row.limit, row.time_left_low_s, row.time_left_high_s)
 
 
 def moment(at: float) -> str:

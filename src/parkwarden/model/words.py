@@ -49,6 +49,19 @@ def seconds(value: float) -> str:
     return f"{days} d {hours} h" if hours else f"{days} d"
 
 
+NEVER_S = 1e9
+"""Thirty years: whoever reads of a limit so far away need not know when."""
+
+
+def time_left(left_s: float, limit: str, low_s: float | None = None, high_s: float | None = None) -> str:
+    """`12 min until memory limit (9 min to 17 min)`, the interval where it is told; `never` for what has no end."""
+    text = f"{seconds(left_s)} until {limit.replace('-', ' ') or 'the limit'}"
+    if low_s is None:
+        return text
+    late = seconds(high_s) if high_s is not None and high_s < NEVER_S else "never"
+    return f"{text} ({seconds(low_s)} to {late})"
+
+
 def moment(text: str) -> str:
     """`2026-09-21T14:13:20Z` -> `2026-09-21 14:13:20 UTC`; anything else as it is."""
     found = re.fullmatch(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)(?:\.\d+)?(?:Z|\+00:00)", text)

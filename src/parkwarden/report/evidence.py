@@ -50,4 +50,6 @@ def item_to_text(item: EvidenceItem) -> str:
         **{f"label {key}": value for key, value in sorted(item.labels.items())},
     }
     width = max(map(len, facts))
-    return "".join(f"{inert(key):<{width}}  {inert(value)}\n" for key, value in facts.items())
+    told = "".join(f"{inert(key):<{width}}  {inert(value)}\n" for key, value in facts.items())
+    opened = f"parkwarden evidence open {item.digest[:SHORT]}"
+    return f"{told}\nnext: {opened} --diagnose   or   {opened} -o {inert(item.file) or 'FILE'}\n"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -14,6 +13,7 @@ from parkwarden.model.words import percent as percent
 from parkwarden.model.words import rate as rate
 from parkwarden.model.words import seconds as seconds
 from parkwarden.model.words import size as size
+from parkwarden.model.words import time_left as _time_left
 
 VERDICT_WORDS = {
     Verdict.LEAK: "LEAK",
@@ -176,9 +176,8 @@ def since(text: str) -> str:
 
 
 def time_left(left: TimeLeft) -> str:
-    """`9 min (7 min to 14 min) until memory-limit`."""
-    high = seconds(left.high_s) if math.isfinite(left.high_s) else "never"
-    return f"{seconds(left.seconds)} ({seconds(left.low_s)} to {high}) until {left.limit}"
+    """`9 min until memory limit (7 min to 14 min)`."""
+    return _time_left(left.seconds, left.limit, left.low_s, left.high_s)
 
 
 @dataclass(frozen=True, slots=True)

@@ -138,13 +138,14 @@ def from_urls(urls: Sequence[str]) -> Config:
     Raises UsageError without showing a password.
     """
     groups = []
-    for text in urls:
+    for n, text in enumerate(urls, 1):
         url, auth = _split_credentials(text)
         try:
             parse_url(url)
         except BadAddressError as error:
             hint = "http://host:6060, https://host/prefix or unix:/path.sock"
-            raise UsageError("bad-url", f"not the URL of a service: {error}", hint=hint) from None
+            which = f"URL {n} of {len(urls)} is" if len(urls) > 1 else "this is"
+            raise UsageError("bad-url", f"{which} not the URL of a service: {error}", hint=hint) from None
         groups.append(StaticTargets(urls=(url,), auth=auth))
     return Config(targets=tuple(groups))
 

@@ -21,7 +21,6 @@ from parkwarden.model import (
     Instance,
     Notification,
     Signal,
-    TimeLeft,
     Verdict,
     words,
 )
@@ -54,7 +53,6 @@ class Headline:
     at: float
     text: str
     data: Mapping[str, Any] = field(default_factory=dict)
-
 
     def record(self) -> dict[str, Any]:
         """As one JSON line says it, docs/schema/headline-1.json."""
@@ -153,7 +151,7 @@ class Headlines:
         if f.culprit and f.culprit.function not in f.title:
             parts += [f"culprit {culprit}"]
         parts += [words.rate(f.rate_per_min)] if f.rate_per_min else []
-        parts += [time_left_words(f.time_left)] if f.time_left else []
+        parts += [words.time_left(left.seconds, left.limit, left.low_s, left.high_s)] if (left := f.time_left) else []
         data = {"code": f.code, "service": f.service, "verdict": str(f.verdict), "culprit": culprit}
         text = self._pictured(" | ".join(parts), f.instances[0] if f.instances else "")
         kind = "finding" if f.verdict is Verdict.LEAK else "suspicion"
@@ -173,16 +171,18 @@ class Headlines:
     def incidents(self, at: float, changed: Iterable[Incident]) -> None:
         """Incidents that began, moved to another state or got their culprit."""
         for i in changed:
-            if i.state is IncidentState.PENDING or not self._new(at, "incident", i.id, i.state, i.line, i.priority):
+            by = i.acknowledged_by if i.acknowledged else ""
+            if i.state is IncidentState.PENDING or not self._new(at, "incident", i.id, i.state, i.line, i.priority, by):
                 continue
-            parts = [f"{i.state} {i.priority} {i.service}: {i.title}"]
+            known = f" (acknowledged by {by})" if by else ""
+            parts = [f"{i.state}{known} {i.priority} {i.service}: {i.title}"]
             if i.state is IncidentState.RESOLVED:
                 parts += [f"lasted {words.seconds(i.resolved_at - i.firing_since)}"] if i.firing_since else []
             else:
                 parts += [i.line] if i.line and i.line.partition(" ")[0] not in i.title else []
                 parts += [words.rate(i.rate_per_min)] if i.rate_per_min else []
                 parts += [f"since {i.since_version}"] if i.since_version else []
-                parts += [f"{i.limit} in {words.seconds(i.time_left_s)}"] if i.time_left_s is not None else []
+                parts += [words.time_left(i.time_left_s, i.limit)] if i.time_left_s is not None else []
             parts += [f"incidents show {i.id[:SHOWN_ID]}"]
             data = {"incident": i.id, "state": str(i.state), "priority": str(i.priority), "line": i.line}
             text = self._pictured(" | ".join(parts), i.instances[0] if i.instances else "")
@@ -226,10 +226,9 @@ class Headlines:
         return last is None or at - last > QUIET_S
 
 
-def time_left_words(left: TimeLeft) -> str:
-    """`memory-limit in 12 min (9 min to 17 min)`."""
-    late = words.seconds(left.high_s) if math.isfinite(left.high_s) else "never"
-    return f"{left.limit} in {words.seconds(left.seconds)} ({words.seconds(left.low_s)} to {late})"
+def _until(seconds: float, limit: str) -> str:
+    """As alerts and `parkwarden incidents` say it."""
+    return f"{words.seconds(seconds)} until {limit.replace('-', ' ')}"
 
 
 def _named(service: str, instance_id: str) -> str:
@@ -275,15 +274,17 @@ def account(s: WatchStatus, now: float) -> str:
     failed = read - s.scrapes["ok"]
     taken = sum(n for (_, outcome), n in s.looks.items() if outcome == "ok")
     told = sum(n for (_, outcome), n in s.notifications.items() if outcome == "delivered")
+    stood = sum(s.stall_seconds.values())
     parts = [
         f"after {words.seconds(now - s.started_at)}: {_targets_words(s)}",
         _several(read, "reading") + (f" ({failed:,} failed)" if failed else ""),
-        f"{_several(taken, 'look')} that cost the watched some {words.seconds(sum(s.stall_seconds.values()))} of standing still",
+        _several(taken, "look")
+        + (f" that cost the watched some {words.seconds(stood)} of standing still" if stood else ""),
         f"{_several(s.findings['leak'], 'leak')} and {_several(s.findings['suspect'], 'suspicion')} at the end",
         f"{_several(len(s.incidents), 'incident')} open",
-        f"{_several(told, 'notification')} delivered",
-        f"{_several(s.evidence_kept, 'piece')} of evidence kept",
     ]
+    parts += [f"{_several(told, 'notification')} delivered"] if told else []
+    parts += [f"{_several(s.evidence_kept, 'piece')} of evidence kept"] if s.evidence_kept else []
     return " | ".join(parts)
 
 
