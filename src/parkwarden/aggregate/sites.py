@@ -49,6 +49,8 @@ REMEMBERED = 50_000
 """(service, site) pairs of which a past is kept; the longest unused go first."""
 DEPLOYS = 16
 """Version changes remembered per service."""
+DEPLOYED = 20_000
+"""Services whose versions are remembered: names that come and go (a branch, a job) push out those longest unheard of."""
 START_JITTER_S = 1.0
 """Start times this close are one life: exporters derive them from boot time and clock ticks."""
 SILENCE_S = 600.0
@@ -479,7 +481,9 @@ class SiteWindows:
                 memory.plateau = max(memory.plateau, int(highest[row]))
 
     def _deployed(self, instance: Instance, at: float | None) -> None:
-        known = self._deploys.setdefault(_key(instance), [])
+        known = self._deploys[_key(instance)] = self._deploys.pop(_key(instance), [])
+        if len(self._deploys) > DEPLOYED:
+            del self._deploys[next(iter(self._deploys))]
         if instance.version and at is not None and all(version != instance.version for _, version in known):
             known.append((at, instance.version))
             known.sort()

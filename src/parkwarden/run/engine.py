@@ -168,8 +168,11 @@ class Engine:
         self.sites.started(instance, event.at)
 
     def _gone(self, event: Gone) -> None:
+        known_as = self.instance(event.instance)
         self.windows.gone(event.instance)
         self.sites.gone(event.instance)
+        if not self.sites.instances_of((known_as.service, known_as.env)):
+            self._services.pop((known_as.service, known_as.env), None)
         for known in (self.instances, self.last_news, self.began, self._held):
             known.pop(event.instance, None)
         self._changed.discard(event.instance)

@@ -54,7 +54,7 @@ class Memory:
 
     def open(self) -> None:
         """Take the journals' folders. Raises StoreError where another process has them or they cannot be made."""
-        with suppress(OSError):  # what is wrong with it the journal tells; `parents` of mkdir would let everybody read it
+        with suppress(OSError):  # the journal tells; made here since `parents` of mkdir would let everybody read it
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._events = Journal(self._folder / "journal", self._clock, self._settings)
         try:

@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -50,7 +50,7 @@ from parkwarden.run.keeper import Keeper
 from parkwarden.run.memory import Memory
 from parkwarden.run.outbox import Outbox
 from parkwarden.run.status import WatchStatus
-from parkwarden.run.supervise import keep_running
+from parkwarden.run.supervise import CALM_S, keep_running
 from parkwarden.store.state import AsyncState, State
 
 if TYPE_CHECKING:
@@ -98,6 +98,7 @@ class Watch:
         self._incidents: dict[str, Incident] = {}
         self._silences: list[Silence] = []
         self._restarts: Counter[str] = Counter()
+        self._failing: dict[str, tuple[float, str]] = {}
         self._troubles: dict[str, str] = {}
         self._last = Tick(at=0.0, findings=[], signals=[], blind={})
         self._began = self.clock.now()
@@ -107,6 +108,13 @@ class Watch:
 
     async def run(self) -> None:
         """Watch until cancelled; everything is closed and written down when this ends. Raises where the state cannot be opened at all."""
+        async with self.opened(), asyncio.TaskGroup() as group:
+            for name, part in self._all_parts().items():
+                group.create_task(keep_running(name, part, self._failed), name=name)
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncIterator[None]:
+        """Everything open and resumed, nothing running yet: what `run` runs in."""
         async with AsyncExitStack() as closing:
             await asyncio.to_thread(self.memory.open)
             closing.push_async_callback(self.memory.close)
@@ -120,9 +128,7 @@ class Watch:
                 self.headlines.info(self.clock.now(), f"no channel: incidents are shown here, nobody is told ({where})")
             self._sender = Sender(self._outbox, channels, self.clock.now, told=self._delivered, active=self._active)
             await self._resume()
-            async with asyncio.TaskGroup() as group:
-                for name, part in self._all_parts().items():
-                    group.create_task(keep_running(name, part, self._failed), name=name)
+            yield
 
     def _all_parts(self) -> dict[str, Part]:
         return {
@@ -198,13 +204,14 @@ class Watch:
         while True:
             due = max(due + TICK_S, loop.time())
             await asyncio.sleep(due - loop.time())
-            step = self.clock.jumped()
-            if step:
-                self.engine.resumed(self.clock.now())
-                self.headlines.info(
-                    self.clock.now(), f"the system's clock was set by {step:+.1f} s: windows begin anew"
-                )
+            self._heed_clock()
             await self._judge(self.clock.now())
+
+    def _heed_clock(self) -> None:
+        step = self.clock.jumped()
+        if step:
+            self.engine.resumed(self.clock.now())
+            self.headlines.info(self.clock.now(), f"the system's clock was set by {step:+.1f} s: windows begin anew")
 
     async def _judge(self, now: float) -> None:
         """One beat: judge, look closer, move incidents, write down, tell."""
@@ -287,13 +294,22 @@ class Watch:
     async def _housekeep(self) -> None:
         while True:
             await asyncio.sleep(HOUSEKEEPING_S)
-            now = self.clock.now()
-            await self._state.run(partial(State.prune, now=now))
-            await self.memory.tidy(now)
-            await self._keeper.tidy(now)
+            await self._tidy(self.clock.now())
+
+    async def _tidy(self, now: float) -> None:
+        """What is old goes. Files first, and each for itself: where the disk is full, this is what makes room."""
+        for tidy in (self.memory.tidy, self._keeper.tidy, self._prune):
+            try:
+                await tidy(now)
+            except StoreError as error:
+                log.warning("could not tidy up", error=error.message)
+
+    async def _prune(self, now: float) -> None:
+        await self._state.run(partial(State.prune, now=now))
 
     def _failed(self, name: str, error: Exception, wait_s: float) -> None:
         self._restarts[name] += 1
+        self._failing[name] = (self.clock.now(), f"fails and is started again: {type(error).__name__}")
         log.error("a part of the watch failed", part=name, again_in_s=wait_s, exc_info=error)
         self.headlines.info(
             self.clock.now(), f"{name} failed and starts again in {wait_s:.1f} s: {type(error).__name__}"
@@ -313,7 +329,8 @@ class Watch:
             "evidence": self._keeper.trouble,
             "beat": f"a judgement takes {self._tick_s:.1f} s of {TICK_S:g} s" if self._tick_s > TICK_S else "",
         }
-        self._troubles = {part: text for part, text in found.items() if text}
+        failing = {name: text for name, (at, text) in self._failing.items() if 0 <= now - at < CALM_S}
+        self._troubles = failing | {part: text for part, text in found.items() if text}
         self.headlines.troubles(now, self._troubles)
 
     def account(self) -> str:
