@@ -183,7 +183,7 @@ def _watch(config: Config, watch_format: WatchFormat, kept: str) -> None:
                 await asyncio.sleep(GLANCE_S)
 
         parts: dict[str, Part] = {"pages": pages}
-        if watch_format is WatchFormat.TEXT and console.is_terminal:
+        if watch_format is WatchFormat.TEXT and console.is_interactive:
             parts["glance"] = glance
         watch = Watch(config, tell=tell, parts=parts)
         task = asyncio.ensure_future(watch.run())
@@ -224,6 +224,7 @@ def _print(console: Console, headline: Headline, watch_format: WatchFormat) -> N
     import json
     from datetime import UTC, datetime
 
+    from rich.table import Table
     from rich.text import Text
 
     from parkwarden.model.safe import inert
@@ -232,9 +233,16 @@ def _print(console: Console, headline: Headline, watch_format: WatchFormat) -> N
     if watch_format is WatchFormat.JSON:
         print(json.dumps(headline.record(), default=str), flush=True)
         return
-    line = Text.assemble(
-        (f"{when:%H:%M:%S} ", "dim"),
-        (f"{headline.kind:<9} ", _STYLES.get(headline.kind, "")),
-        inert(headline.text, 600),
-    )
-    console.print(line)
+    cells = [
+        Text(f"{when:%H:%M:%S}", "dim"),
+        Text(f"{headline.kind:<9}", _STYLES.get(headline.kind, "")),
+        Text(inert(headline.text, 600)),
+    ]
+    if not console.is_terminal:  # whoever reads a file or a pipe wants a line to be a line
+        console.print(Text(" ").join(cells))
+        return
+    hanging = Table.grid(padding=(0, 1, 0, 0))
+    for cell in cells:
+        hanging.add_column(no_wrap=cell is not cells[-1])
+    hanging.add_row(*cells)
+    console.print(hanging, soft_wrap=False)

@@ -172,12 +172,16 @@ class Headlines:
         """Incidents that began, moved to another state or got their culprit."""
         for i in changed:
             by = i.acknowledged_by if i.acknowledged else ""
-            if i.state is IncidentState.PENDING or not self._new(at, "incident", i.id, i.state, i.line, i.priority, by):
+            clear = i.state is IncidentState.FIRING and i.clear_since > 0
+            what = (i.id, i.state, i.line, i.priority, by, clear)
+            if i.state is IncidentState.PENDING or not self._new(at, "incident", *what):
                 continue
             known = f" (acknowledged by {by})" if by else ""
             parts = [f"{i.state}{known} {i.priority} {i.service}: {i.title}"]
             if i.state is IncidentState.RESOLVED:
                 parts += [f"lasted {words.seconds(i.resolved_at - i.firing_since)}"] if i.firing_since else []
+            elif clear:
+                parts += ["no longer found: resolved if it stays so"]
             else:
                 parts += [i.line] if i.line and i.line.partition(" ")[0] not in i.title else []
                 parts += [words.rate(i.rate_per_min)] if i.rate_per_min else []
