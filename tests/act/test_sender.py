@@ -103,6 +103,17 @@ def test_backs_off_and_recovers_by_itself() -> None:
     assert next(at for at, _ in hook.asked if at >= 3600) <= 3600 + MAX_BACKOFF_S
 
 
+def test_a_backlog_is_not_thrown_at_a_receiver_that_is_back() -> None:
+    """After an hour away it is told what waits no faster than its pace, each once."""
+    hook = Fake(error=DeliveryError("no", retry=True), back_at=3600.0)
+    outbox = FakeOutbox(*(note(f"i{i}") for i in range(200)))
+    deliver(outbox, hook, for_s=4500.0)
+    after = [at for at, _ in hook.asked if at >= 3600]
+    assert len(after) == len(outbox.done) == 200
+    assert all(sum(start <= at < start + 60 for at in after) <= hook.pace.per_minute for start in after)
+    assert hook.most <= hook.pace.concurrency
+
+
 def test_retry_after_is_honoured_within_reason() -> None:
     """A receiver may ask for quiet, at most an hour of it."""
     hook = Fake(error=DeliveryError("429", retry=True, after_s=100.0), back_at=50.0)

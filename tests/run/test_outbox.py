@@ -169,6 +169,27 @@ def test_what_was_told_while_the_disk_is_full_is_not_told_again_and_again(runs: 
     assert runs.state.outbox_counts() == {"waiting": 1, "delivered": 1, "parked": 0}
 
 
+def test_a_clock_set_back_delays_no_retry(runs: Runs) -> None:
+    """What was to be tried again at a time that is now far away is due at once, stored or not; what was delivered stays so."""
+
+    async def scene() -> None:
+        outbox = Outbox(runs)
+        await outbox.commit([incident(1), incident(2)], [notification(1), notification(2)])
+        await outbox.delivered("i2:1:hook", 9000.0)
+        await outbox.failed("i1:1:hook", 9000.0, "refused", 9060.0)
+        runs.away = True
+        await outbox.commit([incident(3)], [notification(3)])
+        await outbox.failed("i3:1:hook", 9000.0, "refused", 9060.0)
+        await outbox.hasten(5400.0)
+        assert [q.notification.key for q in await outbox.due(5400.0)] == ["i3:1:hook"]
+        runs.away = False
+        await outbox.commit([], [])
+        await outbox.hasten(5400.0)
+        assert sorted(q.notification.key for q in await outbox.due(5400.0)) == ["i1:1:hook", "i3:1:hook"]
+
+    asyncio.run(scene())
+
+
 class FullForWriting:
     """A state that can be read but takes nothing."""
 

@@ -61,7 +61,7 @@ class Scene:
         for _ in range(beats):
             self.wall, self.steady = self.wall + 5.0, self.steady + 5.0
             self.leaked += 250 if leaks else 0
-            self.watch._heed_clock()
+            await self.watch._heed_clock()
             self.hear()
             await self.watch._judge(self.watch.clock.now())
 

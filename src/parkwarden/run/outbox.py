@@ -107,6 +107,17 @@ class Outbox:
         until = math.inf if next_at is None else next_at
         await self._note(key, _Note(lambda s: s.failed(key, at, error, next_at), until), error=error, **later)
 
+    async def hasten(self, now: float) -> None:
+        """The clock was set back: what waits for its next try need not wait until the clock is there again."""
+        for key, q in self._unwritten.items():
+            self._unwritten[key] = replace(q, next_at=min(q.next_at, now))
+        for key, note in self._notes.items():
+            self._notes[key] = note if note.until == math.inf else note._replace(until=min(note.until, now))
+        try:
+            await self._ask(lambda s: s.hasten(now))
+        except StoreError as error:
+            self.trouble = error.message
+
     async def _note(self, key: str, note: _Note, **fields: object) -> None:
         """Tell the database what became of a notification; where it cannot be told, remember it."""
         known = self._unwritten.get(key)

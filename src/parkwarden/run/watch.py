@@ -204,14 +204,17 @@ class Watch:
         while True:
             due = max(due + TICK_S, loop.time())
             await asyncio.sleep(due - loop.time())
-            self._heed_clock()
+            await self._heed_clock()
             await self._judge(self.clock.now())
 
-    def _heed_clock(self) -> None:
-        step = self.clock.jumped()
-        if step:
-            self.engine.resumed(self.clock.now())
-            self.headlines.info(self.clock.now(), f"the system's clock was set by {step:+.1f} s: windows begin anew")
+    async def _heed_clock(self) -> None:
+        step, now = self.clock.jumped(), self.clock.now()
+        if not step:
+            return
+        self.engine.resumed(now)
+        if step < 0:
+            await self._outbox.hasten(now)
+        self.headlines.info(now, f"the system's clock was set by {step:+.1f} s: windows begin anew")
 
     async def _judge(self, now: float) -> None:
         """One beat: judge, look closer, move incidents, write down, tell."""

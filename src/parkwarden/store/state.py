@@ -243,6 +243,10 @@ class State:
         done = update(outbox).where(outbox.c.key == clean(key), outbox.c.delivered_at.is_(None))
         return self._changed(done.values(delivered_at=at, parked=False, error="", attempts=outbox.c.attempts + 1)) > 0
 
+    def hasten(self, now: float) -> None:
+        """What waits for a later time is due at `now`: when the clock was set back, that time may be hours away."""
+        self._changed(update(outbox).where(_WAITING, outbox.c.next_at > now).values(next_at=now))
+
     def failed(self, key: str, at: float, error: str, next_at: float | None) -> bool:
         """It was not taken: try again at `next_at`, None = never (parked: kept and shown, not sent)."""
         values: dict[str, Any] = {"attempts": outbox.c.attempts + 1, "error": clean(error)[:MAX_ERROR]}
