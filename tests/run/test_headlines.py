@@ -185,11 +185,14 @@ def test_an_incident_names_the_next_step_and_its_end() -> None:
         time_left_s=720.0,
         firing_since=100.0,
     )
+    headlines.incidents(0.0, [row.changed(time_left_s=None)])
     headlines.incidents(0.0, [row])
+    headlines.incidents(5.0, [row.changed(time_left_s=None)])
     headlines.incidents(0.0, [row.changed(acknowledged_at=200.0, acknowledged_by="eva")])
     headlines.incidents(0.0, [row.changed(clear_since=100.0)])
     headlines.incidents(0.0, [row.changed(state=IncidentState.RESOLVED, resolved_at=400.0)])
     assert [h.text for h in told] == [
+        "firing P0 shop: stuck at main.f (f.go:1) | 10/s | incidents show 3fa92c1b",
         "firing P0 shop: stuck at main.f (f.go:1) | 10/s | 12 min until memory limit | incidents show 3fa92c1b",
         "firing (acknowledged by eva) P0 shop: stuck at main.f (f.go:1) | 10/s | 12 min until memory limit | "
         "incidents show 3fa92c1b",

@@ -169,12 +169,14 @@ class Headlines:
         self.tell(Headline(kind="capture", at=at, text=text, data=data))
 
     def incidents(self, at: float, changed: Iterable[Incident]) -> None:
-        """Incidents that began, moved to another state or got their culprit."""
+        """Incidents that began, moved to another state, got their culprit, or of which it is known how long there is left."""
         for i in changed:
             by = i.acknowledged_by if i.acknowledged else ""
             clear = i.state is IncidentState.FIRING and i.clear_since > 0
             what = (i.id, i.state, i.line, i.priority, by, clear)
-            if i.state is IncidentState.PENDING or not self._new(at, "incident", *what):
+            # how long there is left is news, that it is not told at present is none
+            left = i.time_left_s is not None or ("incident", *what, True) in self._seen
+            if i.state is IncidentState.PENDING or not self._new(at, "incident", *what, left):
                 continue
             known = f" (acknowledged by {by})" if by else ""
             parts = [f"{i.state}{known} {i.priority} {i.service}: {i.title}"]
@@ -268,7 +270,7 @@ def now_words(s: WatchStatus, goroutines: float, picture: str) -> str:
     parts = [_targets_words(s), f"{words.count(goroutines)} goroutines {picture}".rstrip()]
     parts += [f"{s.findings['leak']} found leaking"] if s.findings["leak"] else []
     parts += [f"{s.findings['suspect']} suspected"] if s.findings["suspect"] else []
-    parts += [f"{_several(len(s.incidents), 'incident')} open"]
+    parts += [f"{_open(s)} open"]
     return " · ".join(parts)
 
 
@@ -285,7 +287,7 @@ def account(s: WatchStatus, now: float) -> str:
         _several(taken, "look")
         + (f" that cost the watched some {words.seconds(stood)} of standing still" if stood else ""),
         f"{_several(s.findings['leak'], 'leak')} and {_several(s.findings['suspect'], 'suspicion')} at the end",
-        f"{_several(len(s.incidents), 'incident')} open",
+        f"{_open(s)} open",
     ]
     parts += [f"{_several(told, 'notification')} delivered"] if told else []
     parts += [f"{_several(s.evidence_kept, 'piece')} of evidence kept"] if s.evidence_kept else []
@@ -298,6 +300,11 @@ def _targets_words(s: WatchStatus) -> str:
     if len(states) == 1:
         return f"{_several(total, 'target')} {states[0].partition(' ')[2]}"
     return f"{_several(total, 'target')}" + (f" ({', '.join(states)})" if states else "")
+
+
+def _open(s: WatchStatus) -> str:
+    """Incidents that somebody was told of; those pending may yet go by themselves."""
+    return _several(sum(i.state.active for i in s.incidents), "incident")
 
 
 def _several(n: int, what: str) -> str:
