@@ -34,7 +34,7 @@ def test_one_look_per_instance_and_so_many_over_the_fleet() -> None:
         budgets.began(0, instance, instance, Look.PROFILE, 0.0)
     assert budgets.refusal(0, "a", "a", Look.PROFILE, 0.0) == "instance-busy"
     assert budgets.refusal(0, "d", "d", Look.PROFILE, 0.0) == "fleet-busy"
-    assert {"instance-busy", "fleet-busy", "service-busy"} == WAIT
+    assert {"instance-busy", "fleet-busy", "service-busy", "fleet-budget"} == WAIT
     budgets.ended("a", "a", Look.PROFILE)
     assert budgets.refusal(0, "d", "d", Look.PROFILE, 0.0) == ""
 
@@ -107,3 +107,12 @@ def test_going_and_coming_back_is_no_way_round_a_budget() -> None:
         taken += look(budgets, i * 10.0, "a", Look.DUMP) == ""
         budgets.tidy(i * 10.0 + 5)
     assert taken == 2
+
+
+def test_a_storm_of_suspicions_is_no_storm_of_looks() -> None:
+    """Over the whole fleet only so many dear looks begin in a minute; the next one waits, cheap ones do not."""
+    budgets = Budgets(replace(SETTINGS, dear_per_minute=2))
+    assert [look(budgets, float(n), f"i{n}", service=f"s{n}") for n in range(2)] == ["", ""]
+    assert look(budgets, 59.0, "i9", service="s9") == "fleet-budget"
+    assert look(budgets, 59.0, "i9", Look.PROFILE, service="s9") == ""
+    assert look(budgets, 61.0, "i9", service="s9") == ""

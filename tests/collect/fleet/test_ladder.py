@@ -69,6 +69,15 @@ def test_heap_only_where_the_reason_says_heap() -> None:
     assert {look for _, look, _ in taken(ladder, NOW + 3, NOW + 4)} == {Look.PROFILE, Look.HEAP}
 
 
+@pytest.mark.parametrize("why", ["heap-jump", "gc-pressure"])
+def test_a_suspicion_about_memory_alone_calls_for_nothing_dear(why: str) -> None:
+    """The collector's saw tooth makes heaps jump in many a healthy service: one heap and one goroutine profile, no close watch."""
+    ladder = Ladder(SETTINGS, 0.9, NOW)
+    assert ladder.suspect(why, NOW, FEW) == {}
+    assert [(t, look) for t, look, _ in taken(ladder, NOW, NOW + 50)] == [(0, Look.PROFILE), (0, Look.HEAP)]
+    assert not ladder.suspected(NOW + 1)
+
+
 @pytest.mark.parametrize(
     ("facts", "refused"),
     [

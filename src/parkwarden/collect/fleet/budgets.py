@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from parkwarden.collect.fleet.prices import DEAR, Look
 from parkwarden.collect.fleet.settings import CollectSettings
 
-WAIT = frozenset(["instance-busy", "service-busy", "fleet-busy"])
+WAIT = frozenset(["instance-busy", "service-busy", "fleet-busy", "fleet-budget"])
 HOUR_S = 3600.0
+MINUTE_S = 60.0
 
 
 @dataclass(slots=True)
@@ -58,6 +59,8 @@ class Budgets:
         self._dear: dict[str, _Hour] = {}
         self._services: dict[str, _Service] = {}
         self._busy: set[str] = set()
+        self._dear_lately: deque[float] = deque()
+        """When dear looks of the last minute began, over the fleet."""
 
     def refusal(
         self, now: float, instance: str, service: str, look: Look, stall_s: float, *, on_beat: bool = False
@@ -73,6 +76,10 @@ class Budgets:
         if self.stall_s_hour(now, instance) + stall_s > settings.stall_s_per_hour:
             return "stall-budget"
         if look in DEAR:
+            while self._dear_lately and self._dear_lately[0] <= now - MINUTE_S:
+                self._dear_lately.popleft()
+            if len(self._dear_lately) >= settings.dear_per_minute:
+                return "fleet-budget"
             mine = self._dear.get(instance)
             if mine is not None and mine.sum(now) >= settings.dear_per_instance_hour:
                 return "instance-budget"
@@ -89,6 +96,7 @@ class Budgets:
         self._busy.add(instance)
         self._stall.setdefault(instance, _Hour()).add(now, stall_s)
         if look in DEAR:
+            self._dear_lately.append(now)
             self._dear.setdefault(instance, _Hour()).add(now, 1)
             ours = self._services.setdefault(service, _Service())
             ours.dear.add(now, 1)

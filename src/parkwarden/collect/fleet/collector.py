@@ -24,7 +24,7 @@ from dataclasses import replace
 from parkwarden.collect.fleet.before import Before
 from parkwarden.collect.fleet.budgets import WAIT, Budgets
 from parkwarden.collect.fleet.http import Client, FetchError, Names, Room, TlsContexts
-from parkwarden.collect.fleet.ladder import ON_BEAT, Ask, Facts, Ladder, refusal
+from parkwarden.collect.fleet.ladder import ON_BEAT, Ask, Facts, Ladder, about_memory, refusal
 from parkwarden.collect.fleet.looks import KINDS, NO_ANSWER, Taken, file_name, take, warm
 from parkwarden.collect.fleet.prices import Look, stall_s
 from parkwarden.collect.fleet.probe import missing, restarted
@@ -190,7 +190,8 @@ class Collector:
         ladder, service = watched.ladder, watched.instance.service
         if not ladder.wanted(why, now):
             return
-        if not ladder.suspected(now) and not self._budgets.close_watch(now, instance_id, service):
+        close = not about_memory(why) and not ladder.suspected(now)
+        if close and not self._budgets.close_watch(now, instance_id, service):
             if watched.refused != REPLICAS_WATCHED:  # judges ask at every tick
                 self._refuse(watched, Look.PROFILE, "replicas-watched")
             return

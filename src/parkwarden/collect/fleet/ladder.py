@@ -2,8 +2,9 @@
 
 On beat: a goroutine profile and, more rarely, a census, at a phase of the instance's own so that a fleet does not burst.
 On suspicion, once per `suspect_again_s` and reason: a profile at once and every `close_every_s` for `close_watch_s`, a census at once
-and another `second_census_after_s` later, leak profile, longer trace and text dump once each where there are few enough goroutines,
-heap where the reason says heap. What is not possible here (too many goroutines, not there, old Go) is refused with a reason at once;
+and another `second_census_after_s` later, leak profile, longer trace and text dump once each where there are few enough goroutines. A
+suspicion about memory alone (a heap that jumps is the usual saw tooth of the collector in many a healthy service) calls for one heap
+profile and one goroutine profile, nothing dear. What is not possible here (too many goroutines, not there, old Go) is refused with a reason at once;
 what is merely not possible now (budgets.py) stays due until it is stale.
 
 Example: `state = Ladder(...)`; `state.suspect("goroutine-trend", now, facts)`; `while ask := state.due(now): ...`.
@@ -87,6 +88,11 @@ def refusal(look: Look, facts: Facts, settings: CollectSettings, *, any_size: bo
     return ""
 
 
+def about_memory(why: str) -> bool:
+    """Whether a suspicion speaks of memory alone: goroutines need no closer look for it."""
+    return why.startswith(("heap-", "gc-", "memory-"))
+
+
 class Ladder:
     """What one instance is due, and since when it is suspected. `phase` in [0, 1) is the instance's own."""
 
@@ -124,7 +130,9 @@ class Ladder:
             del self._whys[min(self._whys, key=self._whys.__getitem__)]
         self._whys[why] = now
         wanted = [Ask(now, 0, Look.PROFILE, why)]
-        if now >= self.close_until:  # a second reason while it is watched closely adds what only it calls for
+        if about_memory(why):
+            wanted.append(Ask(now, 3, Look.HEAP, why))
+        elif now >= self.close_until:  # a second reason while it is watched closely adds what only it calls for
             self.close_until = now + settings.close_watch_s
             steps = int(settings.close_watch_s / settings.close_every_s) if settings.close_every_s > 0 else 0
             wanted += [Ask(now + i * settings.close_every_s, 0, Look.PROFILE, why) for i in range(1, steps + 1)]
@@ -135,8 +143,6 @@ class Ladder:
             wanted.append(Ask(again, 5, Look.DUMP, why))
             if refusal(Look.CENSUS, facts, settings) == "old-go":
                 wanted.append(Ask(now, 5, Look.DUMP, why))  # who stays takes two looks that name ids
-        if "heap" in why or "memory" in why or "gc-" in why:
-            wanted.append(Ask(now, 3, Look.HEAP, why))
         refused: dict[Look, str] = {}
         for ask in wanted:
             reason = refusal(ask.look, facts, settings)

@@ -64,6 +64,9 @@ class CollectSettings:
     """Dear looks (leak profile, text dump, longer trace) at one instance in any hour."""
     dear_per_service_hour: int = 24
     """The same over all replicas of a service."""
+    dear_per_minute: int = 60
+    """The same over the whole fleet: a suspicion that half of the fleet falls under (a bad release, a detector gone wrong) must not
+    become a storm of looks, nor of evidence."""
     close_per_service: int = 3
     """Replicas of one service watched closely at once: they tell the same story, and load must have somewhere to go."""
     captures_at_once: int = 16
