@@ -92,8 +92,11 @@ def _looks_like_profile(head: bytes) -> bool:
     return typed and fields >= 2
 
 
-def read(data: bytes, name: str = "") -> Artefact:
-    """The profile in `data`. Raises FormatError, LimitError."""
+def read(data: bytes, name: str = "", *, max_rows: int = 0) -> Artefact:
+    """The profile in `data`. Raises FormatError, LimitError.
+
+    `max_rows`: of each table, for whoever reads what strangers send again and again; 0 = the limits of files.
+    """
     problems = Problems()
     unpacked, trouble = gunzip(data)
     if trouble:
@@ -101,6 +104,8 @@ def read(data: bytes, name: str = "") -> Artefact:
     c = decode(unpacked)
     if len(c.types) == 0 and len(c.samples) == 0:
         raise FormatError("not-a-profile", "This is not a pprof profile.", context=name)
+    if max_rows:
+        _refuse_beyond(c, max_rows)
     lost = c.damaged
     if c.damaged:
         problems.add("damaged-record", f"byte {c.damaged_at}", f"{c.damaged:,} records are damaged, the first is here")
@@ -129,6 +134,17 @@ def read(data: bytes, name: str = "") -> Artefact:
     artefact.problems = problems.listed()
     artefact.lost = lost
     return artefact
+
+
+def _refuse_beyond(c: Columns, max_rows: int) -> None:
+    """Raise LimitError before anything becomes an object; a sample has MAX_DEPTH locations at most and dozens in the mean."""
+    most = max(
+        len(c.samples), len(c.locations), len(c.functions), len(c.lines), len(c.strings), len(c.location_ids) >> 6
+    )
+    if most > max_rows:
+        raise LimitError(
+            "profile-too-big", "The profile has more records than the limit allows.", context=f"limit {max_rows:,}"
+        )
 
 
 def _leaf(stack: Stack) -> str:

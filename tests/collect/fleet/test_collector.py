@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gzip
 import itertools
 import os
 from collections.abc import AsyncIterator, Callable
@@ -266,6 +267,24 @@ def test_answers_to_looks_that_are_none() -> None:
             assert seen.captures == []
             reads = len(seen.of(Read))
             await seen.until(lambda: len(seen.of(Read)) > reads + 3)
+
+    uvloop.run(work())
+
+
+def test_a_profile_that_takes_too_long_to_look_through_is_refused() -> None:
+    """Half a megabyte on the wire that is a million stacks: refused before it is made into objects, and pprof is left alone."""
+    one = b"\x12\x0a\x0a\x05\x01\x02\x03\x04\x05\x12\x01\x01"
+    crowd = gzip.compress(gzip.decompress(PROFILE) + one * 1_000_000, 1)
+
+    async def work() -> None:
+        table = {"/metrics": PAGE, "/debug/pprof/": INDEX, "/debug/pprof/goroutine": crowd}
+        async with serving(pages(table)) as server, watching([Target(id="a", url=server.url)]) as (collector, seen):
+            await seen.until(lambda: bool(seen.of(Read)))
+            collector.suspect("a", "goroutine-trend")
+            await seen.until(lambda: collector.counters.looks["goroutine", "too-large"] > 0)
+            assert not seen.of(SiteCounts)
+            await asyncio.sleep(0.1)
+            assert sum(path == "/debug/pprof/goroutine" for path in server.asked) == 1
 
     uvloop.run(work())
 

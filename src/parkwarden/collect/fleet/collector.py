@@ -30,14 +30,13 @@ from parkwarden.collect.fleet.prices import Look, stall_s
 from parkwarden.collect.fleet.probe import missing, restarted
 from parkwarden.collect.fleet.scrape import Scraper
 from parkwarden.collect.fleet.settings import CollectSettings
-from parkwarden.collect.fleet.sites import sites_of
+from parkwarden.collect.fleet.sites import Sites
 from parkwarden.collect.fleet.status import Counters, TargetState, TargetStatus
 from parkwarden.model.artefact import LookCost, Reading
 from parkwarden.model.capture import Capture
 from parkwarden.model.events import Census, Event, Gone, Leaked, Named, Read, SiteCounts, Started
 from parkwarden.model.instance import Instance, Target
 from parkwarden.model.site import Site
-from parkwarden.model.snapshot import Snapshot
 
 PARSERS = 2
 """Threads that read large answers; more would only wait for each other's Python."""
@@ -438,8 +437,7 @@ class Collector:
             self.counters.unreadable[ask.look.value] += taken.outcome == "unreadable"
             return
         now = self._clock()
-        snapshot = taken.artefact.snapshot
-        told = self._tell_sites(watched, ask.look, snapshot, now) if snapshot is not None else ()
+        told = self._tell_sites(watched, ask.look, taken.sites, now) if taken.sites is not None else ()
         if told is None:
             self._no_census(watched, ask)
             return
@@ -463,12 +461,11 @@ class Collector:
         watched.no_census = True
         watched.ladder.old_go(ask, self._monotonic(), watched.facts())
 
-    def _tell_sites(self, watched: _Watched, look: Look, snapshot: Snapshot, now: float) -> tuple[str, ...] | None:
+    def _tell_sites(self, watched: _Watched, look: Look, found: Sites, now: float) -> tuple[str, ...] | None:
         """Ids of the sites told; None if it is a census that names hardly any stacks, as Go 1.22's do."""
         who = watched.target.id
-        found = sites_of(snapshot)
         self.counters.sites_left_out += found.left_out
-        if look in (Look.CENSUS, Look.TRACE) and found.unknown > snapshot.total // 2:
+        if look in (Look.CENSUS, Look.TRACE) and found.unknown > found.total // 2:
             return None
         self._name(found.named)
         if look is Look.PROFILE:

@@ -16,16 +16,19 @@ from parkwarden.collect import limits
 from parkwarden.collect.fleet.http import Client, FetchError, unzip
 from parkwarden.collect.fleet.prices import DEAR, Look
 from parkwarden.collect.fleet.scrape import NOT_THERE
+from parkwarden.collect.fleet.sites import Sites, sites_of
 from parkwarden.formats import goroutine_dump, profile_proto, trace
 from parkwarden.model.artefact import Artefact, Kind
-from parkwarden.model.errors import ParkwardenError
+from parkwarden.model.errors import LimitError, ParkwardenError
 
 AT_ONCE_BYTES = 48 << 10
 """Bodies up to this size are read without a change of thread: 5 ms of a profile, 3 ms of a census."""
 CHEAP_TIMEOUT_S = 10.0
 """One answer to a look that is no dear one, from connecting to its last byte: the goroutine profile of 100,000 takes 0.5 s."""
-MAX_UNPACKED = 64 << 20
-"""Bytes that a gzipped profile may unpack to: some hundred thousand different stacks."""
+MAX_UNPACKED = 16 << 20
+"""Bytes that a gzipped profile may unpack to: heap profiles of large services have 5 MB, a hundred thousand label sets 8."""
+MAX_ROWS = 200_000
+"""Samples, locations, functions, lines and strings of a profile, each: made into objects they take half a kilobyte and 10 us apiece."""
 MAX_UNPACKED_AT_ONCE = 4 << 20
 """The same for what is read without a change of thread: profiles unpack to 3 to 10 times their size, bombs to 1,000 times."""
 MAX_BODY_BYTES = {
@@ -58,7 +61,7 @@ _FILES = {
 NO_ANSWER = frozenset(
     ["timeout", "connection-failed", "connection-lost", "no-such-host", "tls", "truncated", "too-large", "bad-answer"]
 )
-"""Outcomes after which pprof is left alone for a while."""
+"""Outcomes after which pprof is left alone for a while: nothing came, or more than anybody should have to look through."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +74,8 @@ class Taken:
     body: bytes = b""
     wire: int = 0
     artefact: Artefact | None = None
+    sites: Sites | None = None
+    """What its snapshot says, found where the answer was read: beside the loop if it is large."""
     note: str = ""
 
 
@@ -108,16 +113,25 @@ async def take(client: Client, look: Look, pprof_path: str, seconds: float, pool
     body = answer.body
     try:
         if len(body) <= AT_ONCE_BYTES:
-            artefact = _read(look, body, MAX_UNPACKED_AT_ONCE)
+            artefact, sites = _understood(look, body, MAX_UNPACKED_AT_ONCE)
         else:
-            artefact = await asyncio.get_running_loop().run_in_executor(pool, _read, look, body, MAX_UNPACKED)
+            loop = asyncio.get_running_loop()
+            artefact, sites = await loop.run_in_executor(pool, _understood, look, body, MAX_UNPACKED)
     except FetchError as error:
-        return Taken("unreadable", took_s, body, answer.wire, note=error.text)
+        outcome = error.code if error.code == "too-large" else "unreadable"
+        return Taken(outcome, took_s, body, answer.wire, note=error.text)
+    except LimitError as error:
+        return Taken("too-large", took_s, body, answer.wire, note=error.code)
     except ParkwardenError as error:
         return Taken("old-go" if error.code == "trace-v1" else "unreadable", took_s, body, answer.wire, note=error.code)
     except Exception as error:  # a reader's mistake about hostile bytes costs this look, not the fleet
         return Taken("unreadable", took_s, body, answer.wire, note=f"{type(error).__name__} while reading")
-    return Taken("ok", took_s, body, answer.wire, artefact)
+    return Taken("ok", took_s, body, answer.wire, artefact, sites)
+
+
+def _understood(look: Look, body: bytes, limit: int) -> tuple[Artefact, Sites | None]:
+    artefact = _read(look, body, limit)
+    return artefact, sites_of(artefact.snapshot) if artefact.snapshot is not None else None
 
 
 def _read(look: Look, body: bytes, limit: int) -> Artefact:
@@ -127,7 +141,7 @@ def _read(look: Look, body: bytes, limit: int) -> Artefact:
     if look is Look.DUMP:
         return goroutine_dump.read(body, look.value)
     plain = unzip(body, b"gzip", limit) if body.startswith(b"\x1f\x8b") else body
-    artefact = profile_proto.read(plain, look.value)
+    artefact = profile_proto.read(plain, look.value, max_rows=MAX_ROWS)
     if artefact.kind is not KINDS[look]:
         raise FetchError("not-asked-for", f"a {artefact.kind.value} came")
     return artefact

@@ -31,6 +31,8 @@ class Sites:
     max_goid: int
     unknown: int
     left_out: int
+    total: int
+    """Goroutines of the snapshot, whatever they are."""
 
 
 def sites_of(snapshot: Snapshot) -> Sites:
@@ -70,6 +72,7 @@ def sites_of(snapshot: Snapshot) -> Sites:
         max_goid=max_goid,
         unknown=unknown,
         left_out=int((totals > 0).sum()) - len(chosen),
+        total=snapshot.total,
     )
 
 
