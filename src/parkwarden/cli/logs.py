@@ -1,11 +1,20 @@
-"""The log of a long-running command: structured, on stderr; text for people, JSON lines for machines."""
+"""The log of a long-running command: structured, on stderr; text for people, JSON lines for machines.
+
+Tracebacks show no local variables: among these may be a secret or what carries one. Text for people is made inert first: names of
+watched processes stand in it.
+"""
 
 from __future__ import annotations
 
+import io
 import logging
 import sys
+from collections.abc import MutableMapping
 from contextlib import suppress
 from typing import Any, TextIO, cast
+
+MAX_VALUE = 2_000
+"""Characters of one text in a line."""
 
 
 def set_up(level: str, style: str) -> None:
@@ -21,10 +30,10 @@ def set_up(level: str, style: str) -> None:
     ]
     last: list[Any]
     if as_json:
-        last = [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+        plain = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+        last = [structlog.processors.ExceptionRenderer(plain), structlog.processors.JSONRenderer()]
     else:
-        # plain tracebacks: pretty ones show local variables, and among these may be a secret's carrier
-        last = [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
+        last = [_made_inert, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=_traceback)]
     structlog.configure(
         processors=[*shared, *last],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level.upper())),
@@ -33,6 +42,23 @@ def set_up(level: str, style: str) -> None:
     )
     # libraries log through the standard module: their warnings take the same way
     logging.basicConfig(level=logging.WARNING, handlers=[_Bridge()], force=True)
+
+
+def _made_inert(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    from parkwarden.model.safe import inert
+
+    return {name: inert(value, MAX_VALUE) if isinstance(value, str) else value for name, value in event.items()}
+
+
+def _traceback(stream: TextIO, exc_info: Any) -> None:
+    """A traceback as Python prints it, made inert: an error's words may quote a watched process."""
+    import structlog
+
+    from parkwarden.model.safe import inert_lines
+
+    text = io.StringIO()
+    structlog.dev.plain_traceback(text, exc_info)
+    stream.write("\n".join(inert_lines(text.getvalue(), MAX_VALUE)))
 
 
 class _Tolerant:
