@@ -27,7 +27,7 @@ EXITS = {
     Exit.OK: "nothing wrong was found",
     Exit.FOUND: "a leak or a crash cause was found",
     Exit.USAGE: "the command line does not make sense, or the output could not be written",
-    Exit.UNREADABLE: "no input could be read",
+    Exit.UNREADABLE: "no input could be read, or the store of a watch could not be opened",
     Exit.UNREACHABLE: "a live target did not answer",
     Exit.INTERNAL: "a bug of Parkwarden itself (PARKWARDEN_DEBUG=1 shows where)",
     Exit.INTERRUPTED: "interrupted (Ctrl-C)",

@@ -49,6 +49,15 @@ def test_expectations_decide(leak: Path) -> None:
     assert b"leak.txt:6: expect never leak" in ran.stdout
 
 
+def test_a_recording_beside_scenarios_is_reported(leak: Path, tmp_path: Path) -> None:
+    """What a recording shows is not kept back because a scenario's expectations are checked in the same call."""
+    recording = tmp_path / "r.jsonl"
+    recording.write_text('{"v":1,"instance":"i"}\n{"t":1,"instance":"i","goroutines":5}\n')
+    leak.write_text(LEAK + "expect at 1m leak proven-leak site hub\n")
+    assert b"r.jsonl" in run("replay", leak, recording).stdout
+    assert b"Inputs" not in run("replay", leak).stdout
+
+
 def test_errors_have_a_next_step(leak: Path, tmp_path: Path) -> None:
     """A missing file is unreadable (3), a wrong line or rule is told with its place."""
     assert run("replay", tmp_path / "nowhere").returncode == 3

@@ -10,7 +10,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from parkwarden.model import Capture, EvidenceItem, LimitError, Secret, StoreError
+from parkwarden.model import Capture, EvidenceItem, LimitError, Secret, StoreError, UsageError
 from parkwarden.store import evidence as evidence_module
 from parkwarden.store.evidence import ORPHAN_S, EvidenceStore
 from parkwarden.store.settings import DAY_S, StoreSettings
@@ -77,7 +77,7 @@ def test_an_unknown_digest_is_told(tmp_path: Path, digest: str) -> None:
     """What is no digest, too short or not there is a typed error."""
     kept = store(tmp_path)
     kept.put(capture())
-    with pytest.raises(StoreError) as unknown:
+    with pytest.raises(UsageError) as unknown:
         kept.open(digest)
     assert unknown.value.code == "evidence-unknown"
 
@@ -88,7 +88,7 @@ def test_an_ambiguous_prefix_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyP
     kept = store(tmp_path)
     kept.put(capture(b"1"))
     kept.put(capture(b"2"))
-    with pytest.raises(StoreError) as unclear:
+    with pytest.raises(UsageError) as unclear:
         kept.find("")
     assert unclear.value.code == "evidence-ambiguous"
 

@@ -70,7 +70,12 @@ def command(
 
         with printed(output, force) as console:
             print_replay(
-                result.report, console, comparison=result.comparison, checked=result.checked, show_all=show_all
+                result.report,
+                console,
+                comparison=result.comparison,
+                checked=result.checked,
+                recorded=not result.scenarios_only,
+                show_all=show_all,
             )
     if result.failed:
         raise typer.Exit(int(Exit.FOUND))

@@ -137,7 +137,7 @@ def _sentence(one: Subject) -> str:
         return f"not checked: {one.unreachable}"
     if one.goroutines is None:
         return "not checked: no goroutines were told"
-    said = [f"{one.goroutines:,} goroutines"]
+    said = [f"{one.goroutines:,} goroutine{'s' * (one.goroutines != 1)}"]
     if one.before is not None:
         room = f" ({one.tolerance} tolerated)" if one.more else ""
         said.append(f"{one.more:,} more than the {one.before:,} it began with{room}")

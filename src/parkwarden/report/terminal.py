@@ -155,12 +155,14 @@ def print_replay(
     *,
     comparison: Comparison | None = None,
     checked: Sequence[Checked] = (),
+    recorded: bool = False,
     show_all: bool = False,
 ) -> None:
-    """A replay: the expectations first, where there were any; then the report; then two sets of rules side by side."""
+    """A replay: the expectations first, where there were any; then the report, which of scenarios alone (not `recorded`) nobody
+    needs beside them; then two sets of rules side by side."""
     if checked:
         _expectations(checked, console, show_all)
-    if not checked or show_all:
+    if not checked or recorded or show_all:
         print_report(report, Case(artefacts=[]), console, show_all=show_all)
     if comparison is not None:
         _comparison(comparison, console, show_all)

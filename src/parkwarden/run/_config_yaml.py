@@ -58,7 +58,9 @@ class ConfigError(UsageError):
             "config",
             str(first),
             context=f"also: {more}" if more else "",
-            hint=first.hint or "see docs/configuration.md",
+            hint=f"parkwarden doctor -c {first.file} lists all {len(problems)}"
+            if others
+            else first.hint or "see docs/configuration.md",
         )
         self.problems = tuple(problems)
 

@@ -178,7 +178,7 @@ def _text(file: Path) -> str:
         raise UsageError("config-unreadable", f"{file} is not UTF-8 text") from None
     except OSError as error:
         raise UsageError(
-            "config-unreadable", f"cannot read {file}: {error.strerror}", hint="give its path with -c FILE"
+            "config-unreadable", f"cannot read {file}: {error.strerror}", hint="does it exist, and may you read it?"
         ) from None
     if len(raw) > MAX_CONFIG_BYTES:
         hint = "long lists of targets belong into discovery.file_sd"

@@ -31,7 +31,7 @@ import orjson
 
 from parkwarden.formats.profile_proto import gunzip
 from parkwarden.model.capture import Capture
-from parkwarden.model.errors import LimitError, StoreError
+from parkwarden.model.errors import LimitError, StoreError, UsageError
 from parkwarden.model.incident import EvidenceItem
 from parkwarden.model.instance import Secret
 from parkwarden.store.codec import from_plain, to_plain
@@ -136,20 +136,18 @@ class EvidenceStore:
         return sorted(found, key=lambda item: (-item.at, item.digest))
 
     def find(self, prefix: str) -> EvidenceItem:
-        """The one item whose digest begins so. Raises StoreError `evidence-unknown` or `evidence-ambiguous`."""
+        """The one item whose digest begins so. Raises UsageError `evidence-unknown` or `evidence-ambiguous`."""
         prefix = prefix.lower()
         with self._lock:
             found = [item for digest, item in self._items().items() if digest.startswith(prefix)]
         if len(prefix) < MIN_PREFIX or not found:
-            raise StoreError(
+            raise UsageError(
                 "evidence-unknown",
-                f"There is no evidence {prefix[:64]!r}.",
-                hint=f"Give at least {MIN_PREFIX} digits of a digest that `parkwarden evidence list` shows.",
+                f"no evidence of a digest that begins with {prefix[:64]!r}",
+                hint=f"give at least {MIN_PREFIX} digits of one that `parkwarden evidence list` shows",
             )
         if len(found) > 1:
-            raise StoreError(
-                "evidence-ambiguous", f"{len(found)} items begin with {prefix!r}.", hint="Give more digits."
-            )
+            raise UsageError("evidence-ambiguous", f"{len(found)} items begin with {prefix!r}", hint="give more digits")
         return found[0]
 
     def open(self, digest: str) -> tuple[EvidenceItem, bytes]:
