@@ -30,7 +30,6 @@ _GAUGES = {
     "go_sched_goroutines_goroutines": "goroutines",
     "go_goroutine_count": "goroutines",
     "go_sched_goroutines_waiting_goroutines": "blocked",
-    "go_sched_goroutines_waiting_goroutines": "blocked",
     "go_threads": "threads",
     "go_memstats_alloc_bytes": "heap_alloc",
     "go_memstats_heap_alloc_bytes": "heap_alloc",
