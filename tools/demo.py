@@ -102,4 +102,8 @@ def _page(url: str) -> bool:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        print("\ndemo: interrupted; watch and shop have been stopped.")
+        sys.exit(130)
