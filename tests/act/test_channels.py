@@ -153,3 +153,18 @@ def test_an_apprise_plugin_that_breaks_tells_no_secret(monkeypatch: pytest.Monke
         asyncio.run(notifier.send(note()))
     assert caught.value.retry
     asyncio.run(notifier.close())
+
+
+@pytest.mark.parametrize("url", ["s3cr3t-w0rd", "json://h/ s3cr3t-w0rd", "nobody://s3cr3t-w0rd"])
+def test_a_url_that_apprise_does_not_understand_is_not_logged(url: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Apprise quotes what it cannot read into its own log, which is ours too."""
+    notifier = AppriseNotifier("chat", AppriseSettings(url=Secret(url)))
+
+    async def work() -> None:
+        with caplog.at_level("DEBUG"), pytest.raises(DeliveryError) as caught:
+            await notifier.send(note())
+        await notifier.close()
+        assert "s3cr3t" not in str(caught.value)
+
+    asyncio.run(work())
+    assert "s3cr3t" not in caplog.text

@@ -7,6 +7,7 @@ that hangs past it cannot be stopped; when all of them hang the channel says so 
 from __future__ import annotations
 
 import asyncio
+import logging
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -58,6 +59,7 @@ class AppriseNotifier:
         import apprise
 
         if self._apprise is None:
+            logging.getLogger("apprise").disabled = True  # it quotes tokens and URLs that it does not understand
             asset = apprise.AppriseAsset(app_id="Parkwarden", app_desc="Parkwarden", app_url="", secure_logging=True)
             made = apprise.Apprise(asset=asset)
             if not made.add(self._settings.url.reveal()):
