@@ -5,8 +5,13 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import click
+import typer
+
+from parkwarden.cli import app
 from parkwarden.judge.codes import CODES
 from parkwarden.judge.fleet.fuse import KINDS
 from parkwarden.model.finding import Exit
@@ -28,6 +33,24 @@ def test_every_code_has_an_entry() -> None:
     assert all(f"\n## {code}\n" in findings for code in CODES)
     cli = (ROOT / "docs/cli.md").read_text()
     assert all(f"| {int(code)} |" in cli for code in Exit)
+
+
+def test_every_help_teaches() -> None:
+    """Each command shows an example of itself, each argument and option says what it is."""
+
+    def leaves(command: click.Command, path: str) -> Iterator[tuple[str, click.Command]]:
+        if isinstance(command, click.Group):
+            for name, child in command.commands.items():
+                yield from leaves(child, f"{path} {name}")
+        else:
+            yield path, command
+
+    for path, command in leaves(typer.main.get_command(app), "parkwarden"):
+        assert (
+            f"  {path}"
+            in command.get_help(click.Context(command, info_name=path, terminal_width=120)).partition("\n")[2]
+        ), path
+        assert all(getattr(p, "help", "") for p in command.params), path
 
 
 def test_every_decision_is_listed() -> None:

@@ -36,7 +36,11 @@ def list_command(
     output: Output = None,
     force: Force = False,
 ) -> None:
-    """List what is kept, newest first."""
+    """List what is kept, newest first.
+
+    \b
+    parkwarden evidence list --service shop --since 2h -c parkwarden.yaml
+    """
     import time
 
     from parkwarden.report.evidence import evidence_to_json, evidence_to_text
@@ -57,7 +61,11 @@ def show_command(
     output: Output = None,
     force: Force = False,
 ) -> None:
-    """Show what is known of one item: what it is, of whom, why it was taken."""
+    """Show what is known of one item: what it is, of whom, why it was taken.
+
+    \b
+    parkwarden evidence show 3fa92c1b04d7
+    """
     from parkwarden.report.evidence import evidence_to_json, item_to_text
     from parkwarden.run.evidence import open_store, settings_of
 

@@ -14,7 +14,12 @@ def command(
         str | None, typer.Argument(metavar="CODE|PATTERN", help="PW104 or send-without-receiver; none: list all.")
     ] = None,
 ) -> None:
-    """Explain a finding code or a leak pattern: what it is, why it leaks, how to cure it."""
+    """Explain a finding code or a leak pattern: what it is, why it leaks, how to cure it.
+
+    \b
+    parkwarden explain PW104
+    parkwarden explain send-without-receiver
+    """
     from parkwarden.judge.codes import CODES
 
     if what is None:

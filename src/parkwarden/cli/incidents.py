@@ -15,7 +15,14 @@ if TYPE_CHECKING:
     from parkwarden.model import Incident, Silence
 
 app = typer.Typer(
-    help="What is wrong with whom: list, acknowledge, silence. A watch that runs hears of it within seconds.",
+    help="""What is wrong with whom: list, acknowledge, silence. A watch that runs hears of it within seconds.
+
+    \b
+    parkwarden incidents list
+    parkwarden incidents show c84808b1
+    parkwarden incidents ack c84808b1
+    parkwarden incidents silence service=orders --for 4h --comment "load test"
+    """,
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -39,7 +46,12 @@ def list_command(
     data: Data = None,
     report_format: Format = TextOrJson.TEXT,
 ) -> None:
-    """List open incidents, the most urgent first, and the silences that last."""
+    """List open incidents, the most urgent first, and the silences that last.
+
+    \b
+    parkwarden incidents list -c parkwarden.yaml
+    parkwarden incidents list --all --service shop --format json
+    """
     import time
 
     from parkwarden.run.incidents import listed, open_state
@@ -60,7 +72,11 @@ def list_command(
 
 @app.command("show")
 def show_command(start: Id, config: Config = None, data: Data = None, report_format: Format = TextOrJson.TEXT) -> None:
-    """Show one incident: what, which line, since when, how fast, time left, what to do."""
+    """Show one incident: what, which line, since when, how fast, time left, what to do.
+
+    \b
+    parkwarden incidents show c84808b1 -c parkwarden.yaml
+    """
     from parkwarden.alert.text import plain, title
     from parkwarden.model import Notification, Tell
     from parkwarden.model.incident import IncidentState
@@ -80,7 +96,11 @@ def show_command(start: Id, config: Config = None, data: Data = None, report_for
 def ack_command(
     start: Id, by: By = None, config: Config = None, data: Data = None, report_format: Format = TextOrJson.TEXT
 ) -> None:
-    """Take an incident on: reminders stop, everybody who was told of it is told so."""
+    """Take an incident on: reminders stop, everybody who was told of it is told so.
+
+    \b
+    parkwarden incidents ack c84808b1 --by eva
+    """
     import time
 
     from parkwarden.run.incidents import acknowledge, open_state
@@ -130,7 +150,11 @@ def unsilence_command(
     config: Config = None,
     data: Data = None,
 ) -> None:
-    """End a silence now."""
+    """End a silence now.
+
+    \b
+    parkwarden incidents unsilence 9381c10d
+    """
     from parkwarden.model.errors import UsageError
     from parkwarden.run.incidents import open_state
 

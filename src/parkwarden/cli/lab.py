@@ -26,7 +26,11 @@ app = typer.Typer(
 def list_command(
     report_format: Annotated[TextOrJson, typer.Option("--format", help="How to print.")] = TextOrJson.TEXT,
 ) -> None:
-    """Which labs there are, what each tells, and what it needs."""
+    """Which labs there are, what each tells, and what it needs.
+
+    \b
+    parkwarden lab list
+    """
     from parkwarden.run.lab import labs
 
     known = labs()
