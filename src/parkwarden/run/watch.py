@@ -322,7 +322,7 @@ class Watch:
 
     def unwritten(self) -> str:
         """What could not be written down when last looked at, "" = all was."""
-        parts = [part for part in ("state", "journal", "evidence") if part in self._troubles]
+        parts = [part for part in ("state", "journal", "evidence", "keeper") if part in self._troubles]
         return f"not all could be written down ({', '.join(parts)})" if parts else ""
 
     def _look_at_ourselves(self, now: float) -> None:
