@@ -152,7 +152,7 @@ class Full:
         self.state = state
 
     def __getattr__(self, name: str) -> object:
-        if name in ("commit", "delivered", "failed", "ping", "prune", "index_evidence", "forget_evidence"):
+        if name in ("commit", "delivered", "failed", "ping", "prune"):
             raise StoreError("disk-full", "State cannot be written: database or disk is full.", passing=True)
         return getattr(self.state, name)
 

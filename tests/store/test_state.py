@@ -18,10 +18,10 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
 import parkwarden.store.migrations
-from parkwarden.model import EvidenceItem, Incident, IncidentState, Notification, Secret, Silence, StoreError, Tell
+from parkwarden.model import Incident, IncidentState, Notification, Secret, Silence, StoreError, Tell
 from parkwarden.store import migrate
 from parkwarden.store.settings import DAY_S, StoreSettings
-from parkwarden.store.sql import database_url, open_engine
+from parkwarden.store.sql import database_url
 from parkwarden.store.state import MAX_ERROR, AsyncState, State
 from parkwarden.store.tables import metadata
 from tests.store.words import incident, notification
@@ -115,7 +115,7 @@ def test_the_outbox_waits_retries_and_parks(state: State) -> None:
     assert state.failed("a", NOW, "e" * 10_000, NOW + 30)
     assert state.failed("b", NOW, "refused", None)
     assert state.due(NOW) == []
-    assert state.next_due() == NOW + 30
+    assert state.due(NOW + 29.9) == []
     [again] = state.due(NOW + 30)
     assert (again.notification.key, again.attempts, len(again.error)) == ("a", 1, MAX_ERROR)
     assert state.delivered("a", NOW + 31)
@@ -160,32 +160,8 @@ def test_silences_end(state: State) -> None:
     assert state.silences(NOW + 5) == []
 
 
-def test_what_was_learnt_is_kept_under_keys(state: State) -> None:
-    """meta keeps JSON values; a prefix is plain text, not a pattern, and knows upper from lower case; None removes."""
-    state.set_meta({"probe/a": {"metrics": True, "n": [1, 2]}, "probe/B": 2, "PROBE/c": 3, "probe_x": 4, "%": 5})
-    assert state.meta("probe/") == {"probe/B": 2, "probe/a": {"metrics": True, "n": [1, 2]}}
-    state.set_meta({"probe/a": None, "probe/B": 9})
-    assert state.meta("probe/") == {"probe/B": 9}
-    assert state.meta("%") == {"%": 5}
-    assert len(reopened(state).meta()) == 4
-
-
-def test_the_evidence_index_answers(state: State) -> None:
-    """Items come back whole and filtered; a digest is indexed once; open incidents pin theirs."""
-    items = [
-        EvidenceItem(
-            digest=f"d{n}", kind="trace", instance=f"i{n % 2}", service="shop", at=NOW + n, bytes=9, stored_bytes=3
-        )
-        for n in range(4)
-    ]
-    state.index_evidence(items)
-    state.index_evidence([items[0], items[0]])
-    assert state.evidence() == items[::-1]
-    assert [item.digest for item in state.evidence(instance="i1", since=NOW + 2)] == ["d3"]
-    assert [item.digest for item in state.evidence(service="shop", limit=1)] == ["d3"]
-    assert [item.digest for item in state.evidence(digests=["d1", "dx"])] == ["d1"]
-    state.forget_evidence(["d1", "d2"])
-    assert [item.digest for item in state.evidence()] == ["d3", "d0"]
+def test_open_incidents_pin_their_evidence(state: State) -> None:
+    """What an incident that is not resolved points to is not to be pruned."""
     state.commit(
         [
             incident("open", evidence=("d0", "d3")),
@@ -231,7 +207,7 @@ def test_opening_and_closing_leaks_nothing(tmp_path: Path) -> None:
 
     async def once() -> None:
         state = AsyncState(State.open(str(tmp_path / "state.db")))
-        await state.run(lambda s: s.set_meta({"k": 1}))
+        await state.run(lambda s: s.commit([incident("i1")]))
         await state.close()
         await state.close()
 
@@ -312,7 +288,7 @@ def test_readers_never_wait_for_the_writer(tmp_path: Path) -> None:
             other.execute("BEGIN IMMEDIATE")
             assert [kept.id for kept in reader.incidents()] == ["i1"]
             with pytest.raises(StoreError) as refused:
-                reader.set_meta({"k": 1})
+                reader.unsilence("s1")
             assert refused.value.code == "state-read-only"
 
 
@@ -354,21 +330,11 @@ def test_damage_met_while_running_is_typed(tmp_path: Path) -> None:
     state.close()
 
 
-def test_an_old_database_is_brought_up(tmp_path: Path) -> None:
-    """A database of the first version keeps its rows through the migrations and gains what is new; the step is recorded."""
-    path = str(tmp_path / "state.db")
-    engine = open_engine(database_url(path), busy_timeout_s=1)
-    with engine.begin() as connection:
-        assert migrate.upgrade(connection, "0001")
-        connection.execute(text("INSERT INTO meta (key, value) VALUES ('k', '1')"))
-        assert not connection.dialect.has_table(connection, "evidence")
-    engine.dispose()
-    with State.open(path) as state:
-        assert state.meta() == {"k": 1}
-        assert state.evidence() == []
-        with state._begin() as connection:
-            assert migrate.version(connection) == migrate.HEAD
-            assert not migrate.upgrade(connection)
+def test_the_step_is_recorded(tmp_path: Path) -> None:
+    """A new database knows its version, so the next start has nothing to do."""
+    with State.open(str(tmp_path / "state.db")) as state, state._begin() as connection:
+        assert migrate.version(connection) == migrate.HEAD
+        assert not migrate.upgrade(connection)
 
 
 def test_a_migration_that_fails_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -55,8 +55,6 @@ class LifeTable:
         """The first census: who was there already was there before we watched."""
         self.last_at: float | None = None
         self.censuses = 0
-        self.thinned = 0
-        """Goroutines not followed at the last census, since their site has too many."""
         self._anchor_at: list[float] = [] if start_time is None else [start_time]
         self._anchor_id: list[float] = [] if start_time is None else [0.0]
         self._max_goid = 0
@@ -65,20 +63,16 @@ class LifeTable:
         self._since: Floats = np.empty(0)
         self._arrived: Floats = np.empty(0)
         self.left = np.zeros((0, CLASSES), np.float32)
-        """Departures by age when last seen there (class),  scaled, forgotten with `FORGET_S`: shape (slots, CLASSES). A new life keeps them."""
-        self.moved = np.zeros(0, np.float32)
-        """Of these, how many were seen at another site afterwards: they were not stuck."""
-        self.came = np.zeros(0, np.float32)
-        """Arrivals since the first census, scaled."""
+        """Departures by age when last seen there (class), scaled, forgotten with `FORGET_S`: shape (slots, CLASSES). A new life keeps them."""
         self._shift = np.zeros(0, np.uint8)
 
     # what happened
 
     def new_life(self, start_time: float | None) -> None:
         """The process began anew: nobody of before is there; at which age goroutines used to leave is still known."""
-        kept = self.left, self.moved
+        kept = self.left
         self.__init__(start_time)  # type: ignore[misc]
-        self.left, self.moved = kept
+        self.left = kept
         self._grow(len(self.left))
 
     def drop(self, slot: int) -> None:
@@ -87,7 +81,6 @@ class LifeTable:
             return
         self._keep(self._slot != slot)
         self.left[slot] = 0
-        self.moved[slot] = self.came[slot] = 0
         self._shift[slot] = 0
 
     def update(self, at: float, slots: npt.NDArray[np.int32], goids: Ints, max_goid: int) -> None:
@@ -115,21 +108,19 @@ class LifeTable:
         if not len(self._goid):
             return
         place = np.minimum(np.searchsorted(goids, self._goid), max(len(goids) - 1, 0))
-        alive = goids[place] == self._goid if len(goids) else np.zeros(len(self._goid), bool)
-        stayed = alive & (slots[place] == self._slot) if len(goids) else alive
+        none = np.zeros(len(self._goid), bool)
+        stayed = (goids[place] == self._goid) & (slots[place] == self._slot) if len(goids) else none
         gone = ~stayed
         if gone.any():
             where = self._slot[gone]
             age = last - self._since[gone]  # the greatest it was seen at
             weight = (1 << self._shift[where].astype(np.int64)).astype(np.float32)
             np.add.at(self.left, (where, np.searchsorted(_EDGES, age, side="right")), weight)
-            np.add.at(self.moved, where[alive[gone]], weight[alive[gone]])
             self._keep(stayed)
 
     def _arrive(self, at: float, slots: npt.NDArray[np.int32], goids: Ints) -> None:
         """Who was not here before joins: born at the date its id tells, here since then or since the last census."""
         followed = self._followed(slots, goids)
-        self.thinned = int(len(goids) - followed.sum())
         goids, slots = goids[followed], slots[followed]
         if len(self._goid):
             place = np.minimum(np.searchsorted(self._goid, goids), len(self._goid) - 1)
@@ -139,8 +130,6 @@ class LifeTable:
             return
         born = np.interp(goids, self._anchor_id, self._anchor_at)
         since = born if self.last_at is None else np.maximum(born, self.last_at)
-        if self.last_at is not None:
-            np.add.at(self.came, slots, (1 << self._shift[slots].astype(np.int64)).astype(np.float32))
         everybody = np.concatenate([self._goid, goids])
         order = np.argsort(everybody, kind="stable")
         self._goid = everybody[order]
@@ -181,14 +170,6 @@ class LifeTable:
         """How many goroutines each followed one stands for, by slot."""
         return np.int64(1) << self._shift.astype(np.int64)
 
-    def spawn_per_s(self, window_s: float) -> float | None:
-        """Goroutines the process creates per second, by the rise of ids over the last `window_s` seconds; None = not told."""
-        if len(self._anchor_at) < 2:
-            return None
-        t = self._anchor_at[-1]
-        i = min(int(np.searchsorted(self._anchor_at, t - window_s)), len(self._anchor_at) - 2)
-        return (self._anchor_id[-1] - self._anchor_id[i]) / max(t - self._anchor_at[i], 1e-9)
-
     @property
     def highest_goid(self) -> int:
         """The highest id seen so far in this life."""
@@ -198,9 +179,7 @@ class LifeTable:
     def nbytes(self) -> int:
         """Bytes held in columns."""
         columns = (self._goid, self._slot, self._since, self._arrived)
-        return sum(c.nbytes for c in (*columns, self.left, self.moved, self.came, self._shift)) + 16 * len(
-            self._anchor_at
-        )
+        return sum(c.nbytes for c in (*columns, self.left, self._shift)) + 16 * len(self._anchor_at)
 
     # columns
 
@@ -217,7 +196,6 @@ class LifeTable:
             return np.concatenate([column, extra])
 
         self.left = more(self.left)  # type: ignore[assignment]
-        self.moved, self.came = more(self.moved), more(self.came)  # type: ignore[assignment]
         self._shift = more(self._shift)  # type: ignore[assignment]
 
     def _anchor(self, at: float, goid: int) -> None:

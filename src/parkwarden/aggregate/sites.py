@@ -53,8 +53,6 @@ DEPLOYED = 20_000
 """Services whose versions are remembered: names that come and go (a branch, a job) push out those longest unheard of."""
 START_JITTER_S = 1.0
 """Start times this close are one life: exporters derive them from boot time and clock ticks."""
-SILENCE_S = 600.0
-"""A pause between looks longer than this is a gap: ten beats of a profile a minute. What came or went meanwhile is not dated."""
 
 _COUNT_MAX = 2**31 - 1
 
@@ -64,13 +62,10 @@ class Memory:
     """What is known of a site of a service from all lives and replicas of it."""
 
     last_used: float = 0.0
-    proven: int = 0
-    """Most goroutines the runtime ever proved leaked there."""
     proven_at: float | None = None
+    """When the runtime first proved goroutines leaked there."""
     leak_at: float | None = None
     """When it was first judged a leak."""
-    plateau: int = 0
-    """The highest floor at which it stood still in a life that was not judged a leak: a pool's size."""
     first_seen: float | None = None
     first_version: str = ""
 
@@ -98,8 +93,6 @@ class SiteTable:
     revision: int = 0
     """Rises with everything that a judge must look at again."""
     lives: int = 1
-    gap_since: float | None = None
-    """End of the last silence longer than SILENCE_S."""
     rows: dict[str, int] = field(default_factory=dict)
     free: list[int] = field(default_factory=list)
     times: Floats = field(default_factory=lambda: np.full(RECENT, np.nan))
@@ -245,7 +238,6 @@ class SiteWindows:
             else:
                 proof.count, proof.last_at, proof.looks = max(proof.count, count), event.at, proof.looks + 1
             memory = self.memory(table.instance, site, event.at)
-            memory.proven = max(memory.proven, count)
             memory.proven_at = memory.proven_at or event.at
             if math.isnan(table.first_at[row]):
                 table.first_at[row] = event.at
@@ -270,7 +262,6 @@ class SiteWindows:
         table = self.tables.pop(instance_id, None)
         if table is None:
             return
-        self._learn(table)
         members = self._members.get(_key(table.instance), set())
         members.discard(instance_id)
         if not members:
@@ -389,8 +380,6 @@ class SiteWindows:
             _lower(table, level, int(at // length), values)
         if table.watched_since is None:
             table.watched_since = at
-        elif table.last_at is not None and at - table.last_at > SILENCE_S:
-            table.gap_since = at
         table.last_at = at
         table.looks += 1
         table.revision += 1
@@ -451,17 +440,16 @@ class SiteWindows:
         return table
 
     def _new_life(self, table: SiteTable, instance: Instance, *, keep_counts: bool = False) -> None:
-        """Series begin anew for the same sites; habits and proofs of before go to the service's memory."""
+        """Series begin anew for the same sites."""
         table.life.new_life(instance.start_time)
         if keep_counts:
             return
-        self._learn(table)
         table.lives += 1
         self._begin_anew(table)
 
     def _begin_anew(self, table: SiteTable) -> None:
         table.looks = 0
-        table.watched_since = table.last_at = table.gap_since = table.asked_at = None
+        table.watched_since = table.last_at = table.asked_at = None
         table.times[:] = math.nan
         table.recent[:] = NOT_TOLD
         table.floors[:] = NOT_TOLD
@@ -471,14 +459,6 @@ class SiteWindows:
         table.peak[:] = 0
         table.first_at[:] = math.nan
         table.proofs.clear()
-
-    def _learn(self, table: SiteTable) -> None:
-        """What a life that ends teaches about its sites: how high they stood where they were not leaking."""
-        highest = np.maximum(table.floors[1].max(axis=1, initial=0), table.peak)
-        for site, row in table.rows.items():
-            memory = self.memory(table.instance, site, table.last_at)
-            if memory.leak_at is None and memory.proven_at is None:
-                memory.plateau = max(memory.plateau, int(highest[row]))
 
     def _deployed(self, instance: Instance, at: float | None) -> None:
         known = self._deploys[_key(instance)] = self._deploys.pop(_key(instance), [])

@@ -81,11 +81,6 @@ class Keeper:
         except Exception as error:
             self._drop(capture, type(error).__name__)
             return
-        try:
-            await self._state.run(lambda s: s.index_evidence([item]))
-        except StoreError as error:
-            await self._rest(error)  # putting it again is no harm: it is known by its digest
-            return
         self.trouble = ""
         self._take_off(capture)
         self.kept += 1
@@ -108,6 +103,4 @@ class Keeper:
     async def tidy(self, now: float) -> None:
         """Let go what is older or more than the settings keep; evidence of open incidents stays."""
         pinned = await self._state.run(lambda s: s.pinned_evidence())
-        gone = await asyncio.to_thread(self._store.prune, now, pinned)
-        if gone:
-            await self._state.run(lambda s: s.forget_evidence(gone))
+        await asyncio.to_thread(self._store.prune, now, pinned)

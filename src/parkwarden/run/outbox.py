@@ -89,16 +89,6 @@ class Outbox:
     def _waiting(self) -> list[Queued]:
         return [q for q in self._unwritten.values() if q.delivered_at is None and not q.parked]
 
-    async def next_due(self) -> float | None:
-        """When the next notification is to be sent; None = nothing waits."""
-        stored = None
-        try:
-            stored = await self._ask(lambda s: s.next_due())
-        except StoreError as error:
-            self.trouble = error.message
-        times = [q.next_at for q in self._waiting()] if self.trouble else []
-        return min([*times, *([] if stored is None else [stored])], default=None)
-
     async def delivered(self, key: str, at: float) -> None:
         await self._note(key, _Note(lambda s: s.delivered(key, at), math.inf), delivered_at=at)
 

@@ -1,4 +1,4 @@
-"""State: incidents, the outbox of notifications, silences, acknowledgements, what was learnt about targets, the evidence index.
+"""State: incidents, the outbox of notifications, silences, acknowledgements.
 
 The transactional outbox: `commit` writes changed incidents and the notifications about them in one transaction, so that a process
 killed at any moment has either told nobody and remembers nothing, or remembers both and delivers later. A notification's key is its
@@ -14,7 +14,7 @@ import asyncio
 import os
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -40,12 +40,12 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 
 from parkwarden.model.errors import StoreError
-from parkwarden.model.incident import EvidenceItem, Incident, IncidentState, Notification, Silence
+from parkwarden.model.incident import Incident, IncidentState, Notification, Silence
 from parkwarden.store.codec import clean, from_plain, to_plain
 from parkwarden.store.migrate import upgrade
 from parkwarden.store.settings import DAY_S, StoreSettings
 from parkwarden.store.sql import database_url, open_engine, set_aside_if_corrupt, told
-from parkwarden.store.tables import evidence, incidents, meta, outbox, silences
+from parkwarden.store.tables import incidents, outbox, silences
 
 T = TypeVar("T")
 
@@ -223,10 +223,6 @@ class State:
             query = query.where(outbox.c.channel == clean(channel))
         return [_queued(row) for row in self._rows(query.limit(limit))]
 
-    def next_due(self) -> float | None:
-        """When the next notification is to be sent; None = nothing waits."""
-        return self._rows(select(func.min(outbox.c.next_at)).where(_WAITING))[0][0]  # type: ignore[no-any-return]
-
     def outbox(self, limit: int = 100) -> list[Queued]:
         """What was queued last, delivered or not: for `/metrics`, pages and tests."""
         return [_queued(row) for row in self._rows(select(outbox).order_by(outbox.c.queued_at.desc()).limit(limit))]
@@ -275,70 +271,11 @@ class State:
         """End it now; whether there was one."""
         return self._changed(delete(silences).where(silences.c.id == clean(silence_id)), safe=True) > 0
 
-    # ---- what was learnt (probe memory of targets, positions): plain JSON values under keys
-
-    def meta(self, prefix: str = "") -> dict[str, Any]:
-        """All values whose key begins with `prefix`."""
-        prefix = clean(prefix)
-        # no LIKE: its wild cards, and its letter case on SQLite, are not those of a key
-        query = select(meta).where(func.substr(meta.c.key, 1, len(prefix)) == prefix) if prefix else select(meta)
-        return {row.key: row.value for row in self._rows(query.order_by(meta.c.key))}
-
-    def set_meta(self, values: Mapping[str, Any]) -> None:
-        """Keep values (JSON-able) under their keys; None removes."""
-        gone = [clean(key) for key, value in values.items() if value is None]
-        kept = {clean(key): to_plain(value) for key, value in values.items() if value is not None}
-        with self._begin() as connection:
-            for batch in _batches(gone):
-                connection.execute(delete(meta).where(meta.c.key.in_(batch)))
-            if kept:
-                statement = self._insert(meta)
-                connection.execute(
-                    statement.on_conflict_do_update(index_elements=["key"], set_={"value": statement.excluded.value}),
-                    [{"key": key, "value": value} for key, value in kept.items()],
-                )
-
-    # ---- the evidence index
-
-    def index_evidence(self, items: Iterable[EvidenceItem]) -> None:
-        """Remember items; one that is known stays as it is (its digest says it is the same)."""
-        rows = [_evidence_row(item) for item in items]
-        if rows:
-            with self._begin(safe=True) as connection:
-                connection.execute(self._insert(evidence).on_conflict_do_nothing(index_elements=["digest"]), rows)
-
-    def evidence(
-        self,
-        *,
-        service: str | None = None,
-        instance: str | None = None,
-        since: float | None = None,
-        digests: Collection[str] | None = None,
-        limit: int | None = None,
-    ) -> list[EvidenceItem]:
-        """Items that match, newest first."""
-        query = select(evidence.c.body).order_by(evidence.c.at.desc(), evidence.c.digest)
-        if service is not None:
-            query = query.where(evidence.c.service == clean(service))
-        if instance is not None:
-            query = query.where(evidence.c.instance == clean(instance))
-        if since is not None:
-            query = query.where(evidence.c.at >= since)
-        if digests is not None:
-            query = query.where(evidence.c.digest.in_(list(digests)[:_BATCH]))
-        rows = self._rows(query.limit(limit) if limit is not None else query)
-        return [from_plain(EvidenceItem, row.body) for row in rows]
-
-    def forget_evidence(self, digests: Iterable[str]) -> None:
-        with self._begin() as connection:
-            for batch in _batches(list(digests)):
-                connection.execute(delete(evidence).where(evidence.c.digest.in_(batch)))
+    # ---- upkeep
 
     def pinned_evidence(self) -> set[str]:
         """Digests that incidents which are not resolved point to: never pruned."""
         return {digest for incident in self.incidents() for digest in incident.evidence}
-
-    # ---- upkeep
 
     def prune(self, now: float) -> int:
         """Let go what is older than the settings keep: resolved incidents, sent or parked notifications, ended silences."""
@@ -487,15 +424,3 @@ def _queued(row: Row[Any]) -> Queued:
         parked=row.parked,
         error=row.error,
     )
-
-
-def _evidence_row(item: EvidenceItem) -> dict[str, Any]:
-    return {
-        "digest": item.digest,
-        "kind": clean(item.kind),
-        "instance": clean(item.instance),
-        "service": clean(item.service),
-        "at": item.at,
-        "stored_bytes": item.stored_bytes,
-        "body": to_plain(item),
-    }

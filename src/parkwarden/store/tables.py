@@ -6,7 +6,7 @@ the columns that queries and constraints use.
 
 from __future__ import annotations
 
-from sqlalchemy import JSON, BigInteger, Boolean, Column, Float, Index, Integer, MetaData, String, Table, Text, text
+from sqlalchemy import JSON, Boolean, Column, Float, Index, Integer, MetaData, String, Table, Text, text
 
 metadata = MetaData()
 
@@ -56,24 +56,4 @@ silences = Table(
     Column("id", String, primary_key=True),
     Column("ends_at", _Time, nullable=False),
     Column("body", JSON, nullable=False),
-)
-
-meta = Table(
-    "meta",
-    metadata,
-    Column("key", String, primary_key=True),
-    Column("value", JSON, nullable=False),
-)
-
-evidence = Table(
-    "evidence",
-    metadata,
-    Column("digest", String, primary_key=True),
-    Column("kind", String, nullable=False),
-    Column("instance", String, nullable=False),
-    Column("service", String, nullable=False),
-    Column("at", _Time, nullable=False),
-    Column("stored_bytes", BigInteger, nullable=False),
-    Column("body", JSON, nullable=False),
-    Index("evidence_service_at", "service", "at"),
 )

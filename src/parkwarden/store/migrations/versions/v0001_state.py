@@ -1,4 +1,4 @@
-"""Incidents, outbox, silences, meta."""
+"""Incidents, outbox, silences."""
 
 from __future__ import annotations
 
@@ -51,9 +51,4 @@ def upgrade() -> None:
         sa.Column("id", sa.String, primary_key=True),
         sa.Column("ends_at", _TIME, nullable=False),
         sa.Column("body", sa.JSON, nullable=False),
-    )
-    op.create_table(
-        "meta",
-        sa.Column("key", sa.String, primary_key=True),
-        sa.Column("value", sa.JSON, nullable=False),
     )
