@@ -77,7 +77,7 @@ scrape_configs:
         base = f"http://127.0.0.1:{port}"
         end = time.monotonic() + SOON_S
         while True:
-            with contextlib.suppress(urllib.error.URLError):
+            with contextlib.suppress(OSError):
                 get(f"{base}/-/ready")
                 break
             assert server.poll() is None, (folder / "prometheus.log").read_text()
