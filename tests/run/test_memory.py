@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import pytest
+
+from parkwarden.formats.recording import write
 from parkwarden.model import Finding, Gone, Instance, Read, Reading, Started, Verdict
 from parkwarden.run import memory as module
 from parkwarden.run.memory import Memory
@@ -43,9 +46,12 @@ def test_what_was_seen_is_there_after_a_restart(tmp_path: Path) -> None:
     assert found[1:] == [e for e in events[1:] if e.at >= NOW - module.WARM_S]
 
 
-def test_lines_that_cannot_wait_any_longer_are_counted(tmp_path: Path, monkeypatch) -> None:
-    """A writer that hangs fills a bounded queue; what falls out is counted, the newest stay."""
-    monkeypatch.setattr(module, "MAX_LINES", 3)
+@pytest.mark.parametrize(
+    ("limit", "most"), [("MAX_LINES", 3), ("MAX_WAITING_BYTES", 3 * len(write(Gone(NOW, "i0"))) + 10)]
+)
+def test_lines_that_cannot_wait_any_longer_are_counted(tmp_path: Path, monkeypatch, limit: str, most: int) -> None:
+    """A writer that hangs fills a bounded queue, in lines and in bytes; what falls out is counted, the newest stay."""
+    monkeypatch.setattr(module, limit, most)
 
     async def scene() -> tuple[int, list]:
         made = a_memory(tmp_path)

@@ -28,6 +28,9 @@ WARM_S = 3600.0
 MAX_LINES = 50_000
 """Lines waiting for the writer: four minutes of 1,000 instances, some 15 MB. Beyond it the oldest are dropped and counted."""
 
+MAX_WAITING_BYTES = 64 << 20
+"""The same in bytes: lines that name sites are as long as those who are watched make them."""
+
 FINDINGS_EVERY_S = 60.0
 """How often what is found is written to history: a picture of a week needs no more."""
 
@@ -39,6 +42,7 @@ class Memory:
         self._settings = settings
         self._clock = clock
         self._lines: deque[bytes] = deque()
+        self._waiting_bytes = 0
         self._found: list[bytes] = []
         self._found_at = 0.0
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="parkwarden-journal")
@@ -98,10 +102,12 @@ class Memory:
         self.unread_lines += reader.lost
 
     def remember(self, event: Event) -> None:
-        if len(self._lines) >= MAX_LINES:
-            self._lines.popleft()
+        line = write(event)
+        self._lines.append(line)
+        self._waiting_bytes += len(line)
+        while len(self._lines) > MAX_LINES or self._waiting_bytes > MAX_WAITING_BYTES:
+            self._waiting_bytes -= len(self._lines.popleft())
             self._dropped += 1
-        self._lines.append(write(event))
 
     def found(self, at: float, findings: Sequence[Finding]) -> None:
         """What was found at a beat; every FINDINGS_EVERY_S goes into history."""
@@ -114,7 +120,7 @@ class Memory:
         """Have the writer write what waits; while it is still busy with the last batch, lines go on waiting."""
         if self._flushing is not None and not self._flushing.done():
             return
-        lines, self._lines = list(self._lines), deque()
+        lines, self._lines, self._waiting_bytes = list(self._lines), deque(), 0
         found, self._found = self._found, []
         self._flushing = asyncio.get_running_loop().run_in_executor(self._writer, self._write, lines, found)
 

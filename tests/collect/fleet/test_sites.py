@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from parkwarden.collect.fleet.sites import MAX_SITES, sites_of
+from parkwarden.collect.fleet.sites import MAX_NAME, MAX_SITE_TEXT, MAX_SITES, sites_of
 from parkwarden.formats import profile_proto, trace
 from parkwarden.model import Frame, Source, Stack, make_snapshot
 from parkwarden.stacks.normalise import place
@@ -56,6 +56,23 @@ def test_a_flood_of_sites_is_cut_and_counted() -> None:
     found = sites_of(make_snapshot(Source.PROFILE, many, np.arange(len(many)), count=np.arange(len(many)) + 1))
     assert (len(found.counts), len(found.named), found.left_out) == (MAX_SITES, MAX_SITES, 50)
     assert min(found.counts.values()) == 51
+
+
+def test_names_made_to_fill_memory_are_cut() -> None:
+    """Names of a megabyte and stacks of a thousand frames: so much of them is told, under the id of the whole."""
+    huge = Stack(
+        tuple(Frame(f"main.f{i}" + "x" * 1_000_000 * (i % 2), "y" * 2_000, i) for i in range(100)),
+        Frame("main.by" + "z" * 9_000),
+    )
+    found = sites_of(make_snapshot(Source.PROFILE, [huge, stack("main.a")], [0, 1]))
+    site = found.named[place(huge)[0].id]
+    assert 2 < len(site.frames) < 20
+    texts = [site.function, site.file, *(text for frame in site.frames for text in frame[:2])]
+    assert sum(map(len, texts)) <= MAX_SITE_TEXT
+    assert site.created_by is not None
+    assert max(len(text) for text in (*texts, site.created_by.function)) == MAX_NAME
+    usual = place(stack("main.a"))[0]
+    assert found.named[usual.id] == usual
 
 
 def test_nothing() -> None:

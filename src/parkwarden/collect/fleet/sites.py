@@ -13,12 +13,18 @@ import numpy as np
 
 from parkwarden.model.site import Site
 from parkwarden.model.snapshot import Ints, Snapshot
+from parkwarden.model.stack import Frame
 from parkwarden.stacks.cluster import is_system
 from parkwarden.stacks.normalise import place, wait_reason
 
 MAX_SITES = 2_000
 """Sites told of one look, those with the most goroutines: real services have dozens; a label or a generated function per
 request makes thousands with one goroutine each."""
+
+MAX_NAME = 512
+"""Characters of a function's or file's name that are told of a site: Go's longest generic names stay below. Its id is made of the whole."""
+MAX_SITE_TEXT = 8 << 10
+"""Characters of all its frames, from the leaf on: forty have 5,000. Engine, journal and recordings keep this of each site."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +72,7 @@ def sites_of(snapshot: Snapshot) -> Sites:
     counts = {named[i].id: int(totals[i]) for i in chosen.tolist()}
     goids, max_goid = _goids(snapshot, site_of_row, named, chosen)
     return Sites(
-        named={named[i].id: named[i] for i in chosen.tolist()},
+        named={named[i].id: _bounded(named[i]) for i in chosen.tolist()},
         counts=counts,
         goids=goids,
         max_goid=max_goid,
@@ -74,6 +80,34 @@ def sites_of(snapshot: Snapshot) -> Sites:
         left_out=int((totals > 0).sum()) - len(chosen),
         total=snapshot.total,
     )
+
+
+def _bounded(site: Site) -> Site:
+    """The site as it is, or, where its names are made to fill memory and disks, with as much of them as is kept."""
+    size = longest = kept = 0
+    for frame in (
+        Frame(site.function, site.file),
+        *site.frames,
+    ):  # the first frame counts twice: once for the site's own names
+        longest = max(longest, len(frame.function), len(frame.file))
+        size += min(len(frame.function), MAX_NAME) + min(len(frame.file), MAX_NAME)
+        kept += size <= MAX_SITE_TEXT
+    by = site.created_by
+    longest = max(longest, len(site.wait_reason), *((len(by.function), len(by.file)) if by is not None else ()))
+    if size <= MAX_SITE_TEXT and longest <= MAX_NAME:
+        return site
+    return replace(
+        site,
+        wait_reason=site.wait_reason[:MAX_NAME],
+        function=site.function[:MAX_NAME],
+        file=site.file[:MAX_NAME],
+        frames=tuple(_cut(frame) for frame in site.frames[: max(kept - 1, 0)]),
+        created_by=None if by is None else _cut(by),
+    )
+
+
+def _cut(frame: Frame) -> Frame:
+    return frame._replace(function=frame.function[:MAX_NAME], file=frame.file[:MAX_NAME])
 
 
 def _states(snapshot: Snapshot) -> dict[int, str]:
