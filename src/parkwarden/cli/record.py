@@ -53,3 +53,4 @@ def command(
         recorded = asyncio.run(record(chosen, sink, for_s, tell))
     instances = f"{recorded.instances:,} instance{'s' * (recorded.instances != 1)}"
     typer.echo(f"{output}: {recorded.events:,} events of {instances}, {recorded.redacted:,} redacted", err=True)
+    typer.echo(f"next: parkwarden replay {output}", err=True)

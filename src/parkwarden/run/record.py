@@ -177,7 +177,7 @@ async def record(config: Config, sink: Sink, for_s: float | None = None, tell: T
     if not sink.recorded.events:
         states = "; ".join(f"{s.id}: {s.error or s.state}" for s in collector.status()[:3])
         raise UnreachableError(
-            "nothing-recorded", "no target answered", context=states, hint="does curl reach them from here?"
+            "nothing-recorded", "no target answered", context=states, hint="parkwarden doctor URL says what is missing"
         )
     return sink.recorded
 
@@ -197,5 +197,5 @@ async def _beat(sink: Sink, tell: Tell, for_s: float | None) -> None:
             flushed = now
             sink.flush()
         so_far = sink.recorded
-        what = f"recording {so_far.instances:,} instances: {so_far.events:,} events, {so_far.lines_bytes >> 10:,} KiB"
+        what = f"recording {so_far.instances:,} instance{'s' * (so_far.instances != 1)}: {so_far.events:,} events, {so_far.lines_bytes >> 10:,} KiB"
         tell(what, None if for_s is None else min((now - began) / for_s, 1.0))

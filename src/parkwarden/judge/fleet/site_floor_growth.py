@@ -347,7 +347,7 @@ def signals(table: SiteTable, rises: Mapping[int, Rise], now: float) -> list[Sig
                 rate_per_min=r.per_s * 60,
                 since=r.since,
                 numbers={"p_value": r.p, "rise": r.rise, "span_s": r.span_s, "floor_before": r.first},
-                text=f"the floor rose by {r.rise:.0f} to {count} in {_duration(r.span_s)}, chance {r.p:.1g} without a trend{doubt}",
+                text=f"the floor rose by {r.rise:,.0f} to {count:,} in {_duration(r.span_s)}, chance {r.p:.1g} without a trend{doubt}",
             )
         )
     return out

@@ -81,7 +81,7 @@ def signals(rows: Rows, judged: Judged, now: float, rule: PersistenceRule) -> li
                 count=n,
                 since=float(rows.first_at[i]) if rows.first_at[i] == rows.first_at[i] else None,
                 numbers={"count": n, "least_count": least, "persistence_share": share, "looks": rule.samples},
-                text=f"{n} goroutines on this stack, at least {rule.count} in {share:.0%} of the last {rule.samples} looks",
+                text=f"{n:,} goroutines on this stack, at least {rule.count} in {share:.0%} of the last {rule.samples} looks",
             )
         )
     return out
