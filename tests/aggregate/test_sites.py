@@ -200,3 +200,14 @@ def test_a_clock_that_was_set_back_does_not_shut_looks_out() -> None:
     table = windows.tables["a"]
     assert table.recent[_row(windows, "s"), -2:].tolist() == [NOT_TOLD, 5]
     assert (table.lives, table.watched_since) == (1, 3720.0)
+
+
+def test_services_that_come_and_go_are_not_remembered_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Versions are remembered of so many services; those longest unheard of are forgotten first."""
+    monkeypatch.setattr(module, "DEPLOYED", 2)
+    windows = SiteWindows()
+    for at, service in enumerate(("a", "b", "a", "c")):
+        windows.started(Instance(id=service, labels={"service": service, "version": "v1"}), float(at))
+    assert windows.deploys(("a", "")) == [(0.0, "v1")]
+    assert windows.deploys(("b", "")) == []
+    assert windows.deploys(("c", "")) == [(3.0, "v1")]

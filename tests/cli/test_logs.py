@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -43,3 +45,22 @@ def test_a_failure_tells_neither_secrets_nor_escapes(style: str, capsys: pytest.
     assert "\u202e" not in said
     if style == "json":
         assert json.loads(said)["part"] == "sender\x1b[2J"
+
+
+def test_a_log_on_a_full_disk_costs_lines_not_the_watch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """stderr that takes nothing raises in nobody's face."""
+
+    class Full:
+        def write(self, text: str = "") -> int:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        flush = write
+
+        def isatty(self) -> bool:
+            return False
+
+    monkeypatch.setattr(sys, "stderr", Full())
+    set_up("debug", "json")
+    structlog.get_logger().error("a part failed")
+    logging.getLogger("somebody's").warning("a library's word")
+    assert structlog.is_configured()

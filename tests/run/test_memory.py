@@ -115,3 +115,22 @@ def test_an_hour_that_cannot_be_converted_does_not_keep_room_from_being_made(tmp
         await made.close()
 
     asyncio.run(scene())
+
+
+def test_a_journal_nobody_can_read_keeps_no_watch_from_starting(tmp_path: Path) -> None:
+    """A first line of another version, or lines that are damaged: counted, what can be read is read."""
+
+    async def after(damage: bytes) -> tuple[int, int]:
+        folder = tmp_path / str(len(damage))
+        first = a_memory(folder)
+        first.remember(Read(NOW, "i", Reading(at=NOW, goroutines=1)))
+        await first.close()
+        (segment,) = (folder / "journal").iterdir()
+        segment.write_bytes(damage + segment.read_bytes())
+        second = a_memory(folder)
+        events = [event async for event in second.replay(NOW)]
+        await second.close()
+        return second.unread_lines, sum(isinstance(event, Read) for event in events)
+
+    assert asyncio.run(after(b'{"v":99,"instance":"i"}\n')) == (2, 0)
+    assert asyncio.run(after(b"\x00\x01 garbage\n")) == (1, 1)

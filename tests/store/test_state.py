@@ -16,6 +16,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
 
 import parkwarden.store.migrations
 from parkwarden.model import Incident, IncidentState, Notification, Secret, Silence, StoreError, Tell
@@ -435,3 +436,37 @@ def test_only_its_owner_may_look_into_the_file(tmp_path: Path) -> None:
     finally:
         os.umask(before)
     assert modes == {"0o600"}
+
+
+def test_a_file_that_was_put_in_our_files_place_is_opened(
+    state: State, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that was repaired and mounted again: one call fails, the next finds the new file, with tables made where it has none."""
+    state.commit([incident("before")])
+    connect, path = state._engine.connect, tmp_path / "state.db"
+
+    def fails_once():
+        monkeypatch.setattr(state._engine, "connect", connect)
+        raise OperationalError("", {}, sqlite3.OperationalError("disk I/O error"))
+
+    monkeypatch.setattr(state._engine, "connect", fails_once)
+    (tmp_path / "new").touch()
+    for log in tmp_path.glob("state.db-*"):
+        log.unlink()
+    os.replace(tmp_path / "new", path)
+    with pytest.raises(StoreError, match="I/O"):
+        state.commit([incident("lost")])
+    state.commit([incident("after")], [notification("k1")])
+    with closing(sqlite3.connect(path)) as other:
+        assert other.execute("SELECT id FROM incidents").fetchall() == [("after",)]
+
+
+def test_what_waits_for_later_can_be_hastened(state: State) -> None:
+    """After the clock was set back: what waits is due now, what was delivered or parked is left alone."""
+    state.commit([incident("i1")], [notification(f"k{n}") for n in range(3)])
+    state.delivered("k0", NOW)
+    state.failed("k1", NOW, "no", None)
+    state.failed("k2", NOW, "no", NOW + 60)
+    state.hasten(NOW - 3600)
+    assert [q.notification.key for q in state.due(NOW - 3600)] == ["k2"]
+    assert state.outbox_counts() == {"waiting": 1, "delivered": 1, "parked": 1}

@@ -93,7 +93,7 @@ class Memory:
             try:
                 events = reader.feed(chunk)
             except FormatError:  # damaged, or a newer Parkwarden's: the windows fill from now on
-                self.unread_lines += reader.lines
+                self.unread_lines += chunk.count(b"\n")
                 return
             for event in events:
                 yield event
