@@ -354,7 +354,7 @@ def hostile() -> tuple[Report, Case]:
     return Report(generated_at=HOSTILE[0], inputs=entries, findings=findings, redacted=1), the_case
 
 
-def huge(n: int = 20_000, depth: int = 60, name: int = 120) -> Case:
+def huge(n: int = 5_000, depth: int = 60, name: int = 120) -> Case:
     """More distinct stacks than any report can show, each frame with a name of its own."""
     the_case = case(2)
     the_case.clusters = [

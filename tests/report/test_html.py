@@ -127,11 +127,11 @@ def test_data_block_cannot_be_left(hostile: Page) -> None:
 
 
 def test_huge_case_stays_below_the_limit_and_says_so() -> None:
-    """20,000 clusters of 60 frames with long names: below 2 MB, and the page says what is left out."""
+    """5,000 clusters of 60 frames with long names: below 2 MB, and the page says what is left out."""
     case = samples.huge()
     text = render(samples.report(), case)
     assert len(text.encode()) <= MAX_HTML_BYTES < 2_000_000
-    assert "biggest of 20,000 are shown" in Page(text).text
+    assert "biggest of 5,000 are shown" in Page(text).text
     assert "boxes are too small to draw" in Page(text).text
 
 
