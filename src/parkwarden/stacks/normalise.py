@@ -21,6 +21,7 @@ from functools import lru_cache
 from hashlib import blake2b
 
 from parkwarden.model import Frame, Site, Stack
+from parkwarden.stacks import modules, names
 from parkwarden.stacks.modules import is_runtime_function, package_of
 from parkwarden.stacks.names import FRAME_CACHE, clean_frame, is_wrapper
 
@@ -349,3 +350,19 @@ def place(stack: Stack) -> tuple[Site, int]:
         created_by=clean_frame(stack.created_by) if stack.created_by else None,
     )
     return site, len(visible) + max(stack.elided, 0)
+
+
+def forget_names() -> None:
+    """Empty what is remembered of frames and names, a hundred thousand at a time: after names that are kilobytes each."""
+    for remembering in (
+        *(place, _key, _is_hidden, is_machinery),
+        *(names.clean_frame, names.clean_file, names.clean_function),
+        *(
+            modules.package_of,
+            modules.is_stdlib,
+            modules.is_stdlib_function,
+            modules.is_runtime_function,
+            modules.short_module_of,
+        ),
+    ):
+        remembering.cache_clear()

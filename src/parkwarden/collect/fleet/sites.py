@@ -15,7 +15,7 @@ from parkwarden.model.site import Site
 from parkwarden.model.snapshot import Ints, Snapshot
 from parkwarden.model.stack import Frame
 from parkwarden.stacks.cluster import is_system
-from parkwarden.stacks.normalise import place, wait_reason
+from parkwarden.stacks.normalise import forget_names, place, wait_reason
 
 MAX_SITES = 2_000
 """Sites told of one look, those with the most goroutines: real services have dozens; a label or a generated function per
@@ -69,6 +69,8 @@ def sites_of(snapshot: Snapshot) -> Sites:
     totals = np.bincount(site_of_row[ours], weights=snapshot.count[ours], minlength=len(named)).astype(np.int64)
     chosen = np.argsort(-totals, kind="stable")[:MAX_SITES]
     chosen = chosen[totals[chosen] > 0]
+    if any(len(name) > MAX_NAME for stack in snapshot.stacks for frame in stack.frames for name in frame[:2]):
+        forget_names()
     counts = {named[i].id: int(totals[i]) for i in chosen.tolist()}
     goids, max_goid = _goids(snapshot, site_of_row, named, chosen)
     return Sites(
