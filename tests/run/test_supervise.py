@@ -45,15 +45,3 @@ def test_cancelling_ends_the_part() -> None:
         return ended and task.cancelled()
 
     assert asyncio.run(scene())
-
-
-def test_until_set_returns_at_once_when_set_and_clears() -> None:
-    """A wake-up ends the wait early and is used up by it."""
-
-    async def scene() -> bool:
-        event = asyncio.Event()
-        event.set()
-        await asyncio.wait_for(supervise.until_set(event, 60.0), 1.0)
-        return event.is_set()
-
-    assert not asyncio.run(scene())

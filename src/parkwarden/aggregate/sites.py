@@ -19,14 +19,14 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Collection, Hashable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from parkwarden.aggregate.life import LifeTable
-from parkwarden.model import Census, Instance, Leaked, Signal, Site, SiteCounts
+from parkwarden.model import Census, Instance, Leaked, ServiceKey, Signal, Site, SiteCounts, other_life
 
 Counts = npt.NDArray[np.int32]
 Floats = npt.NDArray[np.float64]
@@ -51,8 +51,6 @@ DEPLOYS = 16
 """Version changes remembered per service."""
 DEPLOYED = 20_000
 """Services whose versions are remembered: names that come and go (a branch, a job) push out those longest unheard of."""
-START_JITTER_S = 1.0
-"""Start times this close are one life: exporters derive them from boot time and clock ticks."""
 
 _COUNT_MAX = 2**31 - 1
 
@@ -163,12 +161,12 @@ class SiteWindows:
         """What did not fit or came late, by kind: site, instance, named, memory, late, unannounced."""
         self.remembered: dict[Hashable, dict[str, Remembered]] = {}
         """What judges keep of each instance between calls, by set of rules: two sets over the same data share nothing."""
-        self.services: dict[Hashable, dict[tuple[str, str], Remembered]] = {}
+        self.services: dict[Hashable, dict[ServiceKey, Remembered]] = {}
         """The same per (service, env), for judges that look across replicas; `revision` is theirs to use."""
         self._named: dict[str, Site] = {}
-        self._members: dict[tuple[str, str], set[str]] = {}
+        self._members: dict[ServiceKey, set[str]] = {}
         self._memory: dict[tuple[str, str, str], Memory] = {}
-        self._deploys: dict[tuple[str, str], list[tuple[float, str]]] = {}
+        self._deploys: dict[ServiceKey, list[tuple[float, str]]] = {}
 
     # what happened
 
@@ -182,15 +180,14 @@ class SiteWindows:
                 return
         else:
             known = table.instance
-            self._members.get(_key(known), set()).discard(known.id)
+            self._members.get(known.service_key, set()).discard(known.id)
             if instance.start_time is None and instance.version == known.version:
-                start = known.start_time
-                instance = Instance(id=instance.id, labels=instance.labels, address=instance.address, start_time=start)
-            elif _other_life(known.start_time, instance.start_time) or instance.version != known.version:
+                instance = replace(instance, start_time=known.start_time)
+            elif other_life(known.start_time, instance.start_time) or instance.version != known.version:
                 self._new_life(table, instance)
             table.instance = instance
             table.revision += 1
-        self._members.setdefault(_key(instance), set()).add(instance.id)
+        self._members.setdefault(instance.service_key, set()).add(instance.id)
         self._deployed(instance, when)
 
     def named(self, site: Site) -> None:
@@ -262,12 +259,12 @@ class SiteWindows:
         table = self.tables.pop(instance_id, None)
         if table is None:
             return
-        members = self._members.get(_key(table.instance), set())
+        members = self._members.get(table.instance.service_key, set())
         members.discard(instance_id)
         if not members:
-            self._members.pop(_key(table.instance), None)
+            self._members.pop(table.instance.service_key, None)
             for services in self.services.values():
-                services.pop(_key(table.instance), None)
+                services.pop(table.instance.service_key, None)
         for signals in self.remembered.values():
             signals.pop(instance_id, None)
 
@@ -302,17 +299,17 @@ class SiteWindows:
             until = min(until, starts[use][0]) if use.any() else until
         return np.concatenate(times), np.concatenate(values).astype(np.float64)
 
-    def instances_of(self, service: tuple[str, str]) -> list[str]:
+    def instances_of(self, service: ServiceKey) -> list[str]:
         """Ids of the instances of (service, env), sorted."""
         return sorted(self._members.get(service, ()))
 
-    def deploys(self, service: tuple[str, str]) -> list[tuple[float, str]]:
+    def deploys(self, service: ServiceKey) -> list[tuple[float, str]]:
         """(time, version) of each version first seen at a service, oldest first."""
         return self._deploys.get(service, [])
 
     def memory(self, instance: Instance, site_id: str, at: float | None = None) -> Memory:
         """The past of a site of a service; asking creates it."""
-        key = (*_key(instance), site_id)
+        key = (*instance.service_key, site_id)
         memory = self._memory.get(key)
         if memory is None:
             if len(self._memory) >= REMEMBERED:
@@ -461,7 +458,7 @@ class SiteWindows:
         table.proofs.clear()
 
     def _deployed(self, instance: Instance, at: float | None) -> None:
-        known = self._deploys[_key(instance)] = self._deploys.pop(_key(instance), [])
+        known = self._deploys[instance.service_key] = self._deploys.pop(instance.service_key, [])
         if len(self._deploys) > DEPLOYED:
             del self._deploys[next(iter(self._deploys))]
         if instance.version and at is not None and all(version != instance.version for _, version in known):
@@ -498,14 +495,6 @@ def _grow(table: SiteTable, capacity: int) -> None:
     table.peak = np.concatenate([table.peak, np.zeros(more, np.int32)])
     table.first_at = np.concatenate([table.first_at, np.full(more, math.nan)])
     table.free.extend(range(capacity - 1, old - 1, -1))
-
-
-def _key(instance: Instance) -> tuple[str, str]:
-    return instance.service, instance.env
-
-
-def _other_life(known: float | None, told: float | None) -> bool:
-    return known is not None and told is not None and abs(told - known) > START_JITTER_S
 
 
 def _jumped_back(life: LifeTable, max_goid: int) -> bool:

@@ -21,7 +21,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from parkwarden.model import Instance, Reading
+from parkwarden.model import Instance, Reading, other_life
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 
@@ -43,8 +43,6 @@ MAX_VALUE = 1e18
 STEPPED_BACK = 3
 """Older readings in a row, rising among themselves, after which the clock is taken to have been set back: 15 s at 5 s. Fewer: two late
 answers would end a window; more: a stepped clock blinds us for longer."""
-START_JITTER_S = 1.0
-"""Start times this close are one life: exporters derive them from boot time and clock ticks, which wander by a tick."""
 
 NEW, RESTARTED, STEPPED = range(3)
 """Why a window begins where it does: first seen; the process restarted; the clock was set back."""
@@ -113,11 +111,10 @@ class Windows:
         if slot is None:
             return
         known = self._instances[slot]
-        if known is not None and known.start_time is not None:
-            if instance.start_time is None:
-                instance = replace(instance, start_time=known.start_time)
-            elif abs(instance.start_time - known.start_time) > START_JITTER_S:
-                self._new_life(slot)
+        if known is not None and instance.start_time is None:
+            instance = replace(instance, start_time=known.start_time)
+        elif known is not None and other_life(known.start_time, instance.start_time):
+            self._new_life(slot)
         self._instances[slot] = instance
 
     def read(self, instance_id: str, at: float, reading: Reading) -> bool:

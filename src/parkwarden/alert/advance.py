@@ -23,7 +23,6 @@ from parkwarden.alert.match import silenced_until
 from parkwarden.alert.news import news, told
 from parkwarden.alert.policy import Policy
 from parkwarden.alert.presence import Presence
-from parkwarden.alert.story import Key
 from parkwarden.model import (
     EvidenceItem,
     Finding,
@@ -31,6 +30,7 @@ from parkwarden.model import (
     IncidentState,
     Notification,
     Priority,
+    ServiceKey,
     Silence,
     Tell,
     Verdict,
@@ -58,7 +58,7 @@ class Outcome:
 def advance(
     incidents: Iterable[Incident],
     findings: Iterable[Finding],
-    blind: Presence | Mapping[Key | str, float],
+    blind: Presence | Mapping[ServiceKey | str, float],
     now: float,
     policy: Policy,
     silences: Sequence[Silence],
@@ -115,12 +115,12 @@ class _Tick:
         changed.sort(key=lambda row: row.state is not IncidentState.RESOLVED)
         return Outcome(changed, notifications, self.dropped)
 
-    def _by_service(self) -> dict[Key, list[Incident]]:
+    def _by_service(self) -> dict[ServiceKey, list[Incident]]:
         """Open incidents of each service beside its no-data one, as the tick began."""
-        found: dict[Key, list[Incident]] = defaultdict(list)
+        found: dict[ServiceKey, list[Incident]] = defaultdict(list)
         for row in (self.rows[i] for i in self.open.values()):
             if row.state.active and row.detector != story.NO_DATA:
-                found[story.service_key(row)].append(row)
+                found[row.service_key].append(row)
         return found
 
     def _urgent(self, row: Incident) -> Incident:
@@ -129,9 +129,7 @@ class _Tick:
             row = row.changed(priority=min(row.priority, self.lifted[row.id]))
         if row.detector != story.NO_DATA:
             return row
-        return row.changed(
-            priority=min([row.priority, *(r.priority for r in self.waiting.get(story.service_key(row), ()))])
-        )
+        return row.changed(priority=min([row.priority, *(r.priority for r in self.waiting.get(row.service_key, ()))]))
 
     def _in_order(self) -> list[Incident]:
         """The same order whatever order the rows were stored and read in."""
@@ -168,10 +166,10 @@ class _Tick:
 
     def _adopt(self, found: Mapping[str, Finding]) -> None:
         """Process-level incidents go on under the name of the worst site of their service that nobody has been told of."""
-        processes: dict[Key, Incident] = {}
+        processes: dict[ServiceKey, Incident] = {}
         for process in (self.rows[i] for i in self.open.values()):
             if story.is_adoptable(process):
-                processes.setdefault(story.service_key(process), process)
+                processes.setdefault(process.service_key, process)
         for key, finding in found.items():
             row = processes.get(story.service_of(finding))
             if row is None or finding.site is None or not self._alerts(finding) or not self._answers(finding):
@@ -206,9 +204,9 @@ class _Tick:
             and self.now - row.resolved_at <= self.policy.reopen_s
         }
         sites = self._chief_sites()
-        per_service: dict[Key, int] = defaultdict(int)
+        per_service: dict[ServiceKey, int] = defaultdict(int)
         for row in (self.rows[i] for i in self.open.values()):
-            per_service[story.service_key(row)] += row.detector != story.NO_DATA
+            per_service[row.service_key] += row.detector != story.NO_DATA
         for key, finding in found.items():
             if key in self.open or not self._alerts(finding) or not self._answers(finding):
                 continue
@@ -239,7 +237,7 @@ class _Tick:
     def _condition(self, row: Incident, finding: Finding | None) -> Condition:
         if finding is not None and self._alerts(finding) and self._answers(finding):
             return Condition(on=True)
-        service = story.service_key(row)
+        service = row.service_key
         if row.detector == story.NO_DATA:
             return Condition(held=service in self.present.blind)
         dark = [self.present.blind[i] for i in row.instances if i in self.present.blind]
@@ -252,21 +250,21 @@ class _Tick:
         )
         return Condition(held=held, dark_since=max(dark, default=None), gone_since=self.present.gone.get(service))
 
-    def _chief_sites(self) -> dict[Key, Incident]:
+    def _chief_sites(self) -> dict[ServiceKey, Incident]:
         """The most urgent site that fires, of each service."""
         firing = [
             r for r in self.rows.values() if r.site_id and r.state.active and r.state is not IncidentState.NO_DATA
         ]
         firing.sort(key=lambda r: (r.priority, r.firing_since, r.id), reverse=True)
-        return {story.service_key(row): row for row in firing}
+        return {row.service_key: row for row in firing}
 
     def _inhibit(self) -> None:
         """Who explains whom: written down while it holds."""
         active = [row for row in self.rows.values() if row.state.active]
-        silent = {story.service_key(row): row for row in active if row.detector == story.NO_DATA}
+        silent = {row.service_key: row for row in active if row.detector == story.NO_DATA}
         sites = self._chief_sites()
         for row in active:
-            service = story.service_key(row)
+            service = row.service_key
             by = ""
             if row.detector != story.NO_DATA:
                 if row.state is IncidentState.NO_DATA and service in silent:

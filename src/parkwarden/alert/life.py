@@ -45,7 +45,7 @@ def step(row: Incident, now: float, condition: Condition, policy: Policy) -> Inc
         return _on(row, now, policy)
     if condition.gone_since is not None:
         if now - condition.gone_since >= policy.gone_after_s:
-            return _resolve(row, now, policy)
+            return _resolve(row, now)
         return _darken(row, condition.gone_since, now, policy)
     if condition.dark_since is not None:
         return _darken(row, condition.dark_since, now, policy)
@@ -125,7 +125,7 @@ def _off(row: Incident, now: float, policy: Policy) -> Incident:
         wait = max(wait, policy.flap_calm_s)
     elif row.detector == NO_DATA:
         wait = min(wait, policy.no_data_after_s)
-    return _resolve(row, now, policy) if now - row.clear_since >= wait else row
+    return _resolve(row, now) if now - row.clear_since >= wait else row
 
 
 def _darken(row: Incident, since: float, now: float, policy: Policy) -> Incident:
@@ -139,7 +139,7 @@ def _darken(row: Incident, since: float, now: float, policy: Policy) -> Incident
     return row.changed(state=DARK, no_data_since=since, clear_since=0.0, transitions=_with(row, now))
 
 
-def _resolve(row: Incident, now: float, policy: Policy) -> Incident:
+def _resolve(row: Incident, now: float) -> Incident:
     return row.changed(state=RESOLVED, resolved_at=now, transitions=_with(row, now), no_data_since=0.0, inhibited_by="")
 
 

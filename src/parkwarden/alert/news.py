@@ -49,7 +49,7 @@ def news(row: Incident, on: bool, now: float, policy: Policy) -> News | None:
         return News(Tell.FLAPPING, ("it comes and goes: from here on only what is worse is told",))
     if row.acknowledged and row.told.get("acknowledged") != row.acknowledged_at:
         return News(Tell.ACKNOWLEDGED, (f"acknowledged by {row.acknowledged_by or 'somebody'}",))
-    urgent, others = _updates(row, now) if on else ([], [])
+    urgent, others = _updates(row) if on else ([], [])
     quiet = row.state is IncidentState.FLAPPING or row.acknowledged
     if urgent or (others and not quiet and now - row.last_told >= policy.update_min_s):
         return News(Tell.UPDATE, tuple(urgent + others))
@@ -82,7 +82,7 @@ def _worse(kind: type[Verdict], before: str | float | None, verdict: Verdict) ->
     return verdict if before is None else max(kind(str(before)), verdict, key=lambda v: v.rank)
 
 
-def _updates(row: Incident, now: float) -> tuple[list[str], list[str]]:
+def _updates(row: Incident) -> tuple[list[str], list[str]]:
     """Urgent news and other news, in words."""
     was = row.told
     urgent, others = [], []

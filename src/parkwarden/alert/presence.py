@@ -10,8 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from parkwarden.alert.policy import Policy
-from parkwarden.alert.story import Key, service_key
-from parkwarden.model import Incident, IncidentState, Instance
+from parkwarden.model import Incident, IncidentState, Instance, ServiceKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,10 +18,10 @@ class Presence:
     """`blind`, `young` and `gone` as `advance` takes them. A service is blind when none of its instances answers, young when none that
     answers has lived long enough."""
 
-    blind: dict[Key | str, float]
-    young: frozenset[Key | str]
-    gone: dict[Key, float]
-    labels: dict[Key, dict[str, str]]
+    blind: dict[ServiceKey | str, float]
+    young: frozenset[ServiceKey | str]
+    gone: dict[ServiceKey, float]
+    labels: dict[ServiceKey, dict[str, str]]
     """Labels that all instances of a blind service agree on: whom its silence concerns."""
 
 
@@ -36,26 +35,26 @@ def presence(
 ) -> Presence:
     """`instances`: all targets; `blind`: instance id -> since when it does not answer; `began`: id -> when the first news of its
     present life came (a restart, or our own start, begins anew; missing = long ago). `incidents` as for `advance`."""
-    services: dict[Key, list[str]] = defaultdict(list)
-    labels: dict[Key, dict[str, str]] = {}
+    services: dict[ServiceKey, list[str]] = defaultdict(list)
+    labels: dict[ServiceKey, dict[str, str]] = {}
     for instance in instances:
-        key = instance.service, instance.env
+        key = instance.service_key
         services[key].append(instance.id)
         common = labels.setdefault(key, dict(instance.labels))
         labels[key] = {name: value for name, value in common.items() if instance.labels.get(name) == value}
     young = {
         i for ids in services.values() for i in ids if i not in blind and now - began.get(i, 0.0) < policy.rejudge_s
     }
-    dark: dict[Key | str, float] = dict(blind.items())
-    unjudged: set[Key | str] = set(young)
+    dark: dict[ServiceKey | str, float] = dict(blind.items())
+    unjudged: set[ServiceKey | str] = set(young)
     for key, ids in services.items():
         if all(i in blind for i in ids):
             dark[key] = max(blind[i] for i in ids)
         elif all(i in blind or i in young for i in ids):
             unjudged.add(key)
-    gone: dict[Key, float] = {}
+    gone: dict[ServiceKey, float] = {}
     for row in incidents:
-        key = service_key(row)
+        key = row.service_key
         if row.state is not IncidentState.RESOLVED and key not in services:
             gone[key] = max(gone.get(key, 0.0), row.last_seen, row.no_data_since)
     return Presence(dark, frozenset(unjudged), gone, {key: labels[key] for key in services if key in dark})

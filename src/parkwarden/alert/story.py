@@ -11,13 +11,11 @@ import json
 import math
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
-from typing import TypeAlias
 
 from parkwarden.alert.policy import Policy
 from parkwarden.judge.fleet.fuse import PROCESS_WIDE
-from parkwarden.model import EvidenceItem, Finding, Grade, Incident, IncidentState, Priority, Verdict
+from parkwarden.model import EvidenceItem, Finding, Grade, Incident, IncidentState, Priority, ServiceKey, Verdict
 
-Key: TypeAlias = tuple[str, str]
 """(service, env)."""
 
 NO_DATA = "no-data"
@@ -50,7 +48,7 @@ def symptom_of(finding: Finding) -> str:
     return PROCESS_WIDE.get(name, name)
 
 
-def service_of(finding: Finding) -> Key:
+def service_of(finding: Finding) -> ServiceKey:
     service = finding.service or finding.labels.get("service") or finding.instance or "unknown"
     return service[:MAX_LABEL], finding.labels.get("env", "")[:MAX_LABEL]
 
@@ -66,14 +64,10 @@ def key_of(finding: Finding) -> str:
     return make_key(service_of(finding), "symptom", symptom_of(finding))
 
 
-def make_key(service: Key, kind: str, what: str) -> str:
+def make_key(service: ServiceKey, kind: str, what: str) -> str:
     """Unambiguous whatever stands in the labels, and never longer than MAX_KEY."""
     key = json.dumps([*service, kind, what], ensure_ascii=True)
     return key if len(key) <= MAX_KEY else "blake2b:" + hashlib.blake2b(key.encode(), digest_size=32).hexdigest()
-
-
-def service_key(incident: Incident) -> Key:
-    return incident.service, incident.env
 
 
 def is_adoptable(incident: Incident) -> bool:
@@ -143,7 +137,7 @@ def priority_of(finding: Finding, labels: Mapping[str, str], policy: Policy) -> 
 
 
 def no_data_finding(
-    service: Key, since: float, instances: Iterable[str], open_incidents: int, labels: Mapping[str, str]
+    service: ServiceKey, since: float, instances: Iterable[str], open_incidents: int, labels: Mapping[str, str]
 ) -> Finding:
     """A service that does not answer, as a finding: what cannot be seen is told, too."""
     beside = f"; {open_incidents} open incidents of it cannot be judged" if open_incidents else ""

@@ -29,7 +29,7 @@ from parkwarden.model.finding import (
     Verdict,
 )
 from parkwarden.model.incident import EvidenceItem, Incident, IncidentState, Notification, Priority, Silence, Tell
-from parkwarden.model.instance import KNOWN_LABELS, Auth, Instance, Secret, Target
+from parkwarden.model.instance import KNOWN_LABELS, Auth, Instance, Secret, ServiceKey, Target, other_life
 from parkwarden.model.signal import Signal, TimeLeft
 from parkwarden.model.site import Change, Cluster, Site
 from parkwarden.model.snapshot import Mark, Snapshot, Source, make_snapshot
@@ -78,6 +78,7 @@ __all__ = [
     "Reading",
     "Report",
     "Secret",
+    "ServiceKey",
     "Signal",
     "Silence",
     "Site",
@@ -97,4 +98,5 @@ __all__ = [
     "Verdict",
     "Wait",
     "make_snapshot",
+    "other_life",
 ]

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from parkwarden.model.finding import Grade, Verdict
+from parkwarden.model.instance import ServiceKey
 
 
 class IncidentState(StrEnum):
@@ -104,6 +105,10 @@ class Incident:
     @property
     def env(self) -> str:
         return self.labels.get("env", "")
+
+    @property
+    def service_key(self) -> ServiceKey:
+        return self.service, self.env
 
     @property
     def acknowledged(self) -> bool:

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 KNOWN_LABELS = ("service", "env", "team", "sla_tier", "version")
 """Labels the house gives a meaning; any others are carried along."""
+START_JITTER_S = 1.0
+"""Start times this close are one life: exporters derive them from boot time and clock ticks, which wander by a tick."""
+
+ServiceKey: TypeAlias = tuple[str, str]
+"""(service, env): what replicas have in common."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,12 +39,21 @@ class Instance:
         return self.labels.get("env", "")
 
     @property
+    def service_key(self) -> ServiceKey:
+        return self.service, self.env
+
+    @property
     def version(self) -> str:
         return self.labels.get("version", "")
 
     @property
     def sla_tier(self) -> str:
         return self.labels.get("sla_tier", "")
+
+
+def other_life(known: float | None, told: float | None) -> bool:
+    """Whether two start times are those of two lives; a time that is not told says nothing."""
+    return known is not None and told is not None and abs(told - known) > START_JITTER_S
 
 
 class Secret:

@@ -41,7 +41,6 @@ FREE_WARN, FREE_FAIL = 2 << 30, 200 << 20
 """Bytes free for the store: a day of a thousand instances' history, and what an hour's journal takes."""
 SKEW_WARN_S = 5.0
 """Between our clock and a target's: start times and evidence are dated by both. HTTP dates have whole seconds."""
-DATABASE_S = 10.0
 
 
 class State(StrEnum):

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from parkwarden.aggregate.sites import SiteWindows
 from parkwarden.aggregate.windows import Windows
 from parkwarden.judge.fleet.counts import judge_counts
-from parkwarden.judge.fleet.fuse import Key, Scene, fuse
+from parkwarden.judge.fleet.fuse import Scene, fuse
 from parkwarden.judge.fleet.places import judge_places
 from parkwarden.judge.fleet.rules import Rules
 from parkwarden.model import (
@@ -29,10 +29,12 @@ from parkwarden.model import (
     Leaked,
     Named,
     Read,
+    ServiceKey,
     Signal,
     SiteCounts,
     Stack,
     Started,
+    other_life,
 )
 from parkwarden.stacks.modules import guess_user_modules
 
@@ -82,7 +84,7 @@ class Engine:
         self.began: dict[str, float] = {}
         """When the first news of an instance's present life came."""
         self._modules = modules
-        self._services: dict[Key, _Service] = defaultdict(_Service)
+        self._services: dict[ServiceKey, _Service] = defaultdict(_Service)
         self._changed: set[str] = set()
         self._held: dict[str, list[Signal]] = {}
         self._scene = Scene(
@@ -161,7 +163,7 @@ class Engine:
     def _started(self, event: Started) -> None:
         instance = event.instance
         known = self.instances.get(instance.id)
-        if known is not None and known.start_time != instance.start_time is not None:
+        if known is not None and other_life(known.start_time, instance.start_time):
             self.began.pop(instance.id, None)  # a new life: what is seen of it begins with its first news
         self.instances[instance.id] = instance
         self.windows.started(instance, event.at)
@@ -171,8 +173,8 @@ class Engine:
         known_as = self.instance(event.instance)
         self.windows.gone(event.instance)
         self.sites.gone(event.instance)
-        if not self.sites.instances_of((known_as.service, known_as.env)):
-            self._services.pop((known_as.service, known_as.env), None)
+        if not self.sites.instances_of(known_as.service_key):
+            self._services.pop(known_as.service_key, None)
         for known in (self.instances, self.last_news, self.began, self._held):
             known.pop(event.instance, None)
         self._changed.discard(event.instance)
@@ -180,14 +182,14 @@ class Engine:
     def _forget_services(self) -> None:
         """Drop those without instances, when they are the most: a discovery may bring other services at every refresh."""
         if len(self._services) > 2 * len(self.instances) + 100:
-            live = {(instance.service, instance.env) for instance in self.instances.values()}
+            live = {instance.service_key for instance in self.instances.values()}
             for key in self._services.keys() - live:
                 del self._services[key]
 
     def _saw(self, instance_id: str, sites: Mapping[str, object]) -> None:
         self._changed.add(instance_id)
         instance = self.instances[instance_id]
-        seen = self._services[instance.service, instance.env].sites
+        seen = self._services[instance.service_key].sites
         if len(seen) < MODULE_STACKS:
             seen.update(sites)
 
@@ -197,7 +199,7 @@ class Engine:
         told = sum(n for site, n in counts.items() if waits[site])
         self.windows.blocked(instance_id, sum(n for site, n in counts.items() if waits[site] not in ("", *AWAKE)), told)
 
-    def _modules_of(self, key: Key) -> tuple[str, ...]:
+    def _modules_of(self, key: ServiceKey) -> tuple[str, ...]:
         if self._modules:
             return ("main", *self._modules)
         service = self._services[key]
@@ -208,7 +210,7 @@ class Engine:
             service.guessed_from = len(service.sites)
         return service.modules
 
-    def _version_at(self, key: Key, at: float) -> str:
+    def _version_at(self, key: ServiceKey, at: float) -> str:
         versions = self.sites.deploys(key)
         before = [version for since, version in versions if since <= at]
         return before[-1] if before else versions[0][1] if versions else ""

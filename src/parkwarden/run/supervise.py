@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 
 FIRST_WAIT_S = 0.5
 MAX_WAIT_S = 30.0
@@ -34,11 +33,3 @@ async def keep_running(
             failed(name, error, wait)
         await asyncio.sleep(wait)
         wait = min(wait * 2, MAX_WAIT_S)
-
-
-async def until_set(event: asyncio.Event, timeout_s: float) -> None:
-    """Wait for an event, at most so long; it is cleared for the next time."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(timeout_s):
-            await event.wait()
-    event.clear()

@@ -66,7 +66,7 @@ class _Files(Protocol):
     def read(self, name: str, limit: int) -> bytes: ...
     def delete(self, name: str) -> None: ...
     def names(self) -> Iterator[str]: ...
-    def age_s(self, name: str, now: float) -> float: ...
+    def age_s(self, name: str) -> float: ...
 
 
 class EvidenceStore:
@@ -187,17 +187,17 @@ class EvidenceStore:
                 gone.append(item.digest)
                 count -= 1
                 total -= item.stored_bytes
-        self._sweep(now)
+        self._sweep()
         return gone
 
-    def _sweep(self, now: float) -> None:
+    def _sweep(self) -> None:
         """Delete files that no item owns and nobody writes any more."""
         with self._lock:
             known = set(self._items())
         with _told():
             for name in self._files.names():
                 stem = name.rpartition("/")[2].partition(".")[0]
-                if stem not in known and self._files.age_s(name, now) > ORPHAN_S:
+                if stem not in known and self._files.age_s(name) > ORPHAN_S:
                     self._files.delete(name)
 
     def _items(self) -> dict[str, EvidenceItem]:
@@ -334,8 +334,8 @@ class _Folder:
                 names = (f"{folder.name}/{path.name}" for path in sorted(folder.iterdir()))
                 yield from filter(_OURS.fullmatch, names)
 
-    def age_s(self, name: str, now: float) -> float:
-        """By the file system's clock: `now` may be a test's or a replay's."""
+    def age_s(self, name: str) -> float:
+        """By the file system's clock: `prune`'s may be a test's or a replay's."""
         try:
             return time.time() - (self._folder / name).stat().st_mtime
         except OSError:
@@ -389,7 +389,7 @@ class _Remote:
             if _OURS.fullmatch(name):
                 yield name
 
-    def age_s(self, name: str, now: float) -> float:
+    def age_s(self, _name: str) -> float:
         return 0.0  # an object is there wholly or not at all; one without description is left to the bucket's own rules
 
 

@@ -11,6 +11,7 @@ from dataclasses import fields
 from enum import StrEnum
 
 from parkwarden.model.artefact import Reading
+from parkwarden.model.instance import START_JITTER_S
 
 
 class Source(StrEnum):
@@ -90,7 +91,7 @@ def restarted(last: Reading, now: Reading) -> bool:
     """Whether these are readings of two lives: another start time or, where that is not told, a counter that fell."""
     if last.start_time is not None and now.start_time is not None:
         apart = abs(last.start_time - now.start_time)
-        if apart == 0 or apart > START_TIME_SLACK_S:
+        if apart == 0 or apart > START_JITTER_S:
             return apart > 0
     for name in _RISING:
         before, after = getattr(last, name), getattr(now, name)
@@ -99,6 +100,4 @@ def restarted(last: Reading, now: Reading) -> bool:
     return False
 
 
-START_TIME_SLACK_S = 1.0
-"""Start times are computed from boot time and clock ticks; some exporters compute them anew each time."""
 _RISING = ("num_gc", "total_alloc", "cpu_s", "gc_cpu_s", "requests_total")

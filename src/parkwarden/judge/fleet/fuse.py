@@ -14,14 +14,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from parkwarden.judge.codes import CODES
 from parkwarden.judge.fleet.time_left import time_left
 from parkwarden.judge.fuse import MAX_CONFIDENCE, rank
 from parkwarden.judge.grade import ADVICE, grade
 from parkwarden.judge.site_leak import when
-from parkwarden.model import Cluster, Evidence, Finding, Frame, Instance, Signal, Site, TimeLeft, Verdict
+from parkwarden.model import Cluster, Evidence, Finding, Frame, Instance, ServiceKey, Signal, Site, TimeLeft, Verdict
 from parkwarden.stacks.culprit import culprit, leak_path
 from parkwarden.stacks.patterns import Pattern, match
 
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from parkwarden.aggregate.windows import Windows
     from parkwarden.judge.fleet.rules import Rules
 
-Key: TypeAlias = tuple[str, str]
 """(service, env)."""
 
 KINDS: Mapping[str, str] = {
@@ -80,9 +79,9 @@ class Scene:
     windows: Windows
     site: Callable[[str], Site]
     instance: Callable[[str], Instance]
-    modules: Callable[[Key], tuple[str, ...]]
+    modules: Callable[[ServiceKey], tuple[str, ...]]
     """The user's own modules of a service."""
-    version_at: Callable[[Key, float], str]
+    version_at: Callable[[ServiceKey, float], str]
     """The version of a service that ran at a time."""
     known: dict[tuple[str, bool, bool], _What] = field(default_factory=dict)
     """What was found out about sites, for the next time: neither stack nor modules change often."""
@@ -102,18 +101,18 @@ class _What:
 def fuse(signals: Sequence[Signal], scene: Scene, now: float, rules: Rules) -> list[Finding]:
     """Findings, worst first. One per (service, env, site); process-wide ones only where no site explains them."""
     signals = [_plain(signal) for signal in signals]
-    places: dict[tuple[Key, str], list[Signal]] = defaultdict(list)
-    processes: dict[tuple[Key, str], list[Signal]] = defaultdict(list)
+    places: dict[tuple[ServiceKey, str], list[Signal]] = defaultdict(list)
+    processes: dict[tuple[ServiceKey, str], list[Signal]] = defaultdict(list)
     for signal in signals:
         instance = scene.instance(signal.instance)
-        key = (instance.service, instance.env)
+        key = instance.service_key
         if signal.site is not None:
             places[key, signal.site].append(signal)
         else:
             processes[key, PROCESS_WIDE.get(signal.detector, signal.detector)].append(signal)
     pressure = {key: processes[key, name] for key, name in processes if name == "gc-pressure"}
     findings = [_place(key, site, said, scene, now, rules) for (key, site), said in places.items()]
-    by_service: dict[Key, list[Finding]] = defaultdict(list)
+    by_service: dict[ServiceKey, list[Finding]] = defaultdict(list)
     for (key, _), finding in zip(places, findings, strict=True):
         by_service[key].append(finding)
     for (key, name), said in processes.items():
@@ -136,7 +135,7 @@ def _plain(signal: Signal) -> Signal:
     )
 
 
-def _place(key: Key, site_id: str, said: Sequence[Signal], scene: Scene, now: float, rules: Rules) -> Finding:
+def _place(key: ServiceKey, site_id: str, said: Sequence[Signal], scene: Scene, now: float, rules: Rules) -> Finding:
     site = scene.site(site_id)
     worst, verdict, confidence, instances = _weigh(said)
     of_worst = [s for s in said if s.instance == worst]
@@ -182,7 +181,7 @@ def _place(key: Key, site_id: str, said: Sequence[Signal], scene: Scene, now: fl
 
 
 def _process(
-    key: Key, name: str, said: Sequence[Signal], beside: Sequence[Signal], scene: Scene, now: float, rules: Rules
+    key: ServiceKey, name: str, said: Sequence[Signal], beside: Sequence[Signal], scene: Scene, now: float, rules: Rules
 ) -> Finding:
     worst, verdict, confidence, instances = _weigh(
         [*said, *(s for s in beside if s.instance in {x.instance for x in said})]

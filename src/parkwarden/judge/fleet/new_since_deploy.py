@@ -47,7 +47,7 @@ class Judged:
 def judge(sites: SiteWindows, table: SiteTable, suspected: Iterable[int], now: float, rule: DeployRule) -> list[Judged]:
     """Suspected rows of one instance that are new since the last deploy of its service."""
     instance = table.instance
-    deploys = sites.deploys((instance.service, instance.env))
+    deploys = sites.deploys(instance.service_key)
     if len(deploys) < 2 or deploys[-1][1] != instance.version:
         return []
     (before, _), (at, version) = deploys[-2:]

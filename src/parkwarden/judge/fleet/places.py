@@ -82,7 +82,7 @@ def _judge(
 def _across(sites: SiteWindows, fresh: list[str], now: float, rules: Rules) -> list[Signal]:
     """Replicas of one service beside each other, at most once per beat; what was said last stands in between."""
     services = sites.services.setdefault(rules, {})
-    for service in {(i.service, i.env) for i in (sites.tables[name].instance for name in fresh)}:
+    for service in {sites.tables[name].instance.service_key for name in fresh}:
         remembered = services.setdefault(service, Remembered())
         last = remembered.notes.get("at")
         if last is None or now - last >= replica_age.BEAT_S:

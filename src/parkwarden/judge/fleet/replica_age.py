@@ -23,7 +23,7 @@ import numpy as np
 
 from parkwarden.aggregate.sites import SiteTable, SiteWindows
 from parkwarden.judge.fleet import kendall
-from parkwarden.model import Signal, Verdict
+from parkwarden.model import ServiceKey, Signal, Verdict
 
 NAME = "replica-age"
 CODE = "PW515"
@@ -68,7 +68,7 @@ class Judged:
     count: int
 
 
-def judge(sites: SiteWindows, service: tuple[str, str], now: float, rule: AgeRule) -> list[Judged]:
+def judge(sites: SiteWindows, service: ServiceKey, now: float, rule: AgeRule) -> list[Judged]:
     """Sites of one service whose count goes with the age of the replica."""
     tables = _replicas(sites, service, now)
     if len(tables) < rule.replicas:
@@ -105,7 +105,7 @@ def judge(sites: SiteWindows, service: tuple[str, str], now: float, rule: AgeRul
     return out
 
 
-def _replicas(sites: SiteWindows, service: tuple[str, str], now: float) -> list[SiteTable]:
+def _replicas(sites: SiteWindows, service: ServiceKey, now: float) -> list[SiteTable]:
     """Replicas of the service's commonest version that were looked at lately and tell when they began, youngest first."""
     tables = [sites.tables[i] for i in sites.instances_of(service)]
     tables = [
