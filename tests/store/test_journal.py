@@ -138,13 +138,11 @@ def test_any_cut_leaves_a_prefix(tmp_path_factory: pytest.TempPathFactory, cut: 
     with Journal(folder, Clock()) as journal:
         journal.append(lines)
         path = journal.segments()[0].path
-    kept = path.read_bytes()[:cut]
-    path.write_bytes(kept + garbage.replace(b"{", b"("))
+    damaged = path.read_bytes()[:cut] + garbage.replace(b"{", b"(")
+    path.write_bytes(damaged)
+    same = os.path.commonprefix([damaged, b"".join(lines)])  # garbage may end a line as it was
     with Journal(folder, Clock()) as journal:
-        found = whole(journal)
-        n = kept.count(b"\n")
-        assert found.startswith(b"".join(lines[:n]))
-        assert found == b"".join(lines[:n])
+        assert whole(journal) == b"".join(lines[: same.count(b"\n")])
 
 
 class Disk:
