@@ -134,6 +134,7 @@ def test_a_watch_resumes_where_it_was_killed(shop: LabProcess, receiver: Receive
         time.sleep(QUIET_S)
         leak(shop.url)
         first = watch.wait(lambda: receiver.bodies("firing"), 60)[0]
+        watch.wait(lambda: watch.said("delivery", "has been told"), 10)  # and it is written down that it was told
         watch.process.kill()
         watch.process.wait()
     try:

@@ -414,7 +414,7 @@ class Hanging:
     def close(self) -> None:
         self._over.set()
         for one in self._sockets:
-            one.close()
+            _hang_up(one)
 
 
 @pytest.fixture
@@ -539,10 +539,17 @@ class Moody(Receiver):
             back.join(30)
 
     def __exit__(self, *what: Any) -> None:
-        self._front.close()
+        _hang_up(self._front)
         for client in self._hung:
             client.close()
         super().__exit__(*what)
+
+
+def _hang_up(listener: socket.socket) -> None:
+    """Closed, and whoever waits for a connection of it is woken."""
+    with contextlib.suppress(OSError):
+        listener.shutdown(socket.SHUT_RDWR)
+    listener.close()
 
 
 def _copy(source: socket.socket, sink: socket.socket) -> None:
