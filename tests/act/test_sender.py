@@ -114,6 +114,16 @@ def test_a_backlog_is_not_thrown_at_a_receiver_that_is_back() -> None:
     assert hook.most <= hook.pace.concurrency
 
 
+def test_that_somebody_is_not_told_yet_is_news_once() -> None:
+    """A receiver that is down is told about at the first attempt and when it took the notification, not at each of many."""
+    told: list[str] = []
+    outbox = FakeOutbox(note())
+    hook = Fake(error=DeliveryError("503", retry=True), back_at=30.0)
+    deliver(outbox, hook, told=lambda _, error: told.append(error), for_s=120.0)
+    assert len(hook.asked) > 2
+    assert told == ["503; it is tried again for a day", ""]
+
+
 def test_retry_after_is_honoured_within_reason() -> None:
     """A receiver may ask for quiet, at most an hour of it."""
     hook = Fake(error=DeliveryError("429", retry=True, after_s=100.0), back_at=50.0)

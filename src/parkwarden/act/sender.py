@@ -145,6 +145,8 @@ class Sender:
         chance = self._rng()
         wait = max(backoff(max(queued.attempts, failures), chance), asked)
         await self.outbox.failed(n.key, now, str(error), now + wait)
+        if not queued.attempts:  # that somebody is not told yet is news once
+            self._told(n, f"{error}; it is tried again for a day")
         log.warning(
             "a notification waits", channel=notifier.name, key=n.key, error=str(error), again_in_s=round(wait, 1)
         )
