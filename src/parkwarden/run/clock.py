@@ -16,9 +16,7 @@ JUMP_S = 2.0
 class SteadyClock:
     """Unix seconds that never step by themselves; `jumped` re-anchors and tells by how much the wall had stepped."""
 
-    def __init__(
-        self, wall: Callable[[], float] = time.time, monotonic: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, wall: Callable[[], float] = time.time, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._wall = wall
         self._monotonic = monotonic
         self._anchor()
