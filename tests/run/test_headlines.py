@@ -60,7 +60,6 @@ def target(state: TargetState, name: str = "10.0.0.1:6060", **fields: Any) -> Ta
         url=f"http://{name}",
         state=state,
         since=0.0,
-        last_read=None,
         took_s=0.0,
         **fields,
     )

@@ -140,9 +140,9 @@ def test_any_cut_leaves_a_prefix(tmp_path_factory: pytest.TempPathFactory, cut: 
         path = journal.segments()[0].path
     damaged = path.read_bytes()[:cut] + garbage.replace(b"{", b"(")
     path.write_bytes(damaged)
-    same = os.path.commonprefix([damaged, b"".join(lines)])  # garbage may end a line as it was
     with Journal(folder, Clock()) as journal:
-        assert whole(journal) == b"".join(lines[: same.count(b"\n")])
+        # the longest run of whole lines: garbage may happen to end one as it was
+        assert whole(journal) == max((r for n in range(9) if damaged.startswith(r := b"".join(lines[:n]))), key=len)
 
 
 class Disk:
@@ -193,7 +193,6 @@ def test_memory_is_bounded_while_the_disk_is_full(tmp_path: Path, monkeypatch: p
         journal.append([line(NOON + 100)])
         kept = whole(journal).count(b"\n")
         assert journal.dropped_lines == 102 - kept
-        assert journal.dropped_bytes > 0
         assert whole(journal).endswith(line(NOON + 100))
         clock.now += 3600
         journal.append([line(clock.now)])

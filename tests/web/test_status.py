@@ -57,9 +57,16 @@ def test_a_token_guards_metrics_and_not_health() -> None:
 def test_metrics_show_what_the_status_says() -> None:
     """Counters and gauges appear under their names with their labels; hostile label values are escaped."""
     status = WatchStatus(
-        started_at=1.0, targets=Counter(up=3), looks=Counter({("trace", "ok"): 7}), dropped=Counter({'a"b\n': 1})
+        started_at=1.0,
+        targets=Counter(up=3),
+        targets_left_out=2,
+        looks=Counter({("trace", "ok"): 7}),
+        scrape_bytes=4096,
+        dropped=Counter({'a"b\n': 1}),
     )
     text = ask(status, "/metrics")[1]
     assert 'parkwarden_targets{state="up"} 3.0' in text
+    assert "parkwarden_targets_left_out 2.0" in text
+    assert "parkwarden_scrape_bytes_total 4096.0" in text
     assert 'parkwarden_looks_total{kind="trace",outcome="ok"} 7.0' in text
     assert 'parkwarden_dropped_total{what="a\\"b\\n"} 1.0' in text

@@ -78,6 +78,11 @@ class Memory:
         return self._dropped + self._events.dropped_lines + self._findings.dropped_lines
 
     @property
+    def pruned_unread(self) -> int:
+        """Segments deleted for their size before history had them."""
+        return self._events.pruned_unread + self._findings.pruned_unread
+
+    @property
     def lost_bytes(self) -> int:
         """Cut off from damaged tails when the journals were opened."""
         return self._events.lost_bytes + self._findings.lost_bytes

@@ -20,6 +20,8 @@ class WatchStatus:
     ticks: int = 0
     targets: Counter[str] = field(default_factory=Counter)
     """By state (up, slow, failing, ...)."""
+    targets_left_out: int = 0
+    """Beyond `discovery.max_targets`: nobody looks at them."""
     looks: Counter[tuple[str, str]] = field(default_factory=Counter)
     """(kind, outcome) -> looks."""
     look_seconds: Mapping[str, float] = field(default_factory=dict)
@@ -28,6 +30,12 @@ class WatchStatus:
     look_bytes: Mapping[str, int] = field(default_factory=dict)
     scrapes: Counter[str] = field(default_factory=Counter)
     """Readings, by outcome."""
+    scrape_seconds: float = 0.0
+    scrape_bytes: int = 0
+    suspicions: int = 0
+    """Times a judge's suspicion called for closer looks."""
+    instance_restarts: int = 0
+    """Restarts of the watched that readings showed."""
     refused: Counter[tuple[str, str]] = field(default_factory=Counter)
     """Looks not taken: (kind, reason)."""
     findings: Counter[str] = field(default_factory=Counter)

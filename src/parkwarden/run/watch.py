@@ -358,11 +358,16 @@ class Watch:
             tick_s=self._tick_s,
             ticks=self._ticks,
             targets=Counter(str(s.state) for s in self.collector.status()),
+            targets_left_out=self.discovery.counters.over_limit,
             looks=counters.looks,
             look_seconds=counters.look_seconds,
             stall_seconds=counters.stall_seconds,
             look_bytes=counters.look_bytes,
             scrapes=counters.scrapes,
+            scrape_seconds=counters.scrape_seconds,
+            scrape_bytes=counters.scrape_bytes,
+            suspicions=counters.suspicions,
+            instance_restarts=counters.restarts,
             refused=counters.refusals,
             findings=Counter(str(f.verdict) for f in self._last.findings),
             incidents=[row for row in self._incidents.values() if row.state is not IncidentState.RESOLVED],
@@ -370,16 +375,29 @@ class Watch:
             outbox_waiting=self._sender.waiting,
             evidence_kept=self._keeper.kept,
             evidence_bytes=self._keeper.kept_bytes,
-            dropped=Counter(
-                journal_lines=self.memory.dropped,
-                journal_tail_bytes=self.memory.lost_bytes,
-                evidence=self._keeper.dropped,
-                notifications=self._outbox.given_up,
-                findings=self._dropped_findings,
-                late_readings=self.engine.windows.dropped,
-            ),
+            dropped=self._dropped(),
             restarts=self._restarts,
             troubles=self._troubles,
+        )
+
+    def _dropped(self) -> Counter[str]:
+        """All that had to be given up since the start, by what it was."""
+        engine, memory = self.engine, self.memory
+        sites = engine.sites.dropped
+        return Counter(
+            journal_lines=memory.dropped,
+            journal_tail_bytes=memory.lost_bytes,
+            journal_segments=memory.pruned_unread,
+            evidence=self._keeper.dropped,
+            notifications=self._outbox.given_up,
+            findings=self._dropped_findings,
+            late_readings=engine.windows.dropped,
+            late_looks=sites["late"],
+            untold_looks=self.collector.counters.untold,
+            sites=sites["site"] + self.collector.counters.sites_left_out,
+            site_names=sites["named"],
+            remembered_sites=sites["memory"],
+            instance_events=engine.windows.refused,
         )
 
 

@@ -75,7 +75,6 @@ class Journal:
         self.lost_bytes = 0
         """Cut off from a damaged tail when the journal was opened."""
         self.dropped_lines = 0
-        self.dropped_bytes = 0
         """Never written: the disk took nothing and memory was full."""
         self.pruned_unread = 0
         """Segments deleted for their size before history had them."""
@@ -125,7 +124,6 @@ class Journal:
                     self._take((line,))  # a name that was dropped is still told by the next segment
                     self._held_bytes -= len(line)
                     self.dropped_lines += 1
-                    self.dropped_bytes += len(line)
 
     def replay(self, since: float) -> Iterator[bytes]:
         """Whole lines from `since` on, in chunks of about CHUNK bytes, oldest first; instances and sites of any age among them.

@@ -71,12 +71,20 @@ class _Numbers(Collector):
         for name, text, value in (
             ("parkwarden_last_tick_timestamp_seconds", "When judging last ended.", now.last_tick_at),
             ("parkwarden_tick_seconds", "Duration of the last judgement.", now.tick_s),
+            ("parkwarden_targets_left_out", "Targets beyond discovery.max_targets.", now.targets_left_out),
             ("parkwarden_outbox_waiting", "Notifications not delivered yet.", now.outbox_waiting),
             ("parkwarden_evidence_stored_bytes", "Evidence kept since the start.", now.evidence_bytes),
             ("parkwarden_start_time_seconds", "When watching began.", now.started_at),
         ):
             yield GaugeMetricFamily(name, text, value=value)
-        yield CounterMetricFamily("parkwarden_ticks", "Judgements.", value=now.ticks)
+        for name, text, value in (
+            ("parkwarden_ticks", "Judgements.", now.ticks),
+            ("parkwarden_scrape_seconds", "Seconds that readings took, all targets together.", now.scrape_seconds),
+            ("parkwarden_scrape_bytes", "Bytes that readings brought.", now.scrape_bytes),
+            ("parkwarden_suspicions", "Times a suspicion called for closer looks.", now.suspicions),
+            ("parkwarden_instance_restarts", "Restarts of the watched.", now.instance_restarts),
+        ):
+            yield CounterMetricFamily(name, text, value=value)
         yield from self._incidents(now)
 
     def _incidents(self, now: WatchStatus) -> Iterator[Metric]:

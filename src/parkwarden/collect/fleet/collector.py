@@ -66,7 +66,7 @@ class _Watched:
     """One target: its client, its readings and its ladder."""
 
     __slots__ = (
-        "client", "costs", "error", "failures", "instance", "introduced", "ladder", "last", "last_at", "look", "max_goid", "no_census", "refused",
+        "client", "costs", "error", "failures", "instance", "introduced", "ladder", "last", "look", "max_goid", "no_census", "refused",
         "restarts", "scraper", "since", "state", "target", "task", "timer", "took_s",
     )  # fmt: skip
 
@@ -80,7 +80,6 @@ class _Watched:
         self.timer: asyncio.TimerHandle | None = None
         self.instance: Instance | None = None
         self.last: Reading | None = None
-        self.last_at: float | None = None
         self.state = TargetState.STARTING
         self.since = since
         self.error = ""
@@ -199,7 +198,7 @@ class Collector:
         for look, reason in refused.items():
             self._refuse(watched, look, reason)
         for capture in self._before.take(instance_id):
-            self._keep_capture(replace(capture, why=f"before {why}"))
+            self._keep(replace(capture, why=f"before {why}"))
         self._climb(watched)
 
     def status(self) -> list[TargetStatus]:
@@ -270,7 +269,7 @@ class Collector:
         counters = self.counters
         began = time.monotonic()
         scraper = watched.scraper
-        before = (scraper.bytes, scraper.probes, scraper.pages_in_full) if scraper else (0, 0, 0)
+        before = scraper.bytes if scraper else 0
         try:
             if scraper is None:
                 assert self._pool is not None
@@ -288,9 +287,7 @@ class Collector:
             self._failed(watched, what, time.monotonic() - began)
         counters.scrape_seconds += watched.took_s
         if scraper is not None:
-            counters.scrape_bytes += scraper.bytes - before[0]
-            counters.probes += scraper.probes - before[1]
-            counters.pages_read_in_full += scraper.pages_in_full - before[2]
+            counters.scrape_bytes += scraper.bytes - before
 
     def _failed(self, watched: _Watched, error: FetchError, took_s: float) -> None:
         self.counters.scrapes[error.code] += 1
@@ -317,7 +314,6 @@ class Collector:
             start = reading.start_time
             self._begin_life(watched, now if start is None or start == watched.instance.start_time else start, now)
         watched.last = reading
-        watched.last_at = now
         self._emit(Read(now, watched.target.id, reading))
         self.counters.scrapes["ok"] += 1
         watched.failures = 0
@@ -397,7 +393,7 @@ class Collector:
                 try:
                     self._tell(watched, ask, taken)
                 except Exception as error:  # as with readings: it costs this look
-                    self.counters.unreadable[ask.look.value] += 1
+                    self.counters.untold += 1
                     watched.refused = f"{ask.look.value}: {type(error).__name__} while telling"
         self._climb(watched)
 
@@ -434,7 +430,6 @@ class Collector:
         if taken.outcome == "old-go":
             self._no_census(watched, ask)
         if taken.artefact is None:
-            self.counters.unreadable[ask.look.value] += taken.outcome == "unreadable"
             return
         now = self._clock()
         told = self._tell_sites(watched, ask.look, taken.sites, now) if taken.sites is not None else ()
@@ -455,7 +450,7 @@ class Collector:
         if ask.why == ON_BEAT:
             self._before.put(capture)
         else:
-            self._keep_capture(capture)
+            self._keep(capture)
 
     def _no_census(self, watched: _Watched, ask: Ask) -> None:
         watched.no_census = True
@@ -489,11 +484,6 @@ class Collector:
                 named[site.id] = created
                 self._emit(Named(site))
 
-    def _keep_capture(self, capture: Capture) -> None:
-        self.counters.captures += 1
-        self.counters.capture_bytes += len(capture.body)
-        self._keep(capture)
-
     def _impossible(self, watched: _Watched) -> tuple[tuple[str, str], ...]:
         """Looks that are never taken of a target, and why; nothing before its index of profiles was asked for."""
         if not watched.introduced:
@@ -511,7 +501,6 @@ class Collector:
             url=_shown(watched.target.url),
             state=watched.state,
             since=watched.since,
-            last_read=watched.last_at,
             took_s=watched.took_s,
             error=watched.error,
             failures=watched.failures,

@@ -63,10 +63,6 @@ class Scraper:
     def sources(self) -> tuple[Source, ...]:
         return self._sources
 
-    @property
-    def pages_in_full(self) -> int:
-        return self._page.full
-
     def forget(self) -> None:
         """Look for the pages anew at the next reading: after a restart, or failures."""
         self._sources = ()

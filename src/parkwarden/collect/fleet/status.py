@@ -29,8 +29,6 @@ class TargetStatus:
     url: str
     state: TargetState
     since: float
-    last_read: float | None
-    """Of the last reading, None before the first."""
     took_s: float
     """The last reading, or the last try."""
     error: str = ""
@@ -67,8 +65,6 @@ class Counters:
     scrape_bytes: int = 0
     scrape_seconds: float = 0.0
     """Waited for answers, all targets together."""
-    pages_read_in_full: int = 0
-    probes: int = 0
     restarts: int = 0
     looks: Counter[tuple[str, str]] = field(default_factory=Counter)
     look_seconds: dict[str, float] = field(default_factory=dict)
@@ -77,9 +73,7 @@ class Counters:
     """Estimated from the number of goroutines (prices.py): a stall cannot be seen from outside."""
     refusals: Counter[tuple[str, str]] = field(default_factory=Counter)
     suspicions: int = 0
-    captures: int = 0
-    capture_bytes: int = 0
     sites_left_out: int = 0
     """Sites beyond MAX_SITES of one look, smallest first."""
-    unreadable: Counter[str] = field(default_factory=Counter)
-    """Looks whose answer could not be read, by look."""
+    untold: int = 0
+    """Looks whose answer we could not tell of: a mistake of ours that cost this look."""
