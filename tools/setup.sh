@@ -22,5 +22,5 @@ echo "setup: making $venv (a minute or two the first time)"
 "$python" -m venv "$venv"
 "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
 "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -e . \
-    --group lab --group test --group lint --group e2e
+    --group lab --group test --group lint --group e2e --group bench
 "$venv/bin/python" -m parkwarden.kernels
