@@ -118,3 +118,24 @@ def test_services_and_sites_that_never_end_are_bounded() -> None:
             engine.feed(Gone(at, f"i{i}-{n}"))
     assert len(engine._services) <= 2 * len(engine.instances) + 100 + 20
     assert max(len(service.sites) for service in engine._services.values()) < 2 * MODULE_STACKS
+
+
+def test_who_is_expected_and_never_answers_is_blind() -> None:
+    """A target that is down from the start is a silence like any other; being expected again changes nothing."""
+    engine = Engine()
+    engine.expect(Instance(id="i1", labels={"service": "shop"}), 100.0)
+    assert not engine.tick(100.0 + BLIND_AFTER_S).blind
+    engine.expect(Instance(id="i1", labels={"service": "shop"}), 125.0)
+    assert dict(engine.tick(101.0 + BLIND_AFTER_S).blind) == {"i1": 100.0}
+    assert engine.instance("i1").service == "shop"
+
+
+def test_who_is_read_once_a_minute_is_not_blind_in_between() -> None:
+    """Patience follows the pace of the readings; a hole does not become the pace."""
+    engine = Engine()
+    for at in (0.0, 60.0, 120.0):
+        engine.feed(Read(at, "i1", Reading(at=at, goroutines=5)))
+    assert not engine.tick(120.0 + 179.0).blind
+    assert engine.tick(120.0 + 181.0).blind
+    engine.feed(Read(1320.0, "i1", Reading(at=1320.0, goroutines=5)))  # twenty minutes were missed
+    assert engine.tick(1320.0 + 230.0).blind

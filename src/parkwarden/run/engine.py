@@ -44,6 +44,12 @@ TICK_S = 5.0
 BLIND_AFTER_S = 30.0
 """Without any news of an instance. Six lost readings: a restart or a slow GC is over by then."""
 
+MISSED = 3
+"""Readings in a row that may be missing where an instance is read more seldom than every ten seconds."""
+
+SLOWER = 1.25
+"""How fast a pace that has become slower is believed: a hole of ten minutes is not the new interval."""
+
 AWAKE = ("running", "runnable", "syscall")
 """States of goroutines that are not blocked on anything in the program."""
 
@@ -85,6 +91,8 @@ class Engine:
         """When the first news of an instance's present life came."""
         self._modules = modules
         self._services: dict[ServiceKey, _Service] = defaultdict(_Service)
+        self._read_at: dict[str, float] = {}
+        self._paces: dict[str, float] = {}
         self._changed: set[str] = set()
         self._held: dict[str, list[Signal]] = {}
         self._scene = Scene(
@@ -102,6 +110,7 @@ class Engine:
     def feed(self, event: Event) -> None:
         """Take one event in. Events of one instance come in time order; what comes late is the windows' to refuse."""
         if isinstance(event, Read):
+            self._pace(event.instance, event.at)
             self._known(event.instance, event.at)
             if self.windows.read(event.instance, event.at, event.reading):
                 self.sites.set_back(event.instance)
@@ -128,13 +137,19 @@ class Engine:
 
     def tick(self, now: float) -> Tick:
         """Judge what is known at `now` (not earlier than the events fed)."""
-        blind = {name: at for name, at in self.last_news.items() if now - at > BLIND_AFTER_S}
+        blind = {name: at for name, at in self.last_news.items() if now - at > self._patience(name)}
         signals = judge_counts(self.windows, now, self.rules)
         signals += judge_places(self.sites, self.windows, now, self.rules, self._changed)
         self._changed = set()
         self._forget_services()
         signals = self._with_held(signals, blind)
         return Tick(at=now, findings=fuse(signals, self._scene, now, self.rules), signals=signals, blind=blind)
+
+    def expect(self, instance: Instance, now: float) -> None:
+        """Somebody who should answer from now on: who never does is blind, too."""
+        if instance.id not in self.instances:
+            self._started(Started(instance, now))
+        self.last_news.setdefault(instance.id, now)
 
     def resumed(self, now: float) -> None:
         """We were away (a restart of ours, a clock that was set): nobody else was silent meanwhile, and all must be judged anew."""
@@ -153,6 +168,17 @@ class Engine:
                 self._held[name] = said
         kept = [s for s in signals if s.instance not in blind]
         return kept + [s for name in blind for s in self._held.get(name, by_instance.get(name, ()))]
+
+    def _pace(self, instance_id: str, at: float) -> None:
+        """Learn how often an instance is read; a hole in its readings is not its pace."""
+        gap = at - self._read_at.get(instance_id, at)
+        self._read_at[instance_id] = at
+        if gap > 0:
+            self._paces[instance_id] = min(gap, SLOWER * self._paces.get(instance_id, gap))
+
+    def _patience(self, instance_id: str) -> float:
+        """Seconds without news after which an instance is blind."""
+        return max(BLIND_AFTER_S, MISSED * self._paces.get(instance_id, 0.0))
 
     def _known(self, instance_id: str, at: float) -> None:
         if instance_id not in self.instances:
@@ -175,7 +201,7 @@ class Engine:
         self.sites.gone(event.instance)
         if not self.sites.instances_of(known_as.service_key):
             self._services.pop(known_as.service_key, None)
-        for known in (self.instances, self.last_news, self.began, self._held):
+        for known in (self.instances, self.last_news, self.began, self._held, self._read_at, self._paces):
             known.pop(event.instance, None)
         self._changed.discard(event.instance)
 
