@@ -9,7 +9,7 @@ import json
 import ssl
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,23 +24,9 @@ from parkwarden.model.instance import Auth, Target
 
 pytestmark = pytest.mark.e2e
 
-SERVER = Path(__file__).parent / "live_server"
 SETTINGS = CollectSettings(
     interval_s=0.5, profile_every_s=0, census_every_s=0, close_every_s=1.0, second_census_after_s=2.0
 )
-
-
-@pytest.fixture
-def service(go_build: Callable[..., Path]) -> Iterator[str]:
-    """A service with /debug/vars and pprof, without /metrics, that leaks a goroutine every 10 ms; its address."""
-    process = subprocess.Popen([go_build(SERVER)], stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    try:
-        yield process.stdout.readline().strip()
-    finally:
-        process.kill()
-        process.wait()
-        process.stdout.close()
 
 
 async def collected(targets: list[Target], enough: Callable[[Collector, list[Event]], bool], settings: CollectSettings = SETTINGS,

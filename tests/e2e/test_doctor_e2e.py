@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,6 @@ from parkwarden.run.lab import running
 pytestmark = pytest.mark.e2e
 
 BIN = Path(sys.executable).with_name("parkwarden")
-SERVER = Path(__file__).parent / "live_server"
 
 
 def doctor(cwd: Path, *args: str) -> tuple[int, dict[str, dict[str, object]]]:
@@ -24,19 +22,6 @@ def doctor(cwd: Path, *args: str) -> tuple[int, dict[str, dict[str, object]]]:
     )
     told = json.loads(ran.stdout)
     return ran.returncode, {f"{c['section']}/{c['name']}": c for c in told["checks"]}
-
-
-@pytest.fixture
-def service(go_build: Callable[..., Path]) -> Iterator[str]:
-    """A Go service with pprof and expvar; its address."""
-    process = subprocess.Popen([go_build(SERVER)], stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    try:
-        yield process.stdout.readline().strip()
-    finally:
-        process.kill()
-        process.wait()
-        process.stdout.close()
 
 
 def test_a_real_service(service: str, tmp_path: Path) -> None:

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,21 +12,6 @@ from parkwarden.collect.live import LiveOptions, look_sync
 from parkwarden.model import Kind, Snapshot
 
 pytestmark = pytest.mark.e2e
-
-SERVER = Path(__file__).parent / "live_server"
-
-
-@pytest.fixture
-def service(go_build: Callable[..., Path]) -> Iterator[str]:
-    """A service that leaks a goroutine every 10 ms; its address."""
-    process = subprocess.Popen([go_build(SERVER)], stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    try:
-        yield process.stdout.readline().strip()
-    finally:
-        process.kill()
-        process.wait()
-        process.stdout.close()
 
 
 def test_a_whole_look_at_a_leaking_service(service: str) -> None:

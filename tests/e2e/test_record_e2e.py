@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -18,7 +17,6 @@ from parkwarden.model import Census, Event, Named, Problem, Read, SiteCounts, St
 
 pytestmark = pytest.mark.e2e
 
-SERVER = Path(__file__).parent / "live_server"
 BIN = Path(sys.executable).with_name("parkwarden")
 
 CONFIG = """
@@ -27,19 +25,6 @@ targets:
     labels: {{service: shop, contact: alice@example.com}}
 collect: {{interval_s: 1, timeout_s: 0.9, profile_every_s: 2, census_every_s: 2}}
 """
-
-
-@pytest.fixture
-def service(go_build: Callable[..., Path]) -> Iterator[str]:
-    """A service that leaks a goroutine every 10 ms; its address."""
-    process = subprocess.Popen([go_build(SERVER)], stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    try:
-        yield process.stdout.readline().strip()
-    finally:
-        process.kill()
-        process.wait()
-        process.stdout.close()
 
 
 def read(file: Path) -> tuple[list[Event], list[Problem]]:
