@@ -22,7 +22,7 @@ from dataclasses import dataclass
 
 from parkwarden.aggregate.windows import Windows
 from parkwarden.judge.fleet.judged import Judged, scan
-from parkwarden.model import Signal, Verdict
+from parkwarden.model import Signal
 
 NAME = "blocked-share"
 CODE = "PW505"
@@ -58,13 +58,10 @@ def judge(windows: Windows, now: float, rule: BlockedRule) -> Judged:
 def signals(windows: Windows, judged: Judged) -> list[Signal]:
     """A Signal per suspect row."""
     return [
-        Signal(
-            detector=NAME,
+        judged.suspicion(
+            windows,
+            row,
             code=CODE,
-            at=judged.at,
-            instance=windows.instance(row).id,
-            site=None,
-            verdict=Verdict.SUSPECT,
             confidence=0.2,
             text=f"{n['blocked_share']:.0%} of goroutines are blocked, {n['base_share']:.0%} before ({n['extra']:,.0f} more): worth a look",
             since=n["since_s"],

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from parkwarden.aggregate.windows import Windows
 from parkwarden.judge.fleet.judged import Judged, scan
 from parkwarden.kernels._fleet_layout import AVERAGE
-from parkwarden.model import Signal, Verdict
+from parkwarden.model import Signal
 
 NAME = "gc-pressure"
 CODE = "PW503"
@@ -59,10 +59,10 @@ def judge(windows: Windows, now: float, rule: GcPressureRule) -> Judged:
 
 def signals(windows: Windows, judged: Judged) -> list[Signal]:
     """A Signal per suspect row."""
-    return [_signal(windows, judged.at, row, n) for row, n in judged.found()]
+    return [_signal(windows, judged, row, n) for row, n in judged.found()]
 
 
-def _signal(windows: Windows, at: float, row: int, n: dict[str, float]) -> Signal:
+def _signal(windows: Windows, judged: Judged, row: int, n: dict[str, float]) -> Signal:
     average = n.pop("source") == AVERAGE
     share = n["gc_cpu_share"]
     if average:
@@ -74,13 +74,10 @@ def _signal(windows: Windows, at: float, row: int, n: dict[str, float]) -> Signa
         text = f"garbage collection took {share:.0%} of CPU over {n['span_s']:.0f} s ({n['gc_cpu_s']:.1f} s of {n['cpu_s']:.1f} s)"
     if "gc_cycles" in n:
         text += f", {n['gc_cycles']:.0f} collections in {n['span_s']:.0f} s"
-    return Signal(
-        detector=NAME,
+    return judged.suspicion(
+        windows,
+        row,
         code=CODE,
-        at=at,
-        instance=windows.instance(row).id,
-        site=None,
-        verdict=Verdict.SUSPECT,
         confidence=0.2 if average else 0.4,
         text=text,
         numbers={**n, "fallback": float(average)},

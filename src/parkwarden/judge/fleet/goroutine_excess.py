@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from parkwarden.aggregate.windows import Windows
 from parkwarden.judge.fleet.judged import Judged, scan
-from parkwarden.model import Signal, Verdict
+from parkwarden.model import Signal
 
 NAME = "goroutine-excess"
 CODE = "PW504"
@@ -43,13 +43,10 @@ def judge(windows: Windows, now: float, rule: ExcessRule) -> Judged:
 def signals(windows: Windows, judged: Judged) -> list[Signal]:
     """A Signal per suspect row."""
     return [
-        Signal(
-            detector=NAME,
+        judged.suspicion(
+            windows,
+            row,
             code=CODE,
-            at=judged.at,
-            instance=windows.instance(row).id,
-            site=None,
-            verdict=Verdict.SUSPECT,
             confidence=0.15,
             text=f"{n['goroutines']:,.0f} goroutines on {n['gomaxprocs']:.0f} processors: worth a look",
             count=int(n["goroutines"]),

@@ -31,7 +31,7 @@ import numpy.typing as npt
 
 from parkwarden.aggregate.windows import Windows
 from parkwarden.judge.fleet.judged import Judged, scan
-from parkwarden.model import Signal, Verdict
+from parkwarden.model import Signal
 
 NAME = "goroutine-trend"
 CODE = "PW501"
@@ -78,12 +78,11 @@ def signals(
 ) -> list[Signal]:
     """A Signal per suspect row; `pressed` says per row whether GC pressure was seen too."""
     return [
-        _signal(windows, judged.at, row, n, rule, pressed is not None and bool(pressed[row]))
-        for row, n in judged.found()
+        _signal(windows, judged, row, n, rule, pressed is not None and bool(pressed[row])) for row, n in judged.found()
     ]
 
 
-def _signal(windows: Windows, at: float, row: int, n: dict[str, float], rule: TrendRule, pressed: bool) -> Signal:
+def _signal(windows: Windows, judged: Judged, row: int, n: dict[str, float], rule: TrendRule, pressed: bool) -> Signal:
     rate = n["slope_per_s"]
     if n["held_s"] == 0.0:
         risen_s = n["newest_s"] - n["since_s"]
@@ -102,13 +101,10 @@ def _signal(windows: Windows, at: float, row: int, n: dict[str, float], rule: Tr
             f"goroutines rose from {n['base']:,.0f} and stay at {n['goroutines']:,.0f}, "
             f"{n['held_s']:.0f} s after the rise ended"
         )
-    return Signal(
-        detector=NAME,
+    return judged.suspicion(
+        windows,
+        row,
         code=CODE,
-        at=at,
-        instance=windows.instance(row).id,
-        site=None,
-        verdict=Verdict.SUSPECT,
         confidence=confidence,
         text=text,
         rate_per_min=rate * 60.0,

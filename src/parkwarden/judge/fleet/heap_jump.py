@@ -26,7 +26,7 @@ from dataclasses import dataclass
 
 from parkwarden.aggregate.windows import Windows
 from parkwarden.judge.fleet.judged import Judged, scan
-from parkwarden.model import Signal, Verdict
+from parkwarden.model import Signal
 
 NAME = "heap-jump"
 CODE = "PW502"
@@ -59,23 +59,20 @@ def judge(windows: Windows, now: float, rule: HeapJumpRule) -> Judged:
 
 def signals(windows: Windows, judged: Judged) -> list[Signal]:
     """A Signal per suspect row."""
-    return [_signal(windows, judged.at, row, n) for row, n in judged.found()]
+    return [_signal(windows, judged, row, n) for row, n in judged.found()]
 
 
-def _signal(windows: Windows, at: float, row: int, n: dict[str, float]) -> Signal:
+def _signal(windows: Windows, judged: Judged, row: int, n: dict[str, float]) -> Signal:
     cycles = n.get("gc_cycles", 0.0)
     share = f" (+{n['growth_share']:.0%})" if "growth_share" in n else ""
     what = "allocated heap" if n["from_heap_alloc"] else "heap in use"
     text = f"{what} jumped from {n['base_b'] / MIB:,.1f} to {n['heap_b'] / MIB:,.1f} MiB{share}"
     if cycles >= 1.0:
         text += f" and is still up after {cycles:.0f} collections"
-    return Signal(
-        detector=NAME,
+    return judged.suspicion(
+        windows,
+        row,
         code=CODE,
-        at=at,
-        instance=windows.instance(row).id,
-        site=None,
-        verdict=Verdict.SUSPECT,
         confidence=0.5 if cycles >= 1.0 else 0.3,
         text=text,
         since=n["since_s"],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy.typing as npt
 from parkwarden import kernels
 from parkwarden.aggregate.windows import FIELDS, LIMITS, ROW, Floats, Windows
 from parkwarden.kernels import _fleet_layout as layout
-from parkwarden.model import Verdict
+from parkwarden.model import Signal, Verdict
 
 VERDICTS = (Verdict.OK, Verdict.UNKNOWN, Verdict.SUSPECT, Verdict.LEAK)
 CAUSES = (
@@ -54,6 +54,35 @@ class Judged:
             (row, {name: value for name, value in zip(self.names, values, strict=True) if value == value})
             for row, values in zip(rows.tolist(), columns, strict=True)
         ]
+
+    def suspicion(
+        self,
+        windows: Windows,
+        row: int,
+        *,
+        code: str,
+        text: str,
+        confidence: float,
+        numbers: Mapping[str, float],
+        since: float | None = None,
+        rate_per_min: float | None = None,
+        count: int | None = None,
+    ) -> Signal:
+        """What a count detector says of a row: never more than suspect, since a count alone does not tell a leak from load."""
+        return Signal(
+            detector=self.detector,
+            code=code,
+            at=self.at,
+            instance=windows.instance(row).id,
+            site=None,
+            verdict=Verdict.SUSPECT,
+            confidence=confidence,
+            text=text,
+            since=since,
+            rate_per_min=rate_per_min,
+            count=count,
+            numbers=numbers,
+        )
 
     def verdict_of(self, row: int) -> tuple[Verdict, str]:
         """A row's verdict and, where it is unknown, the cause in words."""
