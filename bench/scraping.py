@@ -123,7 +123,7 @@ async def _collect(base: str, targets: int, looks: bool) -> None:
             case Read(at, instance, reading):
                 windows.read(instance, at, reading)
             case Started(instance, at):
-                windows.started(instance, at)
+                windows.started(instance)
                 sites.started(instance, at)
             case Named(site):
                 sites.named(site)

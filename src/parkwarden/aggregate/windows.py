@@ -105,7 +105,7 @@ class Windows:
 
     # what happened
 
-    def started(self, instance: Instance, at: float | None = None) -> None:
+    def started(self, instance: Instance) -> None:
         """An instance is there, or there again: another start time is a new life, the same one only brings new labels."""
         slot = self._slot(instance.id)
         if slot is None:

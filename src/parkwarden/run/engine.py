@@ -192,7 +192,7 @@ class Engine:
         if known is not None and other_life(known.start_time, instance.start_time):
             self.began.pop(instance.id, None)  # a new life: what is seen of it begins with its first news
         self.instances[instance.id] = instance
-        self.windows.started(instance, event.at)
+        self.windows.started(instance)
         self.sites.started(instance, event.at)
 
     def _gone(self, event: Gone) -> None:

@@ -224,7 +224,7 @@ class State:
         return [_queued(row) for row in self._rows(query.limit(limit))]
 
     def outbox(self, limit: int = 100) -> list[Queued]:
-        """What was queued last, delivered or not: for `/metrics`, pages and tests."""
+        """What was queued last, delivered or not."""
         return [_queued(row) for row in self._rows(select(outbox).order_by(outbox.c.queued_at.desc()).limit(limit))]
 
     def outbox_counts(self) -> dict[str, int]:

@@ -212,7 +212,7 @@ def watch(
     for number, life in enumerate(lives):
         instance = Instance(id="i", labels={"service": "s", "version": f"v{number // 2}"}, start_time=life.begin)
         sites.started(instance, life.begin)
-        windows.started(instance, life.begin)
+        windows.started(instance)
         begin = max(life.begin + 7, watch_from)
         for k, t in enumerate(np.arange(begin, life.end, profile_s).tolist()):
             if requests is not None:
