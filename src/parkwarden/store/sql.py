@@ -7,6 +7,7 @@ checkpoint, so that a power cut may undo the last commits but never tears one.
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 from collections.abc import Iterator
@@ -151,9 +152,21 @@ def told(url: URL) -> Iterator[None]:
             "state-error", f"The state database failed: {_first_line(error)}", context=_where(url)
         ) from error
     except OSError as error:
+        if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+            raise _read_only(url, error.strerror or str(error)) from error
         raise StoreError(
             "state-unreadable", f"The state database cannot be opened: {error.strerror}", context=_where(url)
         ) from error
+
+
+def _read_only(url: URL, text: str) -> StoreError:
+    return StoreError(
+        "state-read-only",
+        f"State cannot be written: {text}.",
+        context=_where(url),
+        hint="Let the user who runs Parkwarden write to this folder, or choose another one (store.folder).",
+        passing=True,
+    )
 
 
 def _driver_error(url: URL, error: DBAPIError) -> StoreError:
@@ -176,13 +189,7 @@ def _driver_error(url: URL, error: DBAPIError) -> StoreError:
     if "is locked" in text or "lock timeout" in text or "statement timeout" in text:
         return _locked(url)
     if "readonly" in text or "read-only" in text or "unable to open" in text:
-        return StoreError(
-            "state-read-only",
-            f"State cannot be written: {text}.",
-            context=where,
-            hint="Let the user who runs Parkwarden write to this folder, or choose another one (store.folder).",
-            passing=True,
-        )
+        return _read_only(url, text)
     if error.connection_invalidated or type(error.orig).__name__ in (
         "OperationalError",
         "AdminShutdown",
