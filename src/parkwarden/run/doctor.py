@@ -49,7 +49,7 @@ class State(StrEnum):
     FAIL = "fail"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Check:
     """The answer to one question."""
 
@@ -72,21 +72,15 @@ def config_checks(error: ParkwardenError) -> list[Check]:
     """A configuration that cannot be used: one check per mistake."""
     if isinstance(error, ConfigError):
         return [
-            Check(
-                section="config",
-                name=p.key or p.file,
-                state=State.FAIL,
-                text=f"line {p.line}: {p.text}" if p.line else p.text,
-                next=p.hint,
-            )
+            Check("config", p.key or p.file, State.FAIL, f"line {p.line}: {p.text}" if p.line else p.text, p.hint)
             for p in error.problems
         ]
-    return [Check(section="config", name="file", state=State.FAIL, text=error.message, next=error.hint)]
+    return [Check("config", "file", State.FAIL, error.message, error.hint)]
 
 
 async def examine(config: Config, *, name: str = "command line", tell: Tell = quiet) -> list[Check]:
     """All checks of a configuration that could be read, in the order people look for causes."""
-    checks = [Check(section="config", name=name, state=State.OK, text=_in_short(config)), *_program()]
+    checks = [Check("config", name, State.OK, _in_short(config)), *_program()]
     parts: tuple[tuple[str, Callable[[], Awaitable[list[Check]]]], ...] = (
         ("kernels", lambda: asyncio.to_thread(_kernels)),
         ("store", lambda: asyncio.to_thread(_store, config.store)),
@@ -100,11 +94,7 @@ async def examine(config: Config, *, name: str = "command line", tell: Tell = qu
             checks += await part()
         except Exception as error:  # of all commands this one must say something about everything
             text = f"this check failed by itself: {type(error).__name__}"
-            checks.append(
-                Check(
-                    section=section, name="doctor", state=State.FAIL, text=text, next="report it: a bug of Parkwarden"
-                )
-            )
+            checks.append(Check(section, "doctor", State.FAIL, text, "report it: a bug of Parkwarden"))
     return checks
 
 
@@ -125,7 +115,7 @@ def _program() -> list[Check]:
     from parkwarden import __version__
 
     text = f"parkwarden {__version__}, Python {platform.python_version()}, {platform.system()} {platform.machine()}"
-    checks = [Check(section="program", name="versions", state=State.OK, text=text)]
+    checks = [Check("program", "versions", State.OK, text)]
     try:
         import resource
 
@@ -133,15 +123,11 @@ def _program() -> list[Check]:
         few = soft != resource.RLIM_INFINITY and soft < 4096
         checks.append(
             Check(
-                section="program",
-                name="open files",
-                state=State.WARN if few else State.OK,
-                text="no limit"
-                if soft == resource.RLIM_INFINITY
-                else f"limit {soft:,}: each target keeps a connection",
-                next="ulimit -n 65536 (LimitNOFILE in a systemd unit) for more than some thousand targets"
-                if few
-                else "",
+                "program",
+                "open files",
+                State.WARN if few else State.OK,
+                "no limit" if soft == resource.RLIM_INFINITY else f"limit {soft:,}: each target keeps a connection",
+                "ulimit -n 65536 (LimitNOFILE in a systemd unit) for more than some thousand targets" if few else "",
             )
         )
     except ImportError:
@@ -154,16 +140,9 @@ def _kernels() -> list[Check]:
 
     missing = [n for n in kernels.names() if not kernels.is_compiled(n)]
     if not missing:
-        return [
-            Check(
-                section="kernels",
-                name="compiled",
-                state=State.OK,
-                text=f"{len(kernels.names())} in {kernels.cache_dir()}",
-            )
-        ]
+        return [Check("kernels", "compiled", State.OK, f"{len(kernels.names())} in {kernels.cache_dir()}")]
     text = f"not compiled yet: {', '.join(missing)}; the first use takes seconds"
-    return [Check(section="kernels", name="compiled", state=State.WARN, text=text, next="python -m parkwarden.kernels")]
+    return [Check("kernels", "compiled", State.WARN, text, "python -m parkwarden.kernels")]
 
 
 # -- what is kept
@@ -183,12 +162,12 @@ def _folder(folder: Path) -> list[Check]:
     except OSError as error:
         text = f"{there} cannot be written to: {error.strerror}"
         hint = "give the folder to the user parkwarden runs as, or choose another: store.folder"
-        return [Check(section="store", name="folder", state=State.FAIL, text=text, next=hint)]
+        return [Check("store", "folder", State.FAIL, text, hint)]
     if there == folder and os.name == "posix" and folder.stat().st_mode & 0o077:
         text = f"{folder} can be read by other users; evidence holds stacks and labels of your services"
-        return [Check(section="store", name="folder", state=State.WARN, text=text, next=f"chmod 700 {folder}")]
+        return [Check("store", "folder", State.WARN, text, f"chmod 700 {folder}")]
     state = "writable" if there == folder else f"not there yet, {there} is writable"
-    return [Check(section="store", name="folder", state=State.OK, text=f"{folder}: {state}")]
+    return [Check("store", "folder", State.OK, f"{folder}: {state}")]
 
 
 def _space(settings: StoreSettings) -> Check:
@@ -210,7 +189,7 @@ def _space(settings: StoreSettings) -> Check:
         if state is not State.OK
         else ""
     )
-    return Check(section="store", name="disk space", state=state, text=text, next=hint, details={"free_bytes": free})
+    return Check("store", "disk space", state, text, hint, details={"free_bytes": free})
 
 
 def _database(settings: StoreSettings) -> Check:
@@ -220,7 +199,7 @@ def _database(settings: StoreSettings) -> Check:
 
     file = Path(settings.folder) / "state.db"
     if not settings.url and not file.exists():
-        return Check(section="store", name="database", state=State.OK, text=f"SQLite, will be made: {file}")
+        return Check("store", "database", State.OK, f"SQLite, will be made: {file}")
     kind = "PostgreSQL" if settings.url.startswith("postgres") else "SQLite"
     try:
         url = database_url(settings.url or str(file), settings.password.reveal() if settings.password else "")
@@ -232,19 +211,11 @@ def _database(settings: StoreSettings) -> Check:
         finally:
             engine.dispose()
     except ParkwardenError as error:
-        return Check(
-            section="store", name="database", state=State.FAIL, text=f"{kind}: {error.message}", next=error.hint
-        )
+        return Check("store", "database", State.FAIL, f"{kind}: {error.message}", error.hint)
     except Exception as error:  # whatever the driver raises; its words may hold the password
         text = f"{kind} cannot be reached ({type(error).__name__})"
-        return Check(
-            section="store",
-            name="database",
-            state=State.FAIL,
-            text=text,
-            next="check store.url, store.password and the server",
-        )
-    return Check(section="store", name="database", state=State.OK, text=f"{kind} answers")
+        return Check("store", "database", State.FAIL, text, "check store.url, store.password and the server")
+    return Check("store", "database", State.OK, f"{kind} answers")
 
 
 def _evidence(settings: StoreSettings) -> list[Check]:
@@ -260,8 +231,8 @@ def _evidence(settings: StoreSettings) -> list[Check]:
     except Exception as error:  # any of fsspec's many back ends; their words may hold options
         text = f"{kind} cannot be reached ({type(error).__name__})"
         hint = "check store.evidence_url and evidence_options; s3 needs: pip install 'parkwarden[s3]'"
-        return [Check(section="store", name="evidence", state=State.FAIL, text=text, next=hint)]
-    return [Check(section="store", name="evidence", state=State.OK, text=f"{kind} answers")]
+        return [Check("store", "evidence", State.FAIL, text, hint)]
+    return [Check("store", "evidence", State.OK, f"{kind} answers")]
 
 
 # -- who reaches us, whom we reach
@@ -277,50 +248,26 @@ def _web(config: Config) -> list[Check]:
             probe.bind((web.host, web.port))
     except OSError as error:
         text = f"{web.listen} cannot be listened on: {error.strerror}"
-        return [
-            Check(
-                section="web",
-                name="listen",
-                state=State.WARN,
-                text=text,
-                next="is parkwarden running already? else choose web.listen",
-            )
-        ]
+        return [Check("web", "listen", State.WARN, text, "is parkwarden running already? else choose web.listen")]
     if web.token and not is_loopback(web.host) and not web.cert_file:
         text = f"{web.listen} is free, {asked}, but it goes unencrypted"
-        return [
-            Check(
-                section="web",
-                name="listen",
-                state=State.WARN,
-                text=text,
-                next="web.cert_file and key_file, or a proxy with TLS before it",
-            )
-        ]
-    return [Check(section="web", name="listen", state=State.OK, text=f"{web.listen} is free, {asked}")]
+        return [Check("web", "listen", State.WARN, text, "web.cert_file and key_file, or a proxy with TLS before it")]
+    return [Check("web", "listen", State.OK, f"{web.listen} is free, {asked}")]
 
 
 def _channels(config: Config) -> list[Check]:
     channels = config.channels
-    checks = [Check(section="channels", name=n, state=State.OK, text="Alertmanager") for n in channels.alertmanager]
+    checks = [Check("channels", n, State.OK, "Alertmanager") for n in channels.alertmanager]
     for name, hook in channels.webhook.items():
         signed = hook.secret is not None
         text = "webhook, signed" if signed else "webhook, not signed: its receiver cannot tell who speaks"
         hint = "" if signed else f"channels.webhook.{name}.secret: {{env: NAME}}"
-        checks.append(
-            Check(section="channels", name=name, state=State.OK if signed else State.WARN, text=text, next=hint)
-        )
-    checks += [
-        Check(section="channels", name=n, state=State.OK, text="Apprise, its URL is present") for n in channels.apprise
-    ]
-    checks += [Check(section="channels", name=n, state=State.OK, text="standard output") for n in channels.stdout]
+        checks.append(Check("channels", name, State.OK if signed else State.WARN, text, hint))
+    checks += [Check("channels", n, State.OK, "Apprise, its URL is present") for n in channels.apprise]
+    checks += [Check("channels", n, State.OK, "standard output") for n in channels.stdout]
     if not checks:
         text = "none: incidents are kept and shown, nobody is told"
-        checks.append(
-            Check(
-                section="channels", name="channels", state=State.WARN, text=text, next="docs/configuration.md#channels"
-            )
-        )
+        checks.append(Check("channels", "channels", State.WARN, text, "docs/configuration.md#channels"))
     return checks
 
 
@@ -330,36 +277,18 @@ async def _targets(config: Config, tell: Tell) -> list[Check]:
     checks = [_source_check(s) for s in discovery.status()]
     if over := discovery.counters.over_limit:
         text = f"{over:,} targets beyond max_targets = {config.discovery.max_targets:,} are left out"
-        checks.append(
-            Check(
-                section="discovery",
-                name="limit",
-                state=State.FAIL,
-                text=text,
-                next="raise discovery.max_targets or watch fewer",
-            )
-        )
+        checks.append(Check("discovery", "limit", State.FAIL, text, "raise discovery.max_targets or watch fewer"))
     if conflicts := discovery.counters.conflicts:
         text = f"{conflicts:,} targets are described in different ways by several sources; the first one counts"
-        checks.append(
-            Check(
-                section="discovery",
-                name="conflicts",
-                state=State.WARN,
-                text=text,
-                next="name each target in one source only",
-            )
-        )
+        checks.append(Check("discovery", "conflicts", State.WARN, text, "name each target in one source only"))
     if not targets:
         text = "no targets at all: there is nothing to watch"
-        checks.append(
-            Check(section="targets", name="targets", state=State.FAIL, text=text, next="docs/configuration.md#targets")
-        )
+        checks.append(Check("targets", "targets", State.FAIL, text, "docs/configuration.md#targets"))
     step = -(-len(targets) // MAX_TARGETS) or 1
     asked = targets[::step]
     if len(asked) < len(targets):
         text = f"{len(asked):,} of {len(targets):,} targets were asked"
-        checks.append(Check(section="targets", name="sample", state=State.OK, text=text))
+        checks.append(Check("targets", "sample", State.OK, text))
     gate = asyncio.Semaphore(AT_ONCE)
     done = 0
 
@@ -397,24 +326,18 @@ def _source_check(status: SourceStatus) -> Check:
         text = f"{first.where}: {first.text}" if first.where else first.text
         text = f"{status.targets:,} targets; {text}" + (f" (and {more} more)" if more else "")
         state = State.WARN if status.targets else State.FAIL
-        return Check(
-            section="discovery", name=name, state=state, text=text, next=f"see the settings of {name.split('[')[0]}"
-        )
+        return Check("discovery", name, state, text, f"see the settings of {name.split('[')[0]}")
     if status.last_success is None:
         text = f"no answer within {DISCOVERY_S:g} s"
-        return Check(
-            section="discovery", name=name, state=State.FAIL, text=text, next="is its server reachable from here?"
-        )
+        return Check("discovery", name, State.FAIL, text, "is its server reachable from here?")
     state = State.OK if status.targets else State.WARN
-    return Check(section="discovery", name=name, state=state, text=f"{status.targets:,} targets")
+    return Check("discovery", name, state, f"{status.targets:,} targets")
 
 
 def _target_check(report: TargetReport) -> Check:
     details = report.as_dict()
     if report.problem:
-        return Check(
-            section="targets", name=report.id, state=State.FAIL, text=report.problem, next=report.next, details=details
-        )
+        return Check("targets", report.id, State.FAIL, report.problem, report.next, details=details)
     skewed = report.clock_skew_s is not None and abs(report.clock_skew_s) > SKEW_WARN_S
     text = report.in_short()
     hints = list(report.hints)
@@ -422,7 +345,7 @@ def _target_check(report: TargetReport) -> Check:
         text += f"; its clock is {abs(report.clock_skew_s):.0f} s {'ahead of' if report.clock_skew_s > 0 else 'behind'} ours"
         hints.insert(0, "let both machines keep time by NTP")
     state = State.WARN if hints else State.OK
-    return Check(section="targets", name=report.id, state=state, text=text, next="; ".join(hints), details=details)
+    return Check("targets", report.id, state, text, "; ".join(hints), details=details)
 
 
 def to_json(checks: Sequence[Check], at: float | None = None) -> dict[str, Any]:
