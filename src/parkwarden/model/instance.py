@@ -122,3 +122,13 @@ class Target:
     """Goroutines this instance should never pass, for the time left; 0 = none stated."""
     restarts: int | None = None
     """How often its container was restarted, where the discovery knows it."""
+
+    def instance(self, start_time: float | None = None) -> Instance:
+        """Who answers here, in the life that began at `start_time` (None = what the discovery knows of it)."""
+        return Instance(
+            id=self.id,
+            labels=dict(self.labels),
+            address=self.url,
+            start_time=self.start_time if start_time is None else start_time,
+            goroutine_budget=self.go_budget,
+        )

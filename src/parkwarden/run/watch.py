@@ -35,7 +35,6 @@ from parkwarden.model import (
     Gone,
     Incident,
     IncidentState,
-    Instance,
     Notification,
     Report,
     StoreError,
@@ -174,10 +173,7 @@ class Watch:
         """A discovery found other targets. Until every source has spoken once, nobody is missing."""
         self.collector.set_targets(targets)
         for target in targets:
-            instance = Instance(
-                id=target.id, labels=dict(target.labels), address=target.url, start_time=target.start_time
-            )
-            self.engine.expect(instance, self.clock.now())
+            self.engine.expect(target.instance(), self.clock.now())
         known = {target.id for target in targets}
         if all(source.last_success is not None for source in self.discovery.sources):
             for gone in [name for name in self.engine.instances if name not in known]:

@@ -331,13 +331,7 @@ class Collector:
             if watched.scraper is not None:
                 watched.scraper.forget()
                 watched.scraper.listed = None
-        watched.instance = Instance(
-            id=target.id,
-            labels=dict(target.labels),
-            address=target.url,
-            start_time=start_time,
-            goroutine_budget=target.go_budget,
-        )
+        watched.instance = target.instance(start_time)
         self._emit(Started(watched.instance, now))
 
     def _turn(self, watched: _Watched, state: TargetState) -> None:

@@ -110,16 +110,15 @@ def fuse(signals: Sequence[Signal], scene: Scene, now: float, rules: Rules) -> l
             places[key, signal.site].append(signal)
         else:
             processes[key, PROCESS_WIDE.get(signal.detector, signal.detector)].append(signal)
-    pressure = {key: processes[key, name] for key, name in processes if name == "gc-pressure"}
     findings = [_place(key, site, said, scene, now, rules) for (key, site), said in places.items()]
     by_service: dict[ServiceKey, list[Finding]] = defaultdict(list)
     for (key, _), finding in zip(places, findings, strict=True):
         by_service[key].append(finding)
     for (key, name), said in processes.items():
         rest = _unexplained(said, by_service[key], scene, now, rules) if name == "goroutines" else said
-        if not rest or (name == "gc-pressure" and len(processes) > 1 and (key, "goroutines") in processes):
+        if not rest or (name == "gc-pressure" and (key, "goroutines") in processes):
             continue  # pressure beside growth is a co-signal of that growth, not a second finding
-        beside = pressure.get(key, []) if name == "goroutines" else []
+        beside = processes.get((key, "gc-pressure"), []) if name == "goroutines" else []
         findings.append(_process(key, name, rest, beside, scene, now, rules))
     return sorted(findings, key=rank)
 
