@@ -53,7 +53,8 @@ class SiteCounts:
 class Census:
     """All goroutines of one census: site id -> goroutine ids (int64, rising). `max_goid` is the highest id handed out.
 
-    `unknown` counts goroutines whose stack the trace did not tell (golang/go#65634).
+    `unknown` counts goroutines whose stack the trace did not tell (golang/go#65634). `ran` are the ids among them that did
+    something (any change of state) while the trace ran, by site: who works is not stuck. None where that is not told (a text dump).
     """
 
     at: float
@@ -61,6 +62,7 @@ class Census:
     goids: Mapping[str, Ints]
     max_goid: int
     unknown: int = 0
+    ran: Mapping[str, Ints] | None = None
 
 
 @dataclass(frozen=True, slots=True)
