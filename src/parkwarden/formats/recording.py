@@ -9,7 +9,7 @@ One line says one thing; a line that says several (`goroutines` and `sites`) mak
     {"t":s,"instance":"ID","census":{"s1":[goid]},"max_goid":n}                Census
     {"t":s,"instance":"ID","leaked":{"s1":n}}                                  Leaked
 
-Beyond the format we write `frames` of a site, `at` and `address` of a start, `unknown` of a census and `{"t":s,"instance":"ID","gone":true}`.
+Beyond the format we write `frames` of a site, `at` and `address` of a start, `unknown` and `ran` of a census and `{"t":s,"instance":"ID","gone":true}`.
 Every field but `instance` is optional. `write(event)` makes one line; `Reader` takes chunks of bytes as they come and keeps no line
 it has read: memory is one line and the names of sites and instances. `write` of what was read from a line of `write` is that line.
 
@@ -85,7 +85,7 @@ _HEAD = ("goroutines", "heap_inuse", "next_gc", "gc_cpu_s", "cpu_s", "open_fds",
 _FLOATS = frozenset(f.name for f in fields(Reading) if "float" in str(f.type) and f.name != "at")
 _FIELDS = (*_HEAD, *(f.name for f in fields(Reading) if f.name not in _HEAD and f.name != "at"))
 _INTS = frozenset(_FIELDS) - _FLOATS - {"go_version"}
-_KNOWN = frozenset(("t", "instance", "sites", "census", "max_goid", "unknown", "leaked", "gone", "v"))
+_KNOWN = frozenset(("t", "instance", "sites", "census", "max_goid", "unknown", "ran", "leaked", "gone", "v"))
 _HEADER_KEYS = frozenset(("v", "instance", "labels", "start_time", "at", "address"))
 _SITE_KEYS = frozenset(("id", "wait_reason", "function", "file", "line", "frames", "created_by"))
 _MAX_INT = 1 << 64
@@ -125,7 +125,11 @@ def _record(event: Event) -> dict[str, Any]:
             return {"t": event.at, "instance": event.instance, "sites": event.counts}
         case Census():
             record = {"t": event.at, "instance": event.instance, "census": event.goids, "max_goid": event.max_goid}
-            return {**record, "unknown": event.unknown} if event.unknown else record
+            if event.unknown:
+                record["unknown"] = event.unknown
+            if event.ran is not None:
+                record["ran"] = event.ran
+            return record
         case Leaked():
             return {"t": event.at, "instance": event.instance, "leaked": event.counts}
         case Named():
@@ -538,7 +542,18 @@ class Reader:
             goids=goids,
             max_goid=max(told, highest) if type(told) is int and told < _MAX_GOID else highest,
             unknown=unknown if type(unknown) is int and 0 <= unknown <= MAX_GOIDS else 0,
+            ran=self._ran(record.get("ran"), goids),
         )
+
+    def _ran(self, ran: Any, goids: dict[str, Ints]) -> dict[str, Ints] | None:
+        """Who did something while the census was taken; sites that the census does not have are left out."""
+        if ran is None:
+            return None
+        if type(ran) is not dict:
+            self._doubt("bad-census", "`ran` is no JSON object")
+            return None
+        told = ((site, self._goids(site, raw)) for site, raw in ran.items() if site in goids)
+        return {site: np.intersect1d(ids, goids[site]) for site, ids in told if ids is not None}
 
     def _goids(self, site: str, raw: Any) -> Ints | None:
         """Goroutine ids, rising, each once; None (and a problem) where they are none."""

@@ -11,6 +11,7 @@ What the rows of the census say
 - Stack: where it was last seen. For a running or runnable goroutine that is where it stopped last, which it may have
   left; for one never yet run the function it starts in. No frames where the trace never told (all old goroutines of
   Go 1.22, which writes `GoStatus` without stacks; golang/go#65634 since): counted in the problem `unknown-site`.
+- `Mark.RAN`: it ran, or changed its state, while the trace ran; being mentioned as waiting is no change.
 - `created_by` and `parent` where the `go` statement ran during the trace.
 
 Waits: reasons as `GoBlock` has them, `syscall`, `scheduler` (runnable until running, at the stack of the event that
@@ -33,7 +34,7 @@ from parkwarden.formats._trace_scan import HEADER_SIZE, Scan, scan
 from parkwarden.kernels import _trace_layout as layout
 from parkwarden.model.artefact import Artefact, Creation, Kind, Problem, Trace, Wait
 from parkwarden.model.errors import FormatError
-from parkwarden.model.snapshot import Snapshot, Source, make_snapshot
+from parkwarden.model.snapshot import Mark, Snapshot, Source, make_snapshot
 from parkwarden.model.stack import Frame, Stack
 
 MAX_SUMS = 10_000
@@ -189,6 +190,7 @@ def _census(found: Scan, words: _Words, taken_at: float | None) -> tuple[Snapsho
         goid=rows[:, layout.G_ID],
         parent=rows[:, layout.G_PARENT],
         wait_min=np.where((status == 4) & (minutes > 0), minutes, -1),
+        marks=np.where(rows[:, layout.G_RAN] > 0, int(Mark.RAN), 0),
         taken_at=taken_at,
     )
     bare = np.array([not s.frames for s in stacks], dtype=bool)

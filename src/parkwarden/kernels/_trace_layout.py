@@ -16,8 +16,8 @@ C = 7
 C_M, C_NEXT, C_END, C_POS, C_STOP, C_TIME, C_ARGS = 0, 1, 2, 3, 4, 5, 6
 
 # columns of a goroutine
-G = 8
-G_ID, G_META, G_SEQ, G_SINCE, G_STACK, G_WAIT, G_MADE, G_PARENT = 0, 1, 2, 3, 4, 5, 6, 7
+G = 9
+G_ID, G_META, G_SEQ, G_SINCE, G_STACK, G_WAIT, G_MADE, G_PARENT, G_RAN = range(9)
 RUNNABLE, RUNNING, SYSCALL, WAITING = 1, 2, 3, 4  # tracev2.GoStatus
 
 # columns of a wait and of a creation

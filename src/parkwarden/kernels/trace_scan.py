@@ -40,6 +40,7 @@ from parkwarden.kernels._trace_layout import (
     G_MADE,
     G_META,
     G_PARENT,
+    G_RAN,
     G_SEQ,
     G_SINCE,
     G_STACK,
@@ -182,6 +183,7 @@ def _admit(gtab, st, goid, status, now):
     gtab[at + G_WAIT] = -1
     gtab[at + G_MADE] = -1
     gtab[at + G_PARENT] = 0
+    gtab[at + G_RAN] = 0
     st[S_GN] += 1
     return g
 
@@ -211,8 +213,9 @@ def _forget(gtab, st, g, creations):
 
 @njit
 def _enter_status(gtab, st, g, status, now, w):
-    """The goroutine of row `g` is `status` from now on and adds its time to sum `w` (-1: none)."""
+    """The goroutine of row `g` is `status` from now on and adds its time to sum `w` (-1: none). It has done something."""
     at = g * G
+    gtab[at + G_RAN] = 1
     gtab[at + G_META] = status | (gtab[at + G_META] >> 8) << 8
     gtab[at + G_SINCE] = now
     gtab[at + G_WAIT] = w
@@ -449,6 +452,7 @@ def _status(gtab, wtab, waits, mtab, st, slot, m, goid, mid, status, stack, now)
     elif w >= 0 and stack >= 0 and waits[w * W + W_STACK] < 0:
         gtab[at + G_WAIT] = _wait(wtab, waits, st, stack, waits[w * W + W_REASON])
     if status == RUNNING:
+        gtab[at + G_RAN] = 1
         mtab[3 * slot + 2] = goid
     elif status == SYSCALL and mid != -1:
         other = slot
@@ -550,6 +554,7 @@ def _apply(
             _close(gtab, g, waits, now)
             gtab[g * G + G_META] = RUNNING | stamp << 8
             gtab[g * G + G_SEQ] = a1
+            gtab[g * G + G_RAN] = 1
             mtab[3 * slot + 2] = a0
             woken = a0
         else:
@@ -612,6 +617,7 @@ def _apply(
             _close(gtab, g, waits, now)
             gtab[g * G + G_META] = RUNNING | stamp << 8
             gtab[g * G + G_SEQ] = a1
+            gtab[g * G + G_RAN] = 1
             woken = mtab[3 * slot + 2]
             mine = _current(gtab, st, woken, now)
             if mine >= 0:
@@ -639,6 +645,7 @@ def _apply_by_force(typ, goid, seq, slot, now, st, gtab, waits, mtab):
         gtab[g * G + G_META] = status | st[S_STAMP] << 8
         gtab[g * G + G_SEQ] = seq
         gtab[g * G + G_SINCE] = now
+        gtab[g * G + G_RAN] = 1
         if status == RUNNING:
             mtab[3 * slot + 2] = goid
 

@@ -34,6 +34,7 @@ class Mark(IntFlag):
     DURABLE = 8  # (durable)
     DAMAGED = 16  # some of this record was lost; what is there is right
     ARG0_UNSURE = 32  # the dump printed `arg0` with `?` (Go 1.18): it may be stale
+    RAN = 64  # a census saw it run or change its state while the trace ran: it works, it is not stuck
 
 
 @dataclass(slots=True, kw_only=True)

@@ -463,7 +463,7 @@ class Collector:
             self._emit(Leaked(now, who, found.counts))
         elif found.goids:
             watched.max_goid = max(watched.max_goid, found.max_goid)
-            self._emit(Census(now, who, found.goids, watched.max_goid, found.unknown))
+            self._emit(Census(now, who, found.goids, watched.max_goid, found.unknown, found.ran))
         return tuple(found.counts)
 
     def _name(self, sites: Mapping[str, Site]) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from parkwarden.model.site import Site
-from parkwarden.model.snapshot import Ints, Snapshot
+from parkwarden.model.snapshot import Ints, Mark, Snapshot, Source
 from parkwarden.model.stack import Frame
 from parkwarden.stacks.cluster import is_system
 from parkwarden.stacks.normalise import forget_names, place, wait_reason
@@ -39,6 +39,8 @@ class Sites:
     left_out: int
     total: int
     """Goroutines of the snapshot, whatever they are."""
+    ran: Mapping[str, Ints] | None = None
+    """Ids among `goids` of those that a census saw do something; None where the look does not tell."""
 
 
 def sites_of(snapshot: Snapshot) -> Sites:
@@ -73,6 +75,10 @@ def sites_of(snapshot: Snapshot) -> Sites:
         forget_names()
     counts = {named[i].id: int(totals[i]) for i in chosen.tolist()}
     goids, max_goid = _goids(snapshot, site_of_row, named, chosen)
+    ran = None
+    if snapshot.source is Source.CENSUS and goids:
+        working = np.where(snapshot.marks & Mark.RAN, site_of_row, -1)
+        ran, _ = _goids(snapshot, working, named, chosen)
     return Sites(
         named={named[i].id: _bounded(named[i]) for i in chosen.tolist()},
         counts=counts,
@@ -81,6 +87,7 @@ def sites_of(snapshot: Snapshot) -> Sites:
         unknown=unknown,
         left_out=int((totals > 0).sum()) - len(chosen),
         total=snapshot.total,
+        ran=ran,
     )
 
 
