@@ -86,3 +86,30 @@ def test_an_earlier_life_that_leaked_here_is_remembered(known: bool, verdict: Ve
         for s in judge_places(sites, Windows(), at, Rules()):
             worst = max(worst, s.verdict, key=lambda v: v.rank)
     assert worst is verdict
+
+
+@pytest.mark.parametrize(
+    ("ages_h", "verdict"), [((0.5,), Verdict.SUSPECT), ((0.5, 1, 2, 3, 5, 8, 12, 20), Verdict.LEAK)]
+)
+def test_replicas_of_different_age_end_the_doubt_of_filling(ages_h: tuple[float, ...], verdict: Verdict) -> None:
+    """Sixty an hour since the process began may be a filling pool in one process; where older replicas have gone on so for a day, it is not."""
+    sites, windows, rules, began = SiteWindows(), Windows(), Rules(), 100_000.0
+    births: dict[str, np.ndarray] = {}
+    rng = np.random.default_rng(3)
+    for k, age in enumerate(ages_h):
+        start = began - age * HOUR
+        instance = Instance(id=f"r{k}", labels={"service": "pay", "version": "v1"}, start_time=start)
+        sites.started(instance, start)
+        windows.started(instance)
+        births[instance.id] = np.sort(start + rng.uniform(0, age * HOUR + 1800, int(60 * (age + 0.5))))
+    said = set()
+    for t in np.arange(began, began + 1800, 60.0).tolist():
+        for name, born in births.items():
+            goids = 20 + np.flatnonzero(born <= t).astype(np.int64)
+            idle = np.arange(1, 11, dtype=np.int64)
+            sites.counted(SiteCounts(t, name, {"s": len(goids), "pool": 10}))
+            if (t - began) % 300 < 60:
+                sites.census(Census(t + 1, name, {"s": goids, "pool": idle}, 20 + len(goids)))
+        said |= {(s.site, s.instance, s.verdict) for s in judge_places(sites, windows, t + 2, rules)}
+    assert max((v for site, name, v in said if (site, name) == ("s", "r0")), key=lambda v: v.rank) is verdict
+    assert {site for site, _, v in said if v is Verdict.LEAK} <= {"s"}

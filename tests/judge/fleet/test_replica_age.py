@@ -58,3 +58,16 @@ def test_all_lines_alike_is_the_process() -> None:
     for k, age in enumerate(AGES_H):
         sites.counted(SiteCounts(NOW - 30, f"r{k}", {f"x{i}": int(10 + 5 * age) for i in range(5)}))
     assert not judge(sites, ("pay", ""), NOW, AgeRule())
+
+
+def test_a_straight_line_past_the_age_of_full_pools_is_no_filling() -> None:
+    """Eight replicas up to 20 h: six an hour goes on; a pool with a time constant of five hours has slowed down; up to three hours nothing is said."""
+    ages = (0.5, 1.0, 2.0, 4.0, 7.0, 11.0, 15.0, 20.0)
+    rule = AgeRule()
+
+    def line(count: Callable[[float], int], ages_h: tuple[float, ...] = ages) -> list[bool]:
+        return [j.line for j in judge(_fleet(count, ages_h), ("pay", ""), NOW, rule)]
+
+    assert line(lambda age: int(5 + 6 * age)) == [True]
+    assert line(lambda age: int(100 - 100 * 2.72 ** (-age / 5))) == [False]
+    assert line(lambda age: int(5 + 40 * age), tuple(a * 0.15 for a in ages)) == [False]

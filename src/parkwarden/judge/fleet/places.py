@@ -64,8 +64,8 @@ def _judge(
     rises = site_floor_growth.judge(rows, now, rules.floor, floors)
     out = stack_persistence.signals(rows, standing, now, rules.persistence)
     for table, note, risen in zip(rows.tables, notes, rises, strict=True):
-        stayed = [_believed(sites, table, j) for j in _stayed(table, note, now, rules)]
-        risen = {row: _believed(sites, table, r) for row, r in risen.items()}
+        stayed = [_believed(sites, table, j, rules) for j in _stayed(table, note, now, rules)]
+        risen = {row: _believed(sites, table, r, rules) for row, r in risen.items()}
         if survivors.knows(table, now):  # censuses see more than counts: these alone accuse nobody there
             here = {j.row for j in stayed if j.steady or j.leak}
             risen = {row: r if row in here else replace(r, leak=False) for row, r in risen.items()}
@@ -87,20 +87,30 @@ def _across(sites: SiteWindows, fresh: list[str], now: float, rules: Rules) -> l
         last = remembered.notes.get("at")
         if last is None or now - last >= replica_age.BEAT_S:
             remembered.notes["at"] = now
-            remembered.signals = replica_age.signals(replica_age.judge(sites, service, now, rules.age), now)
+            ageing = replica_age.judge(sites, service, now, rules.age)
+            remembered.notes["lines"] = frozenset(j.site for j in ageing if j.line)
+            remembered.signals = replica_age.signals(ageing, now)
     return [s for remembered in services.values() for s in remembered.signals if s.instance in sites.tables]
 
 
 Case = TypeVar("Case", survivors.Judged, site_floor_growth.Rise)
 
 
-def _believed(sites: SiteWindows, table: SiteTable, case: Case) -> Case:
-    """What is held back only because it may be filling is a leak where an earlier life, or another replica, leaked at this site."""
+def _believed(sites: SiteWindows, table: SiteTable, case: Case, rules: Rules) -> Case:
+    """What is held back only because it may be filling is a leak where an earlier life, or another replica, leaked at this site, and
+    where the replicas' counts go with their age beyond the age of full pools."""
     if not case.held:
         return case
     name = next((site for site, row in table.rows.items() if row == case.row), None)
-    memory = sites.memory(table.instance, name) if name is not None else None
-    if memory is None or (memory.leak_at is None and memory.proven_at is None):
+    if name is None:
+        return case
+    memory = sites.memory(table.instance, name)
+    across = sites.services.get(rules, {}).get(table.instance.service_key)
+    if (
+        memory.leak_at is None
+        and memory.proven_at is None
+        and (across is None or name not in across.notes.get("lines", ()))
+    ):
         return case
     return replace(case, leak=True, held=False, filling=False)
 

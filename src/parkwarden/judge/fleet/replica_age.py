@@ -6,7 +6,9 @@ Input       `SiteWindows`: newest counts, `Instance.start_time`, `version`; repl
 Method      Kendall's test of count against age, exact; the oldest third must have at least `rise` more than the youngest; the trend must go on among
             the older half (what fills up stops there); and most other sites must not do the same (then it is the whole process: traffic
             that comes back after a restart).
-Verdicts    `suspect`. `unknown` (no signal) with fewer than `replicas`, or ages that differ too little.
+Verdicts    `suspect`. `unknown` (no signal) with fewer than `replicas`, or ages that differ too little. Where the count goes on with age in a straight line, past
+            the age at which pools are full (`filled_s`), growth that began with the process is no filling: what another judge held back for that doubt
+            alone becomes its `leak`.
 Parameters  `AgeRule`.
 If wrong    a cache that fills for days looks the same.
 Blind       deploys that restart all replicas at once.
@@ -52,6 +54,12 @@ class AgeRule:
     """Goroutines the oldest third must have more than the youngest."""
     others: float = 0.5
     """Share of the other busy sites that may do the same before it is the process and not the line."""
+    line_p: float = 1e-3
+    """Chance of the order from which on a straight line ends the doubt that something may be filling: 7 replicas in order."""
+    line_steady: float = 0.7
+    """Growth per hour among the older replicas over that among the younger. A pool filling with time constant T has 0.37 over 2 T."""
+    filled_s: float = 14_400.0
+    """The oldest must have passed this age: usual pools and caches are full after four hours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +74,8 @@ class Judged:
     young: float
     old: float
     count: int
+    line: bool
+    """It goes on with age in a straight line, past the age at which pools are full."""
 
 
 def judge(sites: SiteWindows, service: ServiceKey, now: float, rule: AgeRule) -> list[Judged]:
@@ -99,9 +109,9 @@ def judge(sites: SiteWindows, service: ServiceKey, now: float, rule: AgeRule) ->
         worst = int(np.argmax(mine))
         at = busy[k]
         where = tables[worst].instance.id
-        out.append(
-            Judged(names[at], where, float(p[k]), len(tables), rate, float(young[at]), float(old[at]), int(mine[worst]))
-        )
+        line = bool(p[k] <= rule.line_p and ages[-1] >= rule.filled_s and _goes_on(ages, mine, rule.line_steady))
+        ends = float(young[at]), float(old[at])
+        out.append(Judged(names[at], where, float(p[k]), len(tables), rate, *ends, int(mine[worst]), line))
     return out
 
 
@@ -119,6 +129,16 @@ def _replicas(sites: SiteWindows, service: ServiceKey, now: float) -> list[SiteT
     if len(tables) > REPLICAS_MAX:
         tables = [tables[i] for i in np.linspace(0, len(tables) - 1, REPLICAS_MAX).astype(int).tolist()]
     return tables
+
+
+def _goes_on(ages: np.ndarray, counts: np.ndarray, share: float) -> bool:
+    """Whether the older replicas grow as the younger do, per hour of age; half a sigma of such counts is forgiven."""
+    third = max(len(ages) // 3, 1)
+    parts = slice(0, third), slice(third, -third), slice(-third, None)
+    (a, b, c), (x, y, z) = ([float(np.median(column[part])) for part in parts] for column in (ages, counts))
+    if not a < b < c:
+        return False
+    return (z - y) / (c - b) >= share * (y - x) / (b - a) - 0.5 * max(z, 1.0) ** 0.5 / (c - b)
 
 
 def _slope(ages: np.ndarray, counts: np.ndarray) -> float:
