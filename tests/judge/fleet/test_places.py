@@ -89,7 +89,7 @@ def test_an_earlier_life_that_leaked_here_is_remembered(known: bool, verdict: Ve
 
 
 @pytest.mark.parametrize(
-    ("ages_h", "verdict"), [((0.5,), Verdict.SUSPECT), ((0.5, 1, 2, 3, 5, 8, 12, 20), Verdict.LEAK)]
+    ("ages_h", "verdict"), [((0.2,), Verdict.SUSPECT), ((0.2, 1, 2, 3, 5, 8, 12, 20), Verdict.LEAK)]
 )
 def test_replicas_of_different_age_end_the_doubt_of_filling(ages_h: tuple[float, ...], verdict: Verdict) -> None:
     """Sixty an hour since the process began may be a filling pool in one process; where older replicas have gone on so for a day, it is not."""
