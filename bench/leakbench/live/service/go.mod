@@ -1,0 +1,3 @@
+module example.com/leakbench/service
+
+go 1.27
