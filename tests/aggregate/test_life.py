@@ -94,6 +94,6 @@ def test_whatever_is_told_it_adds_up(looks: list[dict[int, list[int]]]) -> None:
     if clean:
         for slot, ids in clean[-1].items():
             assert life.present(slot).goid.tolist() == sorted(ids)
-    slot_column, since, arrived = life.everybody()
-    assert len(slot_column) == len(since) == len(arrived)
+    everybody = life.everybody()
+    assert len(everybody.slot) == len(everybody.since) == len(everybody.arrived) == len(everybody.worked)
     assert (life.left >= 0).all()

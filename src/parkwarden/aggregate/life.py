@@ -12,6 +12,7 @@ Pure: times are seconds of the caller's clock, sites are the caller's slots (sma
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,9 +26,11 @@ TRACKED_PER_SITE = 128
 """Goroutines followed at one site. 128 of them make any share exact to 9 points; a site of 100,000 then costs 3 KB, not 2 MB."""
 ANCHORS = 48
 """Remembered (time, highest id) pairs; older ones are thinned, so a day keeps about 20 minutes of precision, the last hour all."""
-AGES_S = (15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1200.0, 2400.0, 4800.0, 9600.0, 19200.0, 38400.0)
-"""Lower edges of the age classes 1..12 (class 0: younger): doubling, since life times spread over decades."""
+AGES_S = (4.0, 8.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1200.0, 2400.0, 4800.0, 9600.0, 19200.0, 38400.0)
+"""Lower edges of the age classes 1..14 (class 0: younger): doubling, since life times spread over decades. The first are for dense looks."""
 CLASSES = len(AGES_S) + 1
+GAPS = 8
+"""Distances of the last censuses whose median is the present beat: a closer look of a minute is known as such while it lasts."""
 FORGET_S = 86_400.0
 """Half-life of what is remembered of departures: a deploy that changes a site's habits is believed after days, not never."""
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
@@ -47,6 +50,19 @@ class Present:
     """Each stands for so many."""
 
 
+@dataclass(frozen=True, slots=True)
+class Everybody:
+    """All goroutines followed in one process, the oldest id first, in columns."""
+
+    slot: npt.NDArray[np.int32]
+    since: Floats
+    """Here since."""
+    arrived: Floats
+    """The census that first saw it here."""
+    worked: npt.NDArray[np.bool_]
+    """Was seen to run in a census after the one it arrived with, where censuses tell that."""
+
+
 class LifeTable:
     """Who lives where in one process. Slots are the caller's; a slot given up is told by `drop`."""
 
@@ -54,7 +70,13 @@ class LifeTable:
         self.first_at: float | None = None
         """The first census: who was there already was there before we watched."""
         self.last_at: float | None = None
+        self.previous_at: float | None = None
+        """The census before the last."""
         self.censuses = 0
+        self.watched = 0
+        """Censuses that told who ran."""
+        self._dated = start_time is not None
+        self._gaps: list[float] = []
         self._anchor_at: list[float] = [] if start_time is None else [start_time]
         self._anchor_id: list[float] = [] if start_time is None else [0.0]
         self._max_goid = 0
@@ -62,6 +84,7 @@ class LifeTable:
         self._slot = np.empty(0, np.int32)
         self._since: Floats = np.empty(0)
         self._arrived: Floats = np.empty(0)
+        self._worked = np.empty(0, bool)
         self.left = np.zeros((0, CLASSES), np.float32)
         """Departures by age when last seen there (class), scaled, forgotten with `FORGET_S`: shape (slots, CLASSES). A new life keeps them."""
         self._shift = np.zeros(0, np.uint8)
@@ -83,8 +106,13 @@ class LifeTable:
         self.left[slot] = 0
         self._shift[slot] = 0
 
-    def update(self, at: float, slots: npt.NDArray[np.int32], goids: Ints, max_goid: int) -> None:
-        """One census: goroutine `goids[i]` is at site `slots[i]`. Times that do not rise are the caller's to refuse."""
+    def update(
+        self, at: float, slots: npt.NDArray[np.int32], goids: Ints, max_goid: int, ran: Ints | None = None
+    ) -> None:
+        """One census: goroutine `goids[i]` is at site `slots[i]`, `ran` did something meanwhile (None: not told).
+
+        Times that do not rise are the caller's to refuse.
+        """
         if not len(goids):
             max_goid = max(max_goid, self._max_goid)
         self._grow(int(slots.max(initial=-1)) + 1)
@@ -93,12 +121,17 @@ class LifeTable:
         highest = max(max_goid, int(goids[-1]) if len(goids) else 0, self._max_goid)
         self._anchor(at, highest)
         if self.last_at is not None:
+            self._gaps = [*self._gaps[1 - GAPS :], at - self.last_at]
             self._depart(at, slots, goids)
+            self._estimate_start()
+        if ran is not None:
+            self.watched += 1
+            self._worked |= np.isin(self._goid, ran)
         self._arrive(at, slots, goids)
         self._max_goid = highest
         if self.first_at is None:
             self.first_at = at
-        self.last_at = at
+        self.previous_at, self.last_at = self.last_at, at
         self.censuses += 1
 
     def _depart(self, at: float, slots: npt.NDArray[np.int32], goids: Ints) -> None:
@@ -136,6 +169,20 @@ class LifeTable:
         self._slot = np.concatenate([self._slot, slots])[order]
         self._since = np.concatenate([self._since, since])[order]
         self._arrived = np.concatenate([self._arrived, np.full(len(goids), at)])[order]
+        self._worked = np.concatenate([self._worked, np.zeros(len(goids), bool)])[order]
+
+    def _estimate_start(self) -> None:
+        """Where nobody told when the process began, the pace of its ids between the first two censuses does."""
+        if self._dated or self.first_at is None or len(self._anchor_id) < 2:
+            return
+        self._dated = True
+        per_s = (self._anchor_id[1] - self._anchor_id[0]) / max(self._anchor_at[1] - self._anchor_at[0], 1e-9)
+        if per_s <= 0:
+            return
+        self._anchor_at.insert(0, self.first_at - self._anchor_id[0] / per_s)
+        self._anchor_id.insert(0, 0.0)
+        born = np.interp(self._goid, self._anchor_id, self._anchor_at)
+        self._since = np.where(self._arrived == self.first_at, np.minimum(born, self._since), self._since)
 
     def _followed(self, slots: npt.NDArray[np.int32], goids: Ints) -> npt.NDArray[np.bool_]:
         """Which goroutines to follow; sites with too many are followed by half of them, again and again."""
@@ -162,9 +209,19 @@ class LifeTable:
         born = np.interp(goids, self._anchor_id, self._anchor_at) if len(goids) else np.empty(0)
         return Present(goids, born, self._since[here], self._arrived[here], scale)
 
-    def everybody(self) -> tuple[npt.NDArray[np.int32], Floats, Floats]:
-        """Of all followed goroutines, the oldest id first: site slot, here since, first seen here."""
-        return self._slot, self._since, self._arrived
+    def everybody(self) -> Everybody:
+        """All followed goroutines."""
+        return Everybody(self._slot, self._since, self._arrived, self._worked)
+
+    @property
+    def gap_s(self) -> float:
+        """Median distance of the last censuses, infinite before the second."""
+        return float(np.median(self._gaps)) if self._gaps else math.inf
+
+    @property
+    def began_at(self) -> float | None:
+        """When the process began, as told or as its ids say; None where neither is known yet."""
+        return self._anchor_at[0] if self._dated and self._anchor_id[0] == 0.0 else None
 
     def scales(self) -> Ints:
         """How many goroutines each followed one stands for, by slot."""
@@ -178,14 +235,14 @@ class LifeTable:
     @property
     def nbytes(self) -> int:
         """Bytes held in columns."""
-        columns = (self._goid, self._slot, self._since, self._arrived)
+        columns = (self._goid, self._slot, self._since, self._arrived, self._worked)
         return sum(c.nbytes for c in (*columns, self.left, self._shift)) + 16 * len(self._anchor_at)
 
     # columns
 
     def _keep(self, rows: npt.NDArray[np.bool_]) -> None:
         self._goid, self._slot = self._goid[rows], self._slot[rows]
-        self._since, self._arrived = self._since[rows], self._arrived[rows]
+        self._since, self._arrived, self._worked = self._since[rows], self._arrived[rows], self._worked[rows]
 
     def _grow(self, slots: int) -> None:
         if slots <= len(self._shift):

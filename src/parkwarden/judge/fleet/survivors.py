@@ -113,7 +113,8 @@ def judge(table: SiteTable, now: float, rule: SurvivorRule) -> list[Judged]:
     life = table.life
     if life.censuses < 2 or life.last_at is None or life.first_at is None:
         return []
-    slot, since, arrived = life.everybody()
+    everybody = life.everybody()
+    slot, since, arrived = everybody.slot, everybody.since, everybody.arrived
     graduated = (arrived > life.first_at) & (arrived < life.last_at) & (life.last_at - since >= rule.min_age_s)
     if not graduated.any():
         return []
