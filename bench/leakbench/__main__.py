@@ -1,0 +1,40 @@
+"""`python -m bench.leakbench long|live|score`: measure, or show what was measured."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import sys
+import time
+from pathlib import Path
+
+OUT = Path("out/leakbench")
+
+
+def main(argv: list[str]) -> int:
+    """Hand over to the ruler: `bench.leakbench.<ruler>.command` has `main(argv)`."""
+    parser = argparse.ArgumentParser(prog="python -m bench.leakbench", description=__doc__)
+    parser.add_argument("what", choices=["long", "live", "score"])
+    parser.add_argument("rest", nargs=argparse.REMAINDER)
+    told = parser.parse_args(argv)
+    if told.what == "score":
+        return score(told.rest)
+    module = importlib.import_module(f"bench.leakbench.{told.what}.command")
+    return int(module.main(told.rest))
+
+
+def score(argv: list[str]) -> int:
+    """Tables of what out/leakbench holds."""
+    from bench.leakbench.score import long_tables
+
+    for file in map(Path, argv or [str(f) for f in sorted(OUT.glob("*.json"))]):
+        rows = [row for row in json.loads(file.read_text()) if row["ruler"] == "long"]
+        if rows:
+            made = time.strftime("%Y-%m-%d %H:%M", time.localtime(file.stat().st_mtime))
+            print(f"# {file.name} ({made}, seeds {sorted({r['seed'] for r in rows})})\n\n{long_tables(rows)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,1 @@
+"""The long ruler: simulated fleets on virtual time."""

@@ -1,0 +1,165 @@
+"""What the long ruler measures: services that leak at one site from a known time on, and services that do not.
+
+A `Subject` is one service with one or more replicas, watched on virtual time from 0 on.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from bench.leakbench.long.events import Life, Watched, named, watched
+from bench.leakbench.long.worlds import DAY, HOUR, INNOCENT, MINUTE, Load, Rng, Shape, leak, load, queue, standing
+from parkwarden.model import Named
+
+LEAK = "leak"
+"""Id of the leaking site."""
+TARGET_MIN: Mapping[float, Mapping[bool, float | None]] = {
+    360.0: {True: 10, False: 15},
+    60.0: {True: 15, False: 40},
+    6.0: {True: 60, False: 240},
+    1.0: {True: 360, False: None},
+}
+"""Leaks an hour -> (with censuses?) -> median minutes to `leak` that are promised."""
+LATE = 3.0
+"""A leak must be found before so many times its target in 95 % of the runs."""
+NO_TARGET_MIN = 360.0
+"""Where nothing is promised a run lasts LATE times as long."""
+QUIET_S = 1.5 * HOUR
+"""Watched before the earliest onset."""
+SITES = 40
+"""Of a healthy instance."""
+WAKE_S = (10.0, 60.0)
+"""A restart takes so long."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One cell of the table. `load`: flat, told (day swing 0.5, requests told), untold, restarts (flat, every 6 h) or start (leaks from its start on)."""
+
+    per_h: float
+    alone: bool
+    load: str
+    census_s: float
+
+    @property
+    def name(self) -> str:
+        census = "census" if self.census_s else "counts"
+        return f"{census}/{self.per_h:.0f}/{'alone' if self.alone else 'among'}/{self.load}"
+
+    @property
+    def target_min(self) -> float | None:
+        return TARGET_MIN[self.per_h][self.census_s > 0]
+
+    @property
+    def horizon_s(self) -> float:
+        """Watched so long after the onset."""
+        return LATE * (self.target_min or NO_TARGET_MIN) * MINUTE
+
+
+LOADS = ("flat", "told", "untold", "restarts", "start")
+
+
+def cases(census_s: float) -> list[Case]:
+    """All cells of one mode."""
+    return [Case(per_h, alone, how, census_s) for per_h in TARGET_MIN for alone in (True, False) for how in LOADS]
+
+
+@dataclass
+class Subject:
+    """One service: its replicas, until when they are watched, since when `LEAK` leaks (None = healthy)."""
+
+    name: str
+    instances: list[Watched]
+    names: list[Named]
+    until: float
+    onset: float | None = None
+
+    @property
+    def instance_days(self) -> float:
+        return len(self.instances) * self.until / DAY
+
+
+def _rng(seed: int, what: str, run: int) -> Rng:
+    return np.random.default_rng([seed, zlib.crc32(what.encode()), run])
+
+
+def lives(rng: Rng, begin: float, until: float, every_s: float, deploys: float = 0.5) -> list[Life]:
+    """Restarts about `every_s` apart (0 = none), a share of them with a new version."""
+    found, version = [], 1
+    while True:
+        end = begin + every_s * rng.uniform(0.75, 1.25) if every_s else until
+        if not found and begin < 0:  # a renewal seen at a random time
+            end = rng.uniform(0, 1) * every_s if every_s else until
+        found.append(Life(begin, min(end, until), f"v{version}"))
+        if end >= until:
+            return found
+        begin = end + rng.uniform(*WAKE_S)
+        version += int(rng.uniform() < deploys)
+
+
+def leaking(seed: int, case: Case, run: int, onset_within: float = DAY) -> Subject:
+    """About 300 goroutines of steady traffic at 28 sites, with noise, and one site that leaks from the onset on."""
+    rng = _rng(seed, case.name, run)
+    from_start = case.load == "start"
+    onset = QUIET_S if from_start else rng.uniform(QUIET_S, max(onset_within, QUIET_S))
+    until = onset + case.horizon_s
+    begin = onset if from_start else -rng.uniform(0, 48) * HOUR
+    swing = 0.5 if case.load in ("told", "untold") else 0.0
+    traffic = load(rng, min(begin, 0.0), until, swing=swing, wobble=0.08)
+    shapes: dict[str, Shape] = {
+        f"queue/{i}": partial(queue, busy=rng.uniform(2, 20), life_s=rng.uniform(0.5, 60)) for i in range(20)
+    }
+    shapes |= {f"standing/{i}": partial(standing, n=int(rng.integers(1, 20))) for i in range(8)}
+    if from_start:  # watched from before its start: the life before was healthy
+        ran = [Life(-1.0, onset - rng.uniform(*WAKE_S), "v1"), Life(onset, until, "v2")]
+    else:
+        ran = lives(rng, begin, until, 6 * HOUR if case.load == "restarts" else 0.0)
+    busy = 0.0 if case.alone else 10.0
+    shapes[LEAK] = partial(leak, per_h=case.per_h, onset=onset, busy=busy, life_s=rng.uniform(5, 20))
+    name = f"{case.name}/{run}"
+    requests = 20.0 if case.load == "told" else 0.0
+    one = watched(rng, name, name, ran, shapes, traffic, until=until, census_s=case.census_s, requests_per_s=requests)
+    return Subject(name, [one], named(rng, shapes), until, onset)
+
+
+def healthy(seed: int, census_s: float, run: int, days: float = 1.0) -> Subject:
+    """A service of SITES innocent sites of all shapes; by turns: requests told or not, restarts and deploys every 3-6 h or none, one replica or three."""
+    rng = _rng(seed, "healthy", run)
+    until = days * DAY
+    told, hasty, replicas = run % 2 == 0, run % 3 == 0, 3 if run % 4 == 3 else 1
+    old = -rng.uniform(0, 48) * HOUR if rng.uniform() < 0.5 else 0.0
+    every = rng.uniform(3, 6) * HOUR if hasty else 0.0
+    traffic = load(
+        rng, min(old, 0.0) - DAY, until, swing=rng.uniform(0.2, 0.7), wobble=rng.uniform(0.03, 0.15),
+        bursts_per_day=rng.uniform(0, 4), steps_per_day=rng.uniform(0, 1),
+    )  # fmt: skip
+    kinds = list(INNOCENT)
+    kinds += [kinds[int(i)] for i in rng.integers(len(kinds), size=SITES - len(kinds))]
+    shapes = {f"{kind}/{i}": INNOCENT[kind](rng) for i, kind in enumerate(kinds)}
+    name = f"healthy/{run}"
+    ids = [f"{name}.{i}" for i in range(replicas)]
+    instances = [
+        watched(
+            rng, one, name, lives(rng, old * rng.uniform(0.2, 1), until, every), shapes, traffic,
+            until=until, census_s=census_s, requests_per_s=50.0 * told,
+        )
+        for one in ids
+    ]  # fmt: skip
+    return Subject(name, instances, named(rng, shapes), until)
+
+
+def healthy_runs(days: int) -> Iterator[int]:
+    """Runs whose instances live `days` days together."""
+    run, done = 0, 0
+    while done < days:
+        yield run
+        done += 3 if run % 4 == 3 else 1
+        run += 1
+
+
+__all__ = ["LEAK", "LOADS", "SITES", "Case", "Load", "Subject", "cases", "healthy", "healthy_runs", "leaking", "lives"]
