@@ -11,7 +11,7 @@ import jsonschema
 import pytest
 from rich.console import Console
 
-from parkwarden.model import Case, Finding, Frame, Report, Verdict
+from parkwarden.model import Finding, Frame, Report, Verdict
 from parkwarden.model.baseline import Remainder, Standing
 from parkwarden.model.check import CheckResult, Subject
 from parkwarden.report.check import MAX_SITES, MAX_STARTS, check_to_json, check_to_junit, print_check
@@ -30,7 +30,7 @@ def site(number: int = 1, function: str = "main.f") -> Standing:
 def result(*subjects: Subject) -> CheckResult:
     report = Report(generated_at="2026-11-21T00:00:00Z", inputs=[], findings=[])
     return CheckResult(
-        subjects=list(subjects), report=report, case=Case(artefacts=[]), cost=[], checked_at="2026-11-21T00:00:00Z",
+        subjects=list(subjects), report=report, cost=[], checked_at="2026-11-21T00:00:00Z",
         took_s=1.5,
     )  # fmt: skip
 

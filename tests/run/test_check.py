@@ -140,8 +140,12 @@ class Services:
         if url not in self.pages:
             raise UnreachableError("timeout", f"{url} did not answer")
         artefacts: list[Artefact] = []
+        assert options is not None
+        assert options.heard is not None
         for i, body in enumerate(self.pages[url]):
-            artefacts += read_bytes(body, f"{url}/{i}")
+            artefacts += (found := read_bytes(body, f"{url}/{i}"))
+            for artefact in found:
+                options.heard(url, artefact, 1000.0 + i)
         return LiveBag(url=url, artefacts=artefacts, goroutines=1)
 
 

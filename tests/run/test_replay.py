@@ -55,7 +55,7 @@ def seen(result: Replayed) -> dict[str, tuple[Verdict, float | None, float | Non
 
 def beats(times: list[float], stops: list[float] | None = None, until: float = 0.0) -> list[float]:
     ticks: list[float] = []
-    beat = module._Beat(stops or [], ticks.append)
+    beat = module.Beat(stops or [], ticks.append)
     for at in times:
         beat.before(at)
     beat.finish(until)

@@ -62,6 +62,20 @@ def command(
     no_leak_profile: Annotated[
         bool, typer.Option("--no-leak-profile", help="Never run Go's leak profile (it is a GC cycle).")
     ] = False,
+    no_census: Annotated[
+        bool,
+        typer.Option(
+            "--no-census", help="Never trace (a census is a trace of 50 ms); text dumps of small services stand in."
+        ),
+    ] = False,
+    record: Annotated[
+        Path | None,
+        typer.Option(
+            "--record",
+            metavar="FILE",
+            help="Keep what was seen as a recording (.jsonl, .gz, .zst), for `replay` and bug reports.",
+        ),
+    ] = None,
     no_redact: NoRedact = False,
 ) -> None:
     """Pass or fail: does it leak, and does it end with the goroutines it began with?
@@ -82,12 +96,15 @@ def command(
     options = CheckOptions(
         for_s=watch_s,
         leak_profile=not no_leak_profile,
+        census=not no_census,
         baseline=baseline,
         tolerance=tolerance,
         modules=tuple(module or ()),
         redact=not no_redact,
+        record=record,
+        force=force,
     )
-    for path in (write_baseline, output):
+    for path in (write_baseline, output, record):
         refuse_existing(path, force)
     with progress() as tell:
         result = check(inputs, options, tell)

@@ -19,11 +19,12 @@ import asyncio
 import re
 import time
 from base64 import b64encode
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from parkwarden.collect import limits
-from parkwarden.collect.limits import Tell
+from parkwarden.collect.limits import Tell, quiet
 from parkwarden.formats.detect import read_bytes
 from parkwarden.model.artefact import Artefact, Kind, LookCost, Problem
 from parkwarden.model.errors import LimitError, UnreachableError, UsageError
@@ -59,6 +60,31 @@ _CHUNK = 64 << 10
 _CONTENTION = (Kind.BLOCK_PROFILE, Kind.MUTEX_PROFILE)
 
 
+Heard: TypeAlias = Callable[[str, Artefact, float], bool]
+"""`heard(service, artefact, at)`, in a thread: one look, when it came (Unix seconds). False: it could not say what it was taken for."""
+
+PROFILE_EVERY_S = 1.0
+"""Goroutine profiles of a close look: 1-2 ms each. Bursts and pools move within seconds; more looks tell them from growth."""
+
+CENSUS_EVERY_S = 2.0
+"""Censuses of a close look: each traces for 50 ms, so that the service is traced for 2.5 % of the time."""
+
+DUMP_EVERY_S = 4.0
+"""Text dumps of a close look, where no census can be had: 13 ms at 1,000 goroutines."""
+
+PAGES_EVERY_S = 5.0
+"""Readings of a close look, as of a fleet."""
+
+STALL_SHARE = 0.005
+"""Of its time that a service may be stalled by each kind of look: large services are looked at more seldom."""
+
+MAX_CLOSE_LOOKS = 240
+"""Looks of one kind, however long it is watched closely."""
+
+BUSY_TRACING_TRIES = 3
+"""Censuses in a row that found somebody else tracing, after which no more are tried."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiveOptions:
     """How to look. `any_size` takes the dear looks however many goroutines there are."""
@@ -75,6 +101,8 @@ class LiveOptions:
     census: bool = True
     text_dump: bool = True
     any_size: bool = False
+    heard: Heard | None = None
+    """Whoever wants every look as it comes: then the service is looked at closely for `interval_s`, and the bag keeps the last of each."""
     verify_tls: bool = True
     endpoint_timeout_s: float = limits.ENDPOINT_TIMEOUT_S
     total_timeout_s: float = limits.LOOK_TIMEOUT_S
@@ -112,7 +140,7 @@ async def look(url: str, *, options: LiveOptions | None = None, progress: Tell |
     options = options or LiveOptions()
     target = _Target.parse(url)
     async with _Session(target, options) as session:
-        looks = _Looks(session, options, progress or (lambda _what, _fraction: None))
+        looks = (_Looks if options.heard is None else _Close)(session, options, progress or quiet)
         try:
             async with asyncio.timeout(options.total_timeout_s):
                 await (looks.one() if target.single else looks.all())
@@ -308,12 +336,8 @@ class _Looks:
         """The whole ladder. `first` is when the first profile was taken; the interval is filled with other looks."""
         options = self.options
         await self._index()
-        if (
-            self.first_error is not None
-            and self.listed is None
-            and self.first_error.code not in ("bad-answer", "timeout")
-        ):
-            return  # there is nobody to ask the rest
+        if self._nobody():
+            return
         first = time.monotonic()
         await self._pprof("goroutine")
         await self._take("vars", self._url("debug/vars"))
@@ -334,6 +358,11 @@ class _Looks:
             await self._leak_profile()
             await self._text_dump()
         self.tell("read", 1.0)
+
+    def _nobody(self) -> bool:
+        """Whether the index was answered by nothing at all: then there is nobody to ask the rest."""
+        error = self.first_error
+        return error is not None and self.listed is None and error.code not in ("bad-answer", "timeout")
 
     async def _wait(self, until: float) -> None:
         """Until a time (monotonic); the progress line moves meanwhile."""
@@ -403,7 +432,8 @@ class _Looks:
         if self.options.any_size or (count is not None and count <= most):
             return False
         number = "an unknown number of" if count is None else f"{count:,}"
-        self.bag.costs.append(LookCost(what, note=f"not asked: {number} goroutines, more than {name} = {most:,}"))
+        if not any(c.what == what and c.note.startswith("not asked") for c in self.bag.costs):
+            self.bag.costs.append(LookCost(what, note=f"not asked: {number} goroutines, more than {name} = {most:,}"))
         return True
 
     async def _cmdline(self) -> None:
@@ -417,6 +447,7 @@ class _Looks:
         limit = limits.MAX_BODY_BYTES.get(kind, limits.MAX_BODY_BYTES_ELSE)
         at = time.time()
         answer = await self._ask(what, url, limit, extra_s, note)
+        came = time.monotonic()
         if answer is None or answer.status != 200 or (not answer.body and answer.problem is None):
             return None
         name = str(url)
@@ -438,8 +469,12 @@ class _Looks:
                 artefact.snapshot.taken_at = artefact.taken_at
         if url.name == "metrics" and not self.session.target.single and all(a.kind is Kind.UNKNOWN for a in found):
             return None  # some other page of the service
-        self.bag.artefacts += found
+        await self._keep(what, found, came)
         return found[0]
+
+    async def _keep(self, _what: str, found: list[Artefact], _came: float) -> None:
+        """What a look brought at `came` (monotonic)."""
+        self.bag.artefacts += found
 
     async def _ask(self, what: str, url: URL, limit: int, extra_s: float, note: str = "") -> _Answer | None:
         """One request, its price noted; an endpoint that fails costs itself."""
@@ -459,6 +494,80 @@ class _Looks:
             note = answer.problem.text
         self.bag.costs.append(LookCost(what, answer.took_s, len(answer.body), note))
         return answer
+
+
+class _Close(_Looks):
+    """Close looks at one service for a while: every one is heard, the last of each is kept."""
+
+    def __init__(self, session: _Session, options: LiveOptions, tell: Tell) -> None:
+        super().__init__(session, options, tell)
+        self._last: dict[str, list[Artefact]] = {}
+        self._understood: dict[str, bool] = {}
+        self._tracing = True
+        """Whether censuses are still tried; a text dump stands in where they are not."""
+        self._busy = 0
+        self._clock = time.time() - time.monotonic()  # a clock that is set meanwhile must not disorder what is heard
+
+    async def all(self) -> None:
+        """Profiles every second or so, who is there every two, readings every five; the leak profile near the end."""
+        await self._index()
+        if self._nobody():
+            return
+        length = self.options.interval_s
+        looks = {"readings": self._readings, "profile": self._profile, "ids": self._ids}
+        due = dict.fromkeys(looks, 0.0)
+        began = time.monotonic()
+        while (now := time.monotonic() - began) < length:
+            for name in [name for name, at in due.items() if at <= now]:
+                due[name] = now + max(await looks[name](), length / MAX_CLOSE_LOOKS)
+            if not self._last and self.bag.goroutines is None:
+                return  # it answers, but none of this is there
+            await self._wait(began + min(length, *due.values()))
+        await self._leak_profile()
+        await self._profile()
+        await self._ids()
+        self.tell("read", 1.0)
+
+    async def _readings(self) -> float:
+        """The numbers, and after how many seconds they are due again."""
+        await self._take("metrics", self._url("metrics"))
+        if not self._understood.get("metrics"):
+            await self._take("vars", self._url("debug/vars"))
+        return PAGES_EVERY_S
+
+    async def _profile(self) -> float:
+        await self._pprof("goroutine")
+        return max(PROFILE_EVERY_S, self._price("goroutine"))
+
+    async def _ids(self) -> float:
+        """Who is there: a census or, where none can be had, a text dump of a small process."""
+        if self._tracing:
+            self._understood.pop("trace", None)
+            await self._census(self.options.census_s)
+            told = self._understood.get("trace")
+            if told:
+                self._busy = 0
+                return max(CENSUS_EVERY_S, self._price("census"))
+            self._busy += 1
+            # an answer that tells nothing is that of an old Go; none at all is another's trace under way
+            self._tracing = told is None and self.options.census and self._busy < BUSY_TRACING_TRIES
+        await self._text_dump()
+        return max(DUMP_EVERY_S, self._price("goroutine?debug=2"))
+
+    def _price(self, look: str) -> float:
+        """Seconds until this look has stalled the service for no more than STALL_SHARE of its time."""
+        from parkwarden.collect.fleet.prices import Look, stall_s
+
+        return stall_s(Look(look), self.bag.goroutines or 0) / STALL_SHARE
+
+    async def _keep(self, what: str, found: list[Artefact], came: float) -> None:
+        heard = self.options.heard
+        assert heard is not None
+        for artefact in found:
+            self._understood[what] = await asyncio.to_thread(heard, self.bag.url, artefact, self._clock + came)
+        self._last[what] = found
+        self.bag.bodies.clear()
+        self.bag.artefacts = [a for last in self._last.values() for a in last]
 
 
 def _seconds(url: URL) -> float:

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 
 from parkwarden.model.artefact import LookCost
 from parkwarden.model.baseline import Remainder, Standing
-from parkwarden.model.case import Case
 from parkwarden.model.finding import Exit, Finding, Report
 
 TOLERANCE = 2
@@ -55,7 +54,6 @@ class CheckResult:
 
     subjects: list[Subject]
     report: Report
-    case: Case
     cost: list[LookCost]
     checked_at: str
     took_s: float

@@ -204,10 +204,8 @@ class _Source:
 
 def time_of(event: Event, before: float) -> float:
     """The event's own time, or `before` where it has none."""
-    if isinstance(event, Named):
+    if isinstance(event, Named) or event.at is None:
         return before
-    if isinstance(event, Started):
-        return before if event.at is None else event.at
     return event.at
 
 
@@ -299,12 +297,13 @@ class _World:
 
     def run(self) -> None:
         """Feed everything and tick in between; see the module."""
-        beat = _Beat(self.expectations.stops if self.expectations else [], self._tick)
+        beat = Beat(self.expectations.stops if self.expectations else [], self._tick)
+        feeds = [course.engine.feed for course in self.courses]
         for at, event in self.events:
             if at > -math.inf:
                 beat.before(at)
-            for course in self.courses:
-                course.engine.feed(event)
+            for feed in feeds:
+                feed(event)
             self.count += 1
             if isinstance(event, Started):
                 self.instances.add(event.instance.id)
@@ -342,13 +341,15 @@ class _World:
         return self.expectations.checked() if self.expectations else []
 
 
-class _Beat:
+class Beat:
     """When to tick: on multiples of TICK_S in which something happened, at the stops, coarser through gaps."""
 
     def __init__(self, stops: Sequence[float], tick: Callable[[float], object]) -> None:
         self._stops = list(stops)
         self._tick = tick
         self._next: float | None = None
+        self._due = -math.inf
+        """The next tick or stop."""
         self.begin = math.nan
         self.newest = -math.inf
 
@@ -356,8 +357,10 @@ class _Beat:
         """Make all ticks that come before something that happens at `at`."""
         if self._next is None:
             self._next, self.begin = _grid(at), at
-        self._until(at, inclusive=False)
-        self.newest = max(self.newest, at)
+        if at > self._due:
+            self._until(at, inclusive=False)
+        if at > self.newest:
+            self.newest = at
 
     def finish(self, until: float) -> None:
         """Make the ticks that are left: of what was fed last, and up to `until`."""
@@ -370,7 +373,7 @@ class _Beat:
         assert self._next is not None
         while True:
             stop = self._stops[0] if self._stops else math.inf
-            now = min(self._next, stop)
+            now = self._due = min(self._next, stop)
             if now > at or (now == at and not inclusive):
                 return
             self._tick(now)
@@ -405,8 +408,9 @@ def _courses(options: Options) -> list[Course]:
 
 
 def _recording_world(sources: list[_Source], options: Options, tell: Tell) -> _World:
-    events = merge(*(source.events(tell) for source in sources), key=lambda item: item[0])
-    return _World(events=events, courses=_courses(options), sources=sources)
+    streams = [source.events(tell) for source in sources]
+    events = streams[0] if len(streams) == 1 else merge(*streams, key=lambda item: item[0])
+    return _World(events=iter(events), courses=_courses(options), sources=sources)
 
 
 def _scenario_world(source: _Source, options: Options) -> _World:

@@ -17,7 +17,7 @@ import random
 import time
 import zlib
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -32,11 +32,12 @@ from parkwarden.collect.fleet.scrape import Scraper
 from parkwarden.collect.fleet.settings import CollectSettings
 from parkwarden.collect.fleet.sites import Sites
 from parkwarden.collect.fleet.status import Counters, TargetState, TargetStatus
+from parkwarden.collect.fleet.telling import Teller
 from parkwarden.model.artefact import LookCost, Reading
 from parkwarden.model.capture import Capture
-from parkwarden.model.events import Census, Event, Gone, Leaked, Named, Read, SiteCounts, Started
+from parkwarden.model.events import Event, Gone, Read, Started
 from parkwarden.model.instance import Instance, Target
-from parkwarden.model.site import Site
+from parkwarden.model.snapshot import Source
 
 PARSERS = 2
 """Threads that read large answers; more would only wait for each other's Python."""
@@ -53,8 +54,14 @@ MAX_STRETCH_S = 60.0
 REPLICAS_WATCHED = f"{Look.PROFILE.value}: replicas-watched"
 SPARE_FILES = 256
 """File descriptors for everything but targets: looks, the store, the web."""
-MAX_NAMED = 200_000
-"""Site ids remembered as named; beyond, all are named again when they next occur."""
+SOURCES = {
+    Look.PROFILE: Source.PROFILE,
+    Look.CENSUS: Source.CENSUS,
+    Look.TRACE: Source.CENSUS,
+    Look.LEAK: Source.LEAK_PROFILE,
+    Look.DUMP: Source.DUMP,
+}
+"""What kind of snapshot each look brings that names sites."""
 
 
 def phase_of(target_id: str) -> float:
@@ -66,7 +73,7 @@ class _Watched:
     """One target: its client, its readings and its ladder."""
 
     __slots__ = (
-        "client", "costs", "error", "failures", "instance", "introduced", "ladder", "last", "look", "max_goid", "no_census", "refused",
+        "client", "costs", "error", "failures", "instance", "introduced", "ladder", "last", "look", "no_census", "refused",
         "restarts", "scraper", "since", "state", "target", "task", "timer", "took_s",
     )  # fmt: skip
 
@@ -88,7 +95,6 @@ class _Watched:
         self.restarts = 0
         self.introduced = False
         self.no_census = False
-        self.max_goid = 0
         self.refused = ""
         self.costs: deque[LookCost] = deque(maxlen=KEPT_COSTS)
 
@@ -137,7 +143,7 @@ class Collector:
         self._contexts = TlsContexts()
         self._names = Names()
         self._watched: dict[str, _Watched] = {}
-        self._named: dict[str, bool] = {}  # whether its creator was told
+        self._teller = Teller(emit)
         self._before = Before(settings.before_bytes)
         self._pool: ThreadPoolExecutor | None = None
         self._warm: asyncio.Future[None] | None = None
@@ -224,6 +230,7 @@ class Collector:
     def _let_go(self, watched: _Watched) -> None:
         self._stop(watched)
         self._before.forget(watched.target.id)
+        self._teller.new_life(watched.target.id)
         if watched.instance is not None:
             self._emit(Gone(self._clock(), watched.target.id))
 
@@ -327,7 +334,7 @@ class Collector:
             watched.ladder.forget()
             self._before.forget(target.id)
             watched.no_census = False
-            watched.max_goid = 0
+            self._teller.new_life(target.id)
             if watched.scraper is not None:
                 watched.scraper.forget()
                 watched.scraper.listed = None
@@ -427,7 +434,7 @@ class Collector:
             return
         now = self._clock()
         told = self._tell_sites(watched, ask.look, taken.sites, now) if taken.sites is not None else ()
-        if told is None:
+        if told is None and ask.look is not Look.DUMP:
             self._no_census(watched, ask)
             return
         capture = Capture(
@@ -437,7 +444,7 @@ class Collector:
             at=now,
             body=taken.body,
             why=ask.why,
-            site_ids=told,
+            site_ids=told or (),
             file=file_name(ask.look),
             took_s=taken.took_s,
         )
@@ -451,32 +458,10 @@ class Collector:
         watched.ladder.old_go(ask, self._monotonic(), watched.facts())
 
     def _tell_sites(self, watched: _Watched, look: Look, found: Sites, now: float) -> tuple[str, ...] | None:
-        """Ids of the sites told; None if it is a census that names hardly any stacks, as Go 1.22's do."""
-        who = watched.target.id
+        """Ids of the sites told; None if it is a census that names hardly any stacks, as Go 1.22's do, or a damaged dump."""
         self.counters.sites_left_out += found.left_out
-        if look in (Look.CENSUS, Look.TRACE) and found.unknown > found.total // 2:
-            return None
-        self._name(found.named)
-        if look is Look.PROFILE:
-            self._emit(SiteCounts(now, who, found.counts))
-        elif look is Look.LEAK:
-            self._emit(Leaked(now, who, found.counts))
-        elif found.goids:
-            watched.max_goid = max(watched.max_goid, found.max_goid)
-            self._emit(Census(now, who, found.goids, watched.max_goid, found.unknown, found.ran))
-        return tuple(found.counts)
-
-    def _name(self, sites: Mapping[str, Site]) -> None:
-        """Name sites at their first occurrence, and once more when a look first tells who creates their goroutines."""
-        named = self._named
-        for site in sites.values():
-            known = named.get(site.id)
-            created = site.created_by is not None
-            if known is None or (created and not known):
-                if len(named) >= MAX_NAMED:
-                    named.clear()
-                named[site.id] = created
-                self._emit(Named(site))
+        told = self._teller.sites(watched.target.id, SOURCES[look], found, now)
+        return tuple(found.counts) if told else None
 
     def _impossible(self, watched: _Watched) -> tuple[tuple[str, str], ...]:
         """Looks that are never taken of a target, and why; nothing before its index of profiles was asked for."""

@@ -7,7 +7,7 @@ else is in the snapshot, a site's never does, so that its counts make a series.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -41,6 +41,10 @@ class Sites:
     """Goroutines of the snapshot, whatever they are."""
     ran: Mapping[str, Ints] | None = None
     """Ids among `goids` of those that a census saw do something; None where the look does not tell."""
+    leaked: Mapping[str, int] = field(default_factory=dict)
+    """Goroutines that a text dump marks as proven leaked, by site."""
+    lost: int = 0
+    """Goroutines that the look named and that could not be read."""
 
 
 def sites_of(snapshot: Snapshot) -> Sites:
@@ -88,7 +92,15 @@ def sites_of(snapshot: Snapshot) -> Sites:
         left_out=int((totals > 0).sum()) - len(chosen),
         total=snapshot.total,
         ran=ran,
+        leaked=_leaked(snapshot, site_of_row, named, chosen) if snapshot.source is Source.DUMP else {},
+        lost=max(0, snapshot.headers_seen - snapshot.total),
     )
+
+
+def _leaked(snapshot: Snapshot, row: Ints, named: list[Site], chosen: Ints) -> dict[str, int]:
+    marked = (snapshot.marks & Mark.LEAKED != 0) & (row >= 0)
+    counts = np.bincount(row[marked], minlength=len(named))
+    return {named[i].id: int(counts[i]) for i in chosen.tolist() if counts[i]}
 
 
 def _bounded(site: Site) -> Site:
