@@ -1,35 +1,30 @@
-"""`python -m bench.leakbench live`: start each case, let it warm up, ask `parkwarden check`, compare with what was planted.
+"""Running cases: start each, let it warm up, ask `parkwarden check`, compare with what was planted.
 
 Several cases run side by side; each is two processes (the service, and its clients and back end). Everything that was started ends
-with its case, and with Ctrl-C. Results: out/leakbench/live.json.
+with its case, and with Ctrl-C.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
 import random
 import re
 import subprocess
-import sys
 import tempfile
 import threading
-import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from bench.leakbench.live.cases import Case, innocents, leaks
-from bench.leakbench.live.score import is_at, judge, tally
-from bench.measure import BIN, GO, ROOT, go_env
+from bench.leakbench.live.cases import Case
+from bench.leakbench.live.score import is_at, judge
+from bench.measure import BIN, GO, go_env
 from parkwarden.run._lab_process import spawn, start_service, terminated_like_interrupted
 
 SERVICE = Path(__file__).parent / "service"
-OUT = ROOT / "out" / "leakbench" / "live.json"
 
 MODES = {
     "proof": (),
@@ -68,8 +63,8 @@ def standing(profile: str, functions: Sequence[str]) -> int:
 class Runner:
     """Runs cases; `stop` ends those that are under way."""
 
-    def __init__(self, program: Path, folder: Path, for_s: float) -> None:
-        self.program, self.folder, self.for_s = program, folder, for_s
+    def __init__(self, program: Path, folder: Path, for_s: float, warm_up_s: tuple[float, float]) -> None:
+        self.program, self.folder, self.for_s, self.warm_up_s = program, folder, for_s, warm_up_s
         self._stopping = threading.Event()
 
     def stop(self) -> None:
@@ -79,7 +74,7 @@ class Runner:
     def run(self, case: Case, mode: str, seed: int) -> dict[str, Any]:
         """One check of one case: a row of live.json."""
         draw = random.Random(f"{seed} {case.text} {mode}")
-        warm_up_s = draw.uniform(*WARM_UP_S)
+        warm_up_s = draw.uniform(*self.warm_up_s)
         args = ["-case", case.text, "-seed", str(seed)]
         folder = Path(tempfile.mkdtemp(dir=self.folder))
         service = start_service("leakbench", self.program, folder / "service.log", args)
@@ -137,31 +132,35 @@ class Runner:
         return answer
 
 
-def run_all(wanted: Sequence[tuple[Case, str, int]], for_s: float, jobs: int) -> tuple[list[dict[str, Any]], list[str]]:
-    """Every (case, mode, seed); rows, and what could not be measured and why."""
+def run_all(
+    wanted: Sequence[tuple[Case, str, int]],
+    for_s: float,
+    jobs: int = SIDE_BY_SIDE,
+    warm_up_s: tuple[float, float] = WARM_UP_S,
+    tell: Callable[[int, str], None] = lambda _done, _trouble: None,
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """Every (case, mode, seed); rows, and what could not be measured and why. `tell` hears how many are done, and each trouble."""
     rows: list[dict[str, Any]] = []
     failed: list[str] = []
     with tempfile.TemporaryDirectory(prefix="leakbench-") as name:
-        runner = Runner(build(Path(name)), Path(name), for_s)
+        runner = Runner(build(Path(name)), Path(name), for_s, warm_up_s)
         with terminated_like_interrupted(), ThreadPoolExecutor(jobs) as pool:
             futures = {pool.submit(runner.run, *one): one for one in wanted}
             try:
                 for done in as_completed(futures):
                     case, mode, _seed = futures[done]
+                    trouble = ""
                     try:
                         rows.append(done.result())
                     except Exception as error:  # one case that cannot be measured costs itself, and is told
-                        failed.append(f"{mode}: {case.name}: {error}")
-                    _tell(len(rows), len(wanted), failed)
+                        trouble = f"{mode}: {case.name}: {error}"
+                        failed.append(trouble)
+                    tell(len(rows) + len(failed), trouble)
             except BaseException:
                 runner.stop()
                 pool.shutdown(cancel_futures=True)
                 raise
     return rows, failed
-
-
-def _tell(done: int, of: int, failed: Sequence[str]) -> None:
-    print(f"\rlive: {done} of {of} checks, {len(failed)} could not be measured ", end="", file=sys.stderr, flush=True)
 
 
 def mark_provable(rows: Sequence[dict[str, Any]]) -> None:
@@ -173,61 +172,3 @@ def mark_provable(rows: Sequence[dict[str, Any]]) -> None:
     for row in rows:
         for p in row["planted"]:
             p["provable"] = seen[p["kind"]] > 0
-
-
-def picked(seed: int, only: str | None, what: str) -> list[Case]:
-    """The cases of a seed whose text contains `only` (several: parted by commas)."""
-    cases = [*(leaks(seed) if what != "innocent" else ()), *(innocents(seed) if what != "leaks" else ())]
-    wanted = [word.strip() for word in (only or "").split(",") if word.strip()]
-    return [case for case in cases if not wanted or any(word in case.text for word in wanted)]
-
-
-def table(scores: dict[str, Any]) -> str:
-    """The scores as Markdown."""
-
-    def shown(one: dict[str, Any]) -> str:
-        if not one["of"]:
-            return "-"
-        return f"{one['hits']}/{one['of']} = {one['hits'] / one['of']:.1%} ({one['low']:.0%}-{one['high']:.0%})"
-
-    lines = ["| | " + " | ".join(scores) + " |", "|---|" + "---|" * len(scores)]
-    keys = ["recall", "precision", "go_leak_profile_alone", "lookalikes_accused", "lookalikes_suspected"]
-    lines += [f"| {key} | " + " | ".join(shown(s[key]) for s in scores.values()) + " |" for key in keys]
-    for group in ("by_rate", "by_mixed", "by_proof", "by_kind"):
-        for value in dict.fromkeys(v for s in scores.values() for v in s[group]):
-            cells = [shown(s[group][value]) if value in s[group] else "-" for s in scores.values()]
-            lines.append(f"| {group.removeprefix('by_')} {value} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
-
-
-def main(argv: Sequence[str]) -> int:
-    """The command line; 0 once it is measured, 1 if a case could not be."""
-    parser = argparse.ArgumentParser(prog="leakbench live", description=__doc__)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--repeats", type=int, default=1, help="each with the next seed")
-    parser.add_argument("--for", dest="for_s", type=float, default=30.0, metavar="S", help="length of each check")
-    parser.add_argument("--modes", default=",".join(MODES), help="of " + ", ".join(MODES))
-    parser.add_argument("--only", metavar="TEXT", help="cases whose text contains this; several parted by commas")
-    parser.add_argument("--what", choices=("all", "leaks", "innocent"), default="all")
-    parser.add_argument("--jobs", type=int, default=SIDE_BY_SIDE, help="cases side by side")
-    parser.add_argument("--output", type=Path, default=OUT)
-    args = parser.parse_args(argv)
-    modes = args.modes.split(",")
-    if unknown := set(modes) - set(MODES):
-        parser.error(f"unknown mode {', '.join(sorted(unknown))}")
-    seeds = range(args.seed, args.seed + args.repeats)
-    wanted = [(case, mode, seed) for seed in seeds for case in picked(seed, args.only, args.what) for mode in modes]
-    began = time.monotonic()
-    rows, failed = run_all(wanted, args.for_s, args.jobs)
-    mark_provable(rows)
-    scores = {mode: tally([row for row in rows if row["mode"] == mode]) for mode in modes}
-    args.output.parent.mkdir(parents=True, exist_ok=True)
-    document = {
-        "ruler": "live", "seed": args.seed, "repeats": args.repeats, "for_s": args.for_s, "side_by_side": args.jobs,
-        "cpus": os.cpu_count(), "took_s": round(time.monotonic() - began), "scores": scores, "runs": rows, "failed": failed,
-    }  # fmt: skip
-    args.output.write_text(json.dumps(document, indent=1), encoding="utf-8")
-    print("\n" + table(scores))
-    for line in failed:
-        print(f"not measured: {line}", file=sys.stderr)
-    return 1 if failed else 0

@@ -10,19 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from bench.leakbench.score import wilson
+
 Row = Mapping[str, Any]
-
-Z95 = 1.959964
-
-
-def wilson(hits: int, of: int) -> tuple[float, float]:
-    """The 95 % Wilson score interval of a share; (0, 1) of nothing. Source: Wilson 1927, JASA 22:209."""
-    if of == 0:
-        return 0.0, 1.0
-    share, z2 = hits / of, Z95 * Z95
-    middle = (share + z2 / (2 * of)) / (1 + z2 / of)
-    half = Z95 * ((share * (1 - share) + z2 / (4 * of)) / of) ** 0.5 / (1 + z2 / of)
-    return max(0.0, middle - half), min(1.0, middle + half)
 
 
 def is_at(function: str, truth: Iterable[str]) -> bool:
@@ -101,7 +91,7 @@ def tally(rows: Sequence[Row]) -> dict[str, Any]:
         "by_kind": by("kind"),
         "by_rate": by("rate"),
         "by_mixed": by("mixed"),
-        "by_proof": by("provable"),
+        "by_provable": by("provable"),
         "go_leak_profile_alone": share(sum(p["proven"] > 0 for p, _v in sites), len(sites)),
         "lookalikes_accused": share(sum(bool(row["wrong"]) for row in clean), len(clean)),
         "lookalikes_suspected": share(sum(bool(row["suspects_elsewhere"]) for row in clean), len(clean)),
