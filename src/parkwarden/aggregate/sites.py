@@ -1,8 +1,9 @@
 """How many goroutines are at each site of each instance, over time: the columns that site judges walk.
 
 Per instance one table, a row per site. A row holds the last `RECENT` counts as they came and, for each of `LEVELS_S`, the floor
-(least count) of the last `FLOORS` time slots of that length: minutes for what is fast, hours for what grows by six a day. That is 448 bytes a
-row, whatever the cadence. A floor is what stays when bursts have gone, so it is floors that leaks lift.
+(least count) of the last `FLOORS` time slots of that length: minutes for what is fast, hours for what grows by six a day, and the mean beside it. That is 840 bytes a
+row, whatever the cadence. A floor is what stays when bursts have gone; a mean is four times sharper where there are none. `jitter` is how much a
+row's counts change from look to look: of a queue of seconds that is Poisson's noise, of a crowd that stays for hours it is next to nothing.
 
 Goroutine profiles and censuses both give counts; a site absent from one has none there. `NOT_TOLD` marks slots without any
 look (a gap) and everything before the first look of this life. Censuses also feed the instance's life table (aggregate/life.py).
@@ -36,13 +37,13 @@ RECENT = 16
 LEVELS_S = (60.0, 300.0, 1200.0, 3600.0)
 """Lengths of the time slots whose floors are kept: 24 of each reach back 24 min, 2 h, 8 h and a day."""
 FLOORS = 24
-"""Slots of each length: enough for a trend test to reach one in a million, few enough for 448 bytes a site."""
+"""Slots of each length: enough for a trend test to reach one in a million, few enough for 840 bytes a site."""
 NOT_TOLD = -1
 
 SITES_PER_INSTANCE = 512
 """A usual process has 40 sites; above 512 (generated code, hostile names) the smallest are dropped."""
 INSTANCES = 100_000
-"""Instances with site tables, 18 KiB each: more belong to a second watcher."""
+"""Instances with site tables, 34 KiB each: more belong to a second watcher."""
 SITES_NAMED = 100_000
 """Distinct sites of the whole fleet with their frames (about 1 KB each)."""
 REMEMBERED = 50_000
@@ -51,6 +52,15 @@ DEPLOYS = 16
 """Version changes remembered per service."""
 DEPLOYED = 20_000
 """Services whose versions are remembered: names that come and go (a branch, a job) push out those longest unheard of."""
+
+JITTER_LOOKS = 40
+"""Looks over which the change from look to look is averaged: 40 tell a variance to 22 %, and that is 40 minutes."""
+JITTER_LEAST_S = 30.0
+"""Looks closer than this say nothing about goroutines that live for seconds: they see the same ones twice."""
+JITTER_MOST = 4.0
+"""Times Poisson's variance that one look may add: a burst is no noise."""
+AGED_LEAST_S = 3600.0
+"""A life watched for less says nothing about what a process of its age has."""
 
 _COUNT_MAX = 2**31 - 1
 
@@ -66,6 +76,8 @@ class Memory:
     """When it was first judged a leak."""
     first_seen: float | None = None
     first_version: str = ""
+    reached: float = 0.0
+    """Highest five-minute mean in any life that has ended."""
 
 
 @dataclass(slots=True)
@@ -102,6 +114,17 @@ class SiteTable:
     """Requests per second in the same time slots, NaN where not told."""
     bucket: list[int] = field(default_factory=lambda: [-1] * len(LEVELS_S))
     """Number of the newest time slot of each level: time // length."""
+    means: npt.NDArray[np.float32] = field(default_factory=lambda: np.empty((len(LEVELS_S), 0, FLOORS), np.float32))
+    """Mean count per time slot, where `told`."""
+    weights: Counts = field(default_factory=lambda: np.zeros((len(LEVELS_S), FLOORS), np.int32))
+    """Looks in each time slot."""
+    jitter: npt.NDArray[np.float32] = field(default_factory=lambda: np.empty(0, np.float32))
+    """Variance from look to look of each row, trend taken out, over about the last `JITTER_LOOKS`."""
+    jitter_looks: int = 0
+    reached: npt.NDArray[np.float32] = field(default_factory=lambda: np.empty(0, np.float32))
+    """Highest five-minute mean that earlier lives had at the site."""
+    aged: float = 0.0
+    """Age that an earlier life of the service reached, seconds: what was not there then does not belong to a full-grown process."""
     peak: Counts = field(default_factory=lambda: np.empty(0, np.int32))
     """Highest five-minute floor that is older than the slots kept."""
     first_at: Floats = field(default_factory=lambda: np.empty(0))
@@ -114,7 +137,10 @@ class SiteTable:
     @property
     def nbytes(self) -> int:
         """Bytes held in columns, life table included."""
-        columns = (self.times, self.recent, self.floors, self.told, self.load, self.peak, self.first_at)
+        columns = (
+            self.times, self.recent, self.floors, self.told, self.load, self.means, self.weights, self.jitter, self.reached,
+            self.peak, self.first_at,
+        )  # fmt: skip
         return sum(c.nbytes for c in columns) + self.life.nbytes
 
 
@@ -133,6 +159,7 @@ class Rows:
     recent: Counts
     times: Floats
     floors: Counts
+    means: npt.NDArray[np.float32]
     peak: Counts
     first_at: Floats
 
@@ -167,6 +194,7 @@ class SiteWindows:
         self._members: dict[ServiceKey, set[str]] = {}
         self._memory: dict[tuple[str, str, str], Memory] = {}
         self._deploys: dict[ServiceKey, list[tuple[float, str]]] = {}
+        self._aged: dict[ServiceKey, float] = {}
 
     # what happened
 
@@ -329,7 +357,18 @@ class SiteWindows:
         if not tables:
             empty = SiteTable(Instance(id=""))
             none = np.empty(0, np.int64)
-            return Rows((), (), none, none, empty.recent, np.empty((0, RECENT)), empty.floors, empty.peak, np.empty(0))
+            return Rows(
+                (),
+                (),
+                none,
+                none,
+                empty.recent,
+                np.empty((0, RECENT)),
+                empty.floors,
+                empty.means,
+                empty.peak,
+                np.empty(0),
+            )
         return Rows(
             tables=tuple(tables),
             sites=tuple(site for t in tables for site in t.rows),
@@ -338,6 +377,7 @@ class SiteWindows:
             recent=np.concatenate([t.recent[p] for t, p in zip(tables, picked, strict=True)]),
             times=np.stack([t.times for t in tables]),
             floors=np.concatenate([t.floors[:, p] for t, p in zip(tables, picked, strict=True)], axis=1),
+            means=np.concatenate([t.means[:, p] for t, p in zip(tables, picked, strict=True)], axis=1),
             peak=np.concatenate([t.peak[p] for t, p in zip(tables, picked, strict=True)]),
             first_at=np.concatenate([t.first_at[p] for t, p in zip(tables, picked, strict=True)]),
         )
@@ -362,10 +402,15 @@ class SiteWindows:
                 return table
             self.dropped["late"] += 1
             return None
-        rows = [(row, count) for site, count in counts.items() if (row := self._row(table, site)) is not None]
+        rows: list[int | None] = list(map(table.rows.get, counts))
+        numbers = list(counts.values())
+        if None in rows:
+            told = {row: count for site, count in counts.items() if (row := self._row(table, site)) is not None}
+            rows, numbers = list(told), list(told.values())
+        if numbers and not 0 <= min(numbers) <= max(numbers) <= _COUNT_MAX:
+            numbers = [min(max(count, 0), _COUNT_MAX) for count in numbers]
         values = np.zeros(len(table.recent), np.int32)
-        for row, count in rows:
-            values[row] = min(max(count, 0), _COUNT_MAX)
+        values[rows] = numbers
         table.times[:-1] = table.times[1:]
         table.times[-1] = at
         table.recent[:, :-1] = table.recent[:, 1:]
@@ -373,6 +418,7 @@ class SiteWindows:
         table.first_at[(values > 0) & np.isnan(table.first_at)] = at
         for row in [row for row, proof in table.proofs.items() if values[row] < proof.count]:
             del table.proofs[row]  # some of the proven have left after all: nothing about the others is proven any more
+        _shake(table)
         for level, length in enumerate(LEVELS_S):
             _lower(table, level, int(at // length), values)
         if table.watched_since is None:
@@ -396,9 +442,12 @@ class SiteWindows:
         table.rows[site] = row
         table.recent[row] = np.where(np.isnan(table.times), NOT_TOLD, 0)
         table.floors[:, row] = np.where(table.told, 0, NOT_TOLD)
+        table.means[:, row] = 0
+        table.jitter[row] = 0
         table.peak[row] = 0
         table.first_at[row] = math.nan
         memory = self.memory(table.instance, site)
+        table.reached[row] = memory.reached
         if memory.first_seen is None:
             memory.first_seen, memory.first_version = table.last_at, table.instance.version
         return row
@@ -434,6 +483,7 @@ class SiteWindows:
             self.dropped["instance"] += 1
             return None
         table = self.tables[instance.id] = SiteTable(instance, life=LifeTable(instance.start_time))
+        table.aged = self._aged.get(instance.service_key, 0.0)
         return table
 
     def _new_life(self, table: SiteTable, instance: Instance, *, keep_counts: bool = False) -> None:
@@ -442,7 +492,22 @@ class SiteWindows:
         if keep_counts:
             return
         table.lives += 1
+        self._remember(table)
         self._begin_anew(table)
+
+    def _remember(self, table: SiteTable) -> None:
+        """What an ended life had reached at its sites, and at which age: the next one may have as much."""
+        if table.last_at is None or table.watched_since is None or table.last_at - table.watched_since < AGED_LEAST_S:
+            return
+        start = table.instance.start_time if table.instance.start_time is not None else table.watched_since
+        key = table.instance.service_key
+        self._aged[key] = table.aged = max(self._aged.pop(key, 0.0), table.last_at - start)
+        if len(self._aged) > DEPLOYED:
+            del self._aged[next(iter(self._aged))]
+        highest = np.maximum(np.where(table.told[1:, None], table.means[1:], 0).max(axis=(0, 2)), table.peak)
+        for site, row in table.rows.items():
+            memory = self.memory(table.instance, site, table.last_at)
+            memory.reached = table.reached[row] = max(memory.reached, float(highest[row]))
 
     def _begin_anew(self, table: SiteTable) -> None:
         table.looks = 0
@@ -451,6 +516,10 @@ class SiteWindows:
         table.recent[:] = NOT_TOLD
         table.floors[:] = NOT_TOLD
         table.told[:] = False
+        table.means[:] = 0
+        table.weights[:] = 0
+        table.jitter[:] = 0
+        table.jitter_looks = 0
         table.load[:] = np.nan
         table.bucket = [-1] * len(LEVELS_S)
         table.peak[:] = 0
@@ -469,10 +538,12 @@ class SiteWindows:
 
 def _lower(table: SiteTable, level: int, bucket: int, values: Counts) -> None:
     """Take counts into the floor of their time slot, first opening it (and the empty ones before) where it is new."""
-    floors, told = table.floors[level], table.told[level]
+    floors, told, means, weights = table.floors[level], table.told[level], table.means[level], table.weights[level]
     steps = min(bucket - table.bucket[level], FLOORS) if table.bucket[level] >= 0 else FLOORS
     if steps <= 0:
         np.minimum(floors[:, -1], values, out=floors[:, -1])
+        weights[-1] += 1
+        means[:, -1] += (values - means[:, -1]) / weights[-1]
         return
     if LEVELS_S[level] == 300.0:
         np.maximum(table.peak, floors[:, :steps].max(axis=1, initial=0), out=table.peak)
@@ -483,8 +554,27 @@ def _lower(table: SiteTable, level: int, bucket: int, values: Counts) -> None:
     table.load[level, :-steps] = table.load[level, steps:]
     table.load[level, -steps:] = np.nan
     floors[:, -1] = values
+    means[:, :-steps] = means[:, steps:]
+    means[:, -steps:] = 0
+    means[:, -1] = values
+    weights[:-steps] = weights[steps:]
+    weights[-steps:] = 0
+    weights[-1] = 1
     told[-1] = True
     table.bucket[level] = bucket
+
+
+def _shake(table: SiteTable) -> None:
+    """Take the last three looks into the rows' jitter: their second difference has six times the variance of one look, whatever the trend."""
+    if (
+        not table.times[-1] - table.times[-2] >= JITTER_LEAST_S
+        or not table.times[-2] - table.times[-3] >= JITTER_LEAST_S
+    ):
+        return
+    a, b, c = table.recent[:, -3:].T.astype(np.float32)
+    table.jitter_looks += 1
+    new = np.minimum((a - 2 * b + c) ** 2 / 6, JITTER_MOST * (np.minimum(a, np.minimum(b, c)) + 1))
+    table.jitter += (new - table.jitter) / min(table.jitter_looks, JITTER_LOOKS)
 
 
 def _grow(table: SiteTable, capacity: int) -> None:
@@ -493,6 +583,9 @@ def _grow(table: SiteTable, capacity: int) -> None:
     table.recent = np.concatenate([table.recent, np.full((more, RECENT), NOT_TOLD, np.int32)])
     table.floors = np.concatenate([table.floors, np.full((len(LEVELS_S), more, FLOORS), NOT_TOLD, np.int32)], axis=1)
     table.peak = np.concatenate([table.peak, np.zeros(more, np.int32)])
+    table.means = np.concatenate([table.means, np.zeros((len(LEVELS_S), more, FLOORS), np.float32)], axis=1)
+    table.jitter = np.concatenate([table.jitter, np.zeros(more, np.float32)])
+    table.reached = np.concatenate([table.reached, np.zeros(more, np.float32)])
     table.first_at = np.concatenate([table.first_at, np.full(more, math.nan)])
     table.free.extend(range(capacity - 1, old - 1, -1))
 
