@@ -24,6 +24,11 @@ KINDS = {
 SITES_PER_SERVICE = 3
 """Leaks in one process: real services have several, and a ruler of 130 sites stays an hour's work."""
 
+COMPANY = ("", "", "pool-warmup n=60 rate=3", "cron n=20 every=8 min=1 max=5", "subscribers rate=3 min=2 max=20",
+           "sockets n=40 day=120 min=5 max=30", "burst n=150 every=9 min=1 max=5", "conn-pool n=40 rate=2",
+           "long-poll rate=1 min=10 max=40", "slow-backend rate=2 min=8 max=8")  # fmt: skip
+"""What is innocent and goes on in the same service; two in ten leak without it."""
+
 MIXES = ("", " mix=0.8 min=5 max=20", " mix=5 min=0.2 max=2")
 """Healthy traffic at the leaking site itself: none, ten goroutines of 5-20 s, five of about a second."""
 
@@ -46,6 +51,7 @@ LOOKALIKES = (
     "like ramp from=1 to=30 over=60 min=1 max=4", "like ramp from=2 to=10 over=30 min=3 max=6",
     "like sse rate=2 min=5 max=40", "like sse rate=0.5 min=20 max=60",
     "like day n=60 day=90 min=5 max=30", "like day n=200 day=150 min=10 max=60",
+    "like sockets n=60 day=90 min=5 max=30 talk=3", "like sockets n=150 day=200 min=15 max=90 talk=20",
     "like idle-conns n=100 rate=3", "like idle-conns n=400 rate=40",
 )  # fmt: skip
 
@@ -91,6 +97,8 @@ def _leaking(sites: list[tuple[str, float]], draw: random.Random) -> Case:
         mix = draw.choice(MIXES)
         items.append(f"leak {kind} rate={rate:g}{mix}")
         planted.append(Planted(kind, rate, bool(mix)))
+    if company := draw.choice(COMPANY):
+        items.append(f"like {company}")
     return Case(" + ".join(f"{kind} {rate:g}/s" for kind, rate in sites), " ; ".join(items), tuple(planted))
 
 

@@ -161,15 +161,36 @@ func (d *driver) stream(life time.Duration) {
 	}
 }
 
-// day is a crowd of streams that follows the sun of a short day: n at noon, none at midnight; the check may fall on any hour.
-func day(d *driver, p params) {
+// follow calls f as often as a crowd needs that follows the sun of a short day: n at noon, few at midnight; a check may fall on any hour.
+func follow(p params, f func(life time.Duration)) {
 	length, mean := p.get("day", 90), (p.get("min", 1)+p.get("max", 5))/2
 	began := time.Now().Add(-rng.between(0, length))
 	for {
 		sun := 0.5 - 0.5*math.Cos(2*math.Pi*time.Since(began).Seconds()/length)
 		perS := max(sun*p.get("n", 60)/mean, 0.2)
 		time.Sleep(rng.between(0.5/perS, 1.5/perS))
-		go d.stream(p.life())
+		go f(p.life())
+	}
+}
+
+func day(d *driver, p params) { follow(p, d.stream) }
+
+func sockets(d *driver, p params) { follow(p, func(life time.Duration) { d.socket(life, p.get("talk", 5)) }) }
+
+// socket says something now and then, until it leaves.
+func (d *driver) socket(life time.Duration, talkS float64) {
+	conn, err := net.Dial("tcp", d.host)
+	if err != nil {
+		return
+	}
+	defer conn.Close()
+	go func() { _, _ = io.Copy(io.Discard, conn) }()
+	fmt.Fprintf(conn, "GET /socket HTTP/1.1\r\nHost: %s\r\n\r\n", d.host)
+	for until := time.Now().Add(life); time.Now().Before(until); {
+		time.Sleep(min(rng.between(0.5*talkS, 1.5*talkS), time.Until(until)))
+		if _, err := conn.Write([]byte("hello")); err != nil {
+			return
+		}
 	}
 }
 

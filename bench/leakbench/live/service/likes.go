@@ -42,10 +42,12 @@ func init() { // not a literal: parse, which the driver's clients do not need, w
 		"sse":           {drive: streams},
 		"day":           {drive: day},
 		"idle-conns":    {drive: idleConns},
+		"sockets":       {drive: sockets},
 	}
 	http.HandleFunc("GET /poll", servePoll)
 	http.HandleFunc("GET /slow", serveSlow)
 	http.HandleFunc("GET /stream", serveStream)
+	http.HandleFunc("GET /socket", serveSocket)
 }
 
 func (p params) life() time.Duration { return rng.between(p.get("min", 1), p.get("max", 5)) }
@@ -361,6 +363,43 @@ func serveStream(w http.ResponseWriter, r *http.Request) {
 			_, _ = w.Write([]byte("data: 1\n\n"))
 			_ = control.Flush()
 		case <-r.Context().Done():
+			return
+		}
+	}
+}
+
+// serveSocket takes the connection over, as a WebSocket library does: one goroutine reads, one writes pings, both end with it.
+func serveSocket(w http.ResponseWriter, _ *http.Request) {
+	requests.Add(1)
+	conn, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		return
+	}
+	closed := make(chan struct{})
+	go readSocket(conn, closed)
+	go pingSocket(conn, closed)
+}
+
+func readSocket(conn net.Conn, closed chan<- struct{}) {
+	defer close(closed)
+	message := make([]byte, 256)
+	for {
+		if _, err := conn.Read(message); err != nil {
+			return
+		}
+		hash(17)
+	}
+}
+
+func pingSocket(conn net.Conn, closed <-chan struct{}) {
+	ticker := time.NewTicker(10 * time.Second)
+	defer ticker.Stop()
+	defer conn.Close()
+	for {
+		select {
+		case <-ticker.C:
+			_, _ = conn.Write([]byte("ping"))
+		case <-closed:
 			return
 		}
 	}
