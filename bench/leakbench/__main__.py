@@ -1,4 +1,4 @@
-"""`python -m bench.leakbench long|live|score`: measure, or show what was measured."""
+"""`python -m bench.leakbench long|live|peers|score`: measure, or show what was measured."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ OUT = Path("out/leakbench")
 def main(argv: list[str]) -> int:
     """Hand over to the ruler: `bench.leakbench.<ruler>.command` has `main(argv)`."""
     parser = argparse.ArgumentParser(prog="python -m bench.leakbench", description=__doc__)
-    parser.add_argument("what", choices=["long", "live", "score"])
+    parser.add_argument("what", choices=["long", "live", "peers", "score"])
     parser.add_argument("rest", nargs=argparse.REMAINDER)
     told = parser.parse_args(argv)
     if told.what == "score":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple, Protocol
 
 from bench.leakbench.peers.base import Peer
@@ -24,6 +24,9 @@ class Accused(NamedTuple):
 class Judge(Protocol):
     """Events of any number of instances in, accusations out."""
 
+    def named(self, instances: Iterable[str], names: Iterable[Named]) -> None:
+        """What the sites of these instances stand for, before anything is told of them."""
+
     def feed(self, event: Event) -> None: ...
 
     def tick(self, now: float) -> Iterator[Accused]: ...
@@ -35,6 +38,10 @@ class Parkwarden:
     def __init__(self) -> None:
         self._engine = Engine()
         self.feed = self._engine.feed
+
+    def named(self, instances: Iterable[str], names: Iterable[Named]) -> None:
+        for name in names:
+            self._engine.feed(name)
 
     def tick(self, now: float) -> Iterator[Accused]:
         for finding in self._engine.tick(now).findings:
@@ -53,18 +60,21 @@ class OnePeer:
     def __init__(self, make: Callable[[], Peer]) -> None:
         self._make = make
         self._peers: dict[str, Peer] = {}
-        self._names: list[Named] = []
+        self._names: dict[str, list[Named]] = {}
         self._standing: dict[str, set[str]] = {}
+
+    def named(self, instances: Iterable[str], names: Iterable[Named]) -> None:
+        told = list(names)
+        self._names |= dict.fromkeys(instances, told)
 
     def feed(self, event: Event) -> None:
         if isinstance(event, Named):
-            self._names.append(event)
             return
         instance = event.instance if isinstance(event.instance, str) else event.instance.id
         peer = self._peers.get(instance)
         if peer is None:
             peer = self._peers[instance] = self._make()
-            for name in self._names:
+            for name in self._names.get(instance, ()):
                 peer.feed(name)
         peer.feed(event)
 

@@ -55,8 +55,8 @@ def judge(subjects: Sequence[Subject], make: Callable[[], Judge], ours: bool) ->
     judge_ = make()
     outcomes = [Outcome(s.name, s.instance_days) for s in subjects]
     of = {i.id: n for n, s in enumerate(subjects) for i in s.instances}
-    for name in {named.site.id: named for s in subjects for named in s.names}.values():
-        judge_.feed(name)
+    for subject in subjects:
+        judge_.named([i.id for i in subject.instances], subject.names)
     alive = set(range(len(subjects)))
     for k in range(max(beats(s.until) for s in subjects)):
         at = beat(k)
