@@ -7,13 +7,26 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 
 from bench.leakbench.long.events import Life, Watched, named, watched
-from bench.leakbench.long.worlds import DAY, HOUR, INNOCENT, MINUTE, Load, Rng, Shape, leak, load, queue, standing
+from bench.leakbench.long.worlds import (
+    DAY,
+    HOUR,
+    INNOCENT,
+    MINUTE,
+    Load,
+    Rng,
+    Shape,
+    leak,
+    load,
+    pulse,
+    queue,
+    standing,
+)
 from parkwarden.model import Named
 
 LEAK = "leak"
@@ -39,7 +52,7 @@ WAKE_S = (10.0, 60.0)
 
 @dataclass(frozen=True)
 class Case:
-    """One cell of the table. `load`: flat, told (day swing 0.5, requests told), untold, restarts (flat, every 6 h) or start (leaks from its start on)."""
+    """One cell of the table. `load`: flat, told (day swing 0.5, requests told), untold, restarts (flat, every 6 h), start (leaks from its start on) or ongoing (leaked before we came)."""
 
     per_h: float
     alone: bool
@@ -53,15 +66,22 @@ class Case:
 
     @property
     def target_min(self) -> float | None:
-        return TARGET_MIN[self.per_h][self.census_s > 0]
+        return None if self.load in SEPARATE else TARGET_MIN[self.per_h][self.census_s > 0]
+
+    @property
+    def wait(self) -> str:
+        """What the leaking goroutines wait for; "" = as the seed has it, like all sites."""
+        return ""
 
     @property
     def horizon_s(self) -> float:
         """Watched so long after the onset."""
-        return LATE * (self.target_min or NO_TARGET_MIN) * MINUTE
+        return LATE * (TARGET_MIN[self.per_h][self.census_s > 0] or NO_TARGET_MIN) * MINUTE
 
 
-LOADS = ("flat", "told", "untold", "restarts", "start")
+LOADS = ("flat", "told", "untold", "restarts", "start", "ongoing")
+SEPARATE = ("start", "ongoing")
+"""No promise covers these: who came late cannot tell a leak from a pool that fills, or from a batch that piles up."""
 
 
 def cases(census_s: float) -> list[Case]:
@@ -106,9 +126,10 @@ def leaking(seed: int, case: Case, run: int, onset_within: float = DAY) -> Subje
     """About 300 goroutines of steady traffic at 28 sites, with noise, and one site that leaks from the onset on."""
     rng = _rng(seed, case.name, run)
     from_start = case.load == "start"
-    onset = QUIET_S if from_start else rng.uniform(QUIET_S, max(onset_within, QUIET_S))
+    onset = rng.uniform(QUIET_S, max(onset_within, QUIET_S))
+    onset = {"start": QUIET_S, "ongoing": 0.0}.get(case.load, onset)
     until = onset + case.horizon_s
-    begin = onset if from_start else -rng.uniform(0, 48) * HOUR
+    begin = onset if from_start else -rng.uniform(0, 6 if case.load == "ongoing" else 48) * HOUR
     swing = 0.5 if case.load in ("told", "untold") else 0.0
     traffic = load(rng, min(begin, 0.0), until, swing=swing, wobble=0.08)
     shapes: dict[str, Shape] = {
@@ -120,11 +141,19 @@ def leaking(seed: int, case: Case, run: int, onset_within: float = DAY) -> Subje
     else:
         ran = lives(rng, begin, until, 6 * HOUR if case.load == "restarts" else 0.0)
     busy = 0.0 if case.alone else 10.0
-    shapes[LEAK] = partial(leak, per_h=case.per_h, onset=onset, busy=busy, life_s=rng.uniform(5, 20))
+    since = begin if case.load == "ongoing" else onset
+    shapes[LEAK] = partial(leak, per_h=case.per_h, onset=since, busy=busy, life_s=rng.uniform(5, 20))
     name = f"{case.name}/{run}"
     requests = 20.0 if case.load == "told" else 0.0
-    one = watched(rng, name, name, ran, shapes, traffic, until=until, census_s=case.census_s, requests_per_s=requests)
-    return Subject(name, [one], named(rng, shapes), until, onset)
+    pulses = {site: pulse(rng, "standing" if site.startswith("standing") else "queue-slow") for site in shapes}
+    one = watched(
+        rng, name, name, ran, shapes, traffic, until=until, census_s=case.census_s, requests_per_s=requests, pulses=pulses,
+        stuck=LEAK,
+    )  # fmt: skip
+    names = named(rng, shapes)
+    if case.wait:
+        names = [Named(replace(n.site, wait_reason=case.wait)) if n.site.id == LEAK else n for n in names]
+    return Subject(name, [one], names, until, onset)
 
 
 def healthy(seed: int, census_s: float, run: int, days: float = 1.0) -> Subject:
@@ -142,11 +171,12 @@ def healthy(seed: int, census_s: float, run: int, days: float = 1.0) -> Subject:
     kinds += [kinds[int(i)] for i in rng.integers(len(kinds), size=SITES - len(kinds))]
     shapes = {f"{kind}/{i}": INNOCENT[kind](rng) for i, kind in enumerate(kinds)}
     name = f"healthy/{run}"
+    pulses = {site: pulse(rng, site.split("/")[0]) for site in shapes}
     ids = [f"{name}.{i}" for i in range(replicas)]
     instances = [
         watched(
             rng, one, name, lives(rng, old * rng.uniform(0.2, 1), until, every), shapes, traffic,
-            until=until, census_s=census_s, requests_per_s=50.0 * told,
+            until=until, census_s=census_s, requests_per_s=50.0 * told, pulses=pulses,
         )
         for one in ids
     ]  # fmt: skip

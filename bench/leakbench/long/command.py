@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from bench.leakbench.long.cases import cases, healthy, leaking
+from bench.leakbench.long.cases import cases
 from bench.leakbench.long.events import save
 from bench.leakbench.long.judges import OURS
 from bench.leakbench.long.run import run, tasks

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from bench.leakbench.long.process import Process
+from bench.leakbench.long.process import Process, Seen
 from bench.leakbench.long.worlds import Floats, Load, Rng, Shape, World
 from parkwarden.formats.recording import write
 from parkwarden.model import Census, Event, Frame, Instance, Named, Read, Reading, Site, SiteCounts, Started
@@ -19,6 +19,8 @@ FIRST_LOOK_S = 7.0
 """Time of the first look."""
 CENSUS_LAG_S = 1.0
 """A census ends so long after the profile of its beat."""
+TRACE_S = 1.0
+"""A census' trace takes so long: who does something meanwhile is seen to."""
 UP_S = 2.0
 """A process answers so long after its begin."""
 WAITS = (
@@ -54,14 +56,14 @@ class Life:
 
 
 @dataclass
-class _Seen:
+class _Watch:
     """One life as looked at: columns by beat, from beat `first` on."""
 
     instance: Instance
     first: int
     sites: tuple[str, ...]
     counts: list[list[int]]
-    censuses: dict[int, tuple[dict[str, np.ndarray], int]]
+    censuses: dict[int, Seen]
     requests: list[int] | None
 
 
@@ -70,7 +72,7 @@ class Watched:
     """One instance through its lives; `events(k)` is what its k-th look tells."""
 
     id: str
-    seen: list[_Seen] = field(default_factory=list)
+    seen: list[_Watch] = field(default_factory=list)
 
     def events(self, k: int) -> Iterator[Event]:
         """In order of time; nothing while no process is up."""
@@ -85,8 +87,8 @@ class Watched:
                 yield Read(at, self.id, Reading(at=at, goroutines=sum(column), requests_total=requests))
                 yield SiteCounts(at, self.id, {site: n for site, n in zip(seen.sites, column, strict=True) if n})
                 if k in seen.censuses:
-                    goids, highest = seen.censuses[k]
-                    yield Census(at + CENSUS_LAG_S, self.id, goids, highest)
+                    who = seen.censuses[k]
+                    yield Census(at + CENSUS_LAG_S, self.id, who.goids, who.highest, ran=who.ran)
 
 
 def watched(
@@ -94,14 +96,22 @@ def watched(
     name: str,
     service: str,
     lives: Sequence[Life],
-    shapes: Mapping[str, Shape] | Callable[[Life], Mapping[str, Shape]],
+    shapes: Mapping[str, Shape],
     load: Load,
     *,
     until: float,
     census_s: float,
     requests_per_s: float = 0.0,
+    pulses: Mapping[str, float] | None = None,
+    stuck: str = "",
 ) -> Watched:
-    """Simulate the lives and look at them until `until`. `census_s` 0: no censuses; `requests_per_s` 0: requests are not told."""
+    """Simulate the lives and look at them until `until`. `census_s` 0: no censuses; `requests_per_s` 0: requests are not told.
+
+    `pulses`: site -> mean seconds between two things one of its goroutines does; a site that is not in it does nothing while it is looked at, and at `stuck`
+    those do nothing that never leave.
+    """
+    chance = np.array([1 - np.exp(-TRACE_S / (pulses or {}).get(site, np.inf)) for site in shapes])
+    lasting = np.array([0.0 if site == stuck else p for site, p in zip(shapes, chance, strict=True)])
     out = Watched(name)
     every = int(census_s / PROFILE_S) if census_s else 0
     for life in lives:
@@ -112,15 +122,15 @@ def watched(
         with_census = ks[ks % every == 0] if every else ks[:0]
         census_at = FIRST_LOOK_S + PROFILE_S * with_census + CENSUS_LAG_S
         world = World(rng, life.begin, life.end, load, np.sort(np.concatenate([at, census_at])))
-        process = Process(world, shapes(life) if callable(shapes) else shapes)
+        process = Process(world, shapes)
         labels = {"service": service, "version": life.version}
         out.seen.append(
-            _Seen(
+            _Watch(
                 Instance(id=name, labels=labels, start_time=life.begin),
                 int(ks[0]),
                 process.sites,
                 process.counts(at).T.tolist(),
-                dict(zip(with_census.tolist(), process.censuses(census_at), strict=True)),
+                dict(zip(with_census.tolist(), process.censuses(census_at, rng, chance, lasting), strict=True)),
                 _requests(rng, load, life.begin, at, requests_per_s) if requests_per_s else None,
             )
         )

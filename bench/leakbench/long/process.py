@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 
-from bench.leakbench.long.worlds import Floats, Shape, World
+from bench.leakbench.long.worlds import Floats, Rng, Shape, World
 
 FIRST_GOID = 20
 """Ids below are the runtime's own and main's."""
 
 Ids = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A census: ids by site, rising; those of them that did something meanwhile; the highest id handed out."""
+
+    goids: dict[str, Ids]
+    ran: dict[str, Ids]
+    highest: int
 
 
 class Process:
@@ -40,15 +50,18 @@ class Process:
         """Goroutine profiles at `times` (rising): (sites, times)."""
         found = np.empty((len(self.sites), len(times)), np.int64)
         edges = np.searchsorted(self._site, np.arange(len(self.sites) + 1))
-        for i, (a, b) in enumerate(zip(edges[:-1], edges[1:], strict=True)):
+        for i, (a, b) in enumerate(pairwise(edges.tolist())):
             came = np.searchsorted(times, self._births[a:b], "left")  # born at a look: there
             left = np.searchsorted(times, self._deaths[a:b], "left")
             steps = np.bincount(came, minlength=len(times) + 1) - np.bincount(left, minlength=len(times) + 1)
             found[i] = np.cumsum(steps)[: len(times)]
         return found
 
-    def censuses(self, times: Floats) -> list[tuple[dict[str, Ids], int]]:
-        """At each of `times` (rising): ids by site, rising, and the highest id handed out."""
+    def censuses(self, times: Floats, rng: Rng, chance: Floats, lasting: Floats) -> list[Seen]:
+        """At each of `times` (rising) who is where. `chance[i]` that a goroutine of site i that will end does something while it is looked at.
+
+        Of those that never will (a pool's, a leak's), `lasting[i]`.
+        """
         first = np.searchsorted(times, self._births, "left")
         spans = np.maximum(np.searchsorted(times, self._deaths, "left") - first, 0)
         who = np.repeat(np.arange(len(spans)), spans)
@@ -56,10 +69,15 @@ class Process:
         place = at * len(self.sites) + self._site[who]
         order = np.lexsort((self._ids[who], place))
         ids, place = self._ids[who][order], place[order]
+        chances = np.where(np.isinf(self._deaths), lasting[self._site], chance[self._site])
+        ran = rng.uniform(0, 1, len(ids)) < chances[who][order]
+        born = FIRST_GOID - 1 + np.searchsorted(self._in_order, times, "right") + self._unseen_at(times)
+        found = [Seen({}, {}, highest) for highest in born.tolist()]
         starts = np.flatnonzero(np.diff(place, prepend=-1)).tolist()
-        found: list[dict[str, Ids]] = [{} for _ in times]
         for start, end in pairwise([*starts, len(place)]):
             census, site = divmod(int(place[start]), len(self.sites))
-            found[census][self.sites[site]] = ids[start:end]
-        born = np.searchsorted(self._in_order, times, "right") + self._unseen_at(times)
-        return list(zip(found, (FIRST_GOID - 1 + born).tolist(), strict=True))
+            name, here = self.sites[site], ids[start:end]
+            found[census].goids[name] = here
+            if chance[site]:
+                found[census].ran[name] = here[ran[start:end]]
+        return found

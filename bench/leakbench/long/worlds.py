@@ -19,6 +19,8 @@ import numpy.typing as npt
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86_400.0
 SIGMA = 1.0
 """Of the log of service times: the slowest percent takes ten times the median, as usual services' do."""
+CONGESTED = 0.75
+"""Use of something scarce above which nobody is let in any more: waits are four times as long then."""
 GRID_S = 60.0
 """Steps of the load; a burst is no shorter than minutes."""
 
@@ -34,6 +36,8 @@ class Load:
 
     begin: float
     values: Floats
+    morning: float = 0.0
+    """A time at which the day's load rises fastest (every DAY again)."""
 
     def __call__(self, t: Floats | float) -> Floats:
         """The factor at time(s) `t`."""
@@ -63,7 +67,8 @@ def load(
 ) -> Load:
     """A day's traffic: a sine of `swing` at a random phase, an hourly wobble (sd), bursts of 5-20 minutes, steps that stay."""
     t = np.arange(begin, end + 2 * GRID_S, GRID_S)
-    values = 1 + swing * np.sin(2 * np.pi * (t + rng.uniform(0, DAY)) / DAY)
+    morning = rng.uniform(0, DAY)
+    values = 1 + swing * np.sin(2 * np.pi * (t - morning) / DAY)
     hours = np.arange(begin - HOUR, end + 2 * HOUR, HOUR)
     values *= np.interp(t, hours, np.exp(wobble * rng.standard_normal(len(hours))))
     for at in rng.uniform(begin, end, rng.poisson(bursts_per_day * (end - begin) / DAY)):
@@ -71,7 +76,7 @@ def load(
         values[inside] *= rng.uniform(1.5, 3)
     for at in rng.uniform(begin, end, rng.poisson(steps_per_day * (end - begin) / DAY)):
         values[t > at] *= rng.uniform(0.7, 1.5)
-    return Load(begin, values)
+    return Load(begin, values, morning)
 
 
 @dataclass
@@ -139,7 +144,7 @@ def contended(w: World, busy: float, life_s: float, share: float) -> Lives:
     """A queue before something scarce: service takes longer the more load there is, 1 / (1 - share x load)."""
     at = w.arrivals(busy / life_s)
     took = life_s * w.rng.lognormal(-(SIGMA**2) / 2, SIGMA, len(at))
-    return at, at + took / (1 - np.minimum(share * w.load(at), 0.9))
+    return at, at + took / (1 - np.minimum(share * w.load(at), CONGESTED))
 
 
 def standing(w: World, n: int) -> Lives:
@@ -159,8 +164,9 @@ def crowd(w: World, n: float, life_s: float, back_s: float) -> Lives:
     return at, at + w.rng.exponential(life_s, len(at))
 
 
-def daily(w: World, n: int, morning: float, width_s: float, life_s: float, back_s: float) -> Lives:
-    """Subscribers who come in the morning, stay for their working day and leave in the evening; a restart brings all back who were there."""
+def daily(w: World, n: int, early_s: float, width_s: float, life_s: float, back_s: float) -> Lives:
+    """Subscribers who come in the morning, when the load rises, stay for their working day and leave in the evening; a restart brings back who was there."""
+    morning = w.load.morning - early_s
     days = np.arange(np.floor((w.begin - morning) / DAY) - 1, np.ceil((w.end - morning) / DAY) + 1)
     at = (morning + days[:, None] * DAY + width_s * w.rng.standard_normal((len(days), n))).ravel()
     end = at + np.maximum(life_s * (1 + 0.15 * w.rng.standard_normal(len(at))), MINUTE)
@@ -187,14 +193,14 @@ def slow_backend(w: World, busy: float, life_s: float, timeout_s: float) -> Live
     return together(*parts)
 
 
-def retry_storm(w: World, busy: float, life_s: float) -> Lives:
-    """Requests that once or twice a day come many times over, because clients ask again: 5-20 minutes up, then calm within as long."""
+def retry_storm(w: World, busy: float, life_s: float, times: float) -> Lives:
+    """Requests that once or twice a day come `times` over, because clients ask again: there within a minute or two, for 5-20 minutes, calm within as long."""
     parts = [queue(w, busy, life_s)]
     for start in w.rng.uniform(w.begin, w.end, w.rng.poisson(1.5 * (w.end - w.begin) / DAY)):
-        lasts, times = w.rng.uniform(300, 1200), w.rng.uniform(3, 15)
-        n = w.rng.poisson(busy / life_s * times * lasts)
-        at = start + lasts * (w.rng.triangular(0, 1, 2, n))
-        parts.append((at, at + life_s * w.rng.uniform(1, 5, n)))
+        lasts = w.rng.uniform(5, 20) * MINUTE
+        n = w.rng.poisson(busy / life_s * (times - 1) * lasts)
+        at = start + lasts * w.rng.uniform(0, 1, n) + w.rng.exponential(MINUTE, n)
+        parts.append((at, at + life_s * w.rng.uniform(1, 3, n)))
     return together(*parts)
 
 
@@ -252,15 +258,29 @@ INNOCENT: dict[str, Callable[[Rng], Shape]] = {
     "slow-reconnect": lambda h: partial(crowd, n=h.uniform(20, 150), life_s=h.uniform(0.5, 6) * HOUR, back_s=h.uniform(60, 600)),
     "few-subscribers": lambda h: partial(crowd, n=h.uniform(2, 10), life_s=h.uniform(0.5, 4) * HOUR, back_s=h.uniform(1, 30)),
     "daily-subscribers": lambda h: partial(
-        daily, n=int(h.integers(10, 150)), morning=h.uniform(0, DAY), width_s=h.uniform(0.3, 2) * HOUR,
+        daily, n=int(h.integers(10, 150)), early_s=h.uniform(-1, 1) * HOUR, width_s=h.uniform(0.3, 2) * HOUR,
         life_s=h.uniform(6, 10) * HOUR, back_s=h.uniform(1, 300),
     ),
     "bursts": lambda h: partial(bursts, n=int(h.integers(20, 300)), every_s=h.uniform(0.5, 4) * HOUR, life_s=h.uniform(10, 300)),
     "slow-backend": lambda h: partial(slow_backend, busy=h.uniform(5, 30), life_s=1.0, timeout_s=float(h.choice([30.0, 60.0, 120.0]))),
-    "retry-storm": lambda h: partial(retry_storm, busy=h.uniform(3, 20), life_s=h.uniform(1, 20)),
+    "retry-storm": lambda h: partial(retry_storm, busy=h.uniform(3, 20), life_s=h.uniform(1, 20), times=h.uniform(2, 8)),
     "sawtooth": lambda h: partial(sawtooth, per_h=h.uniform(30, 300), every_s=h.uniform(0.25, 2) * HOUR),
     "cron": lambda h: partial(cron, n=int(h.integers(5, 60)), every_s=HOUR, life_s=h.uniform(60, 1800)),
     "long-jobs": lambda h: partial(long_jobs, per_h=h.uniform(1, 8), least_s=0.5 * HOUR, most_s=h.uniform(1, 4) * HOUR),
     "step": lambda h: partial(step, n=int(h.integers(5, 50)), more=int(h.integers(5, 100))),
 }  # fmt: skip
 """Look-alikes by name: everything of these is healthy. Called with the rng of a site's habits."""
+
+PULSES_S: dict[str, tuple[float, float]] = {
+    "websockets": (2, 60), "slow-reconnect": (2, 60), "few-subscribers": (2, 60), "daily-subscribers": (2, 60),
+    "queue-fast": (1, 30), "queue-slow": (1, 120), "contended": (1, 120), "retry-storm": (1, 30), "cron": (0.1, 10), "long-jobs": (0.1, 30),
+    "standing": (1, 300),
+}  # fmt: skip
+"""Mean seconds between two things that a goroutine does, drawn log-uniformly per site: heartbeats and messages, answers of a back end, work. Others (idle
+pools, waiters for a batch, what hangs) do nothing at all, like a leak."""
+
+
+def pulse(rng: Rng, kind: str) -> float:
+    """A site's habit: see PULSES_S; infinite for what does nothing."""
+    low, high = PULSES_S.get(kind, (np.inf, np.inf))
+    return float(low * (high / low) ** rng.uniform()) if np.isfinite(low) else np.inf
