@@ -10,6 +10,7 @@ import numpy as np
 
 from bench.leakbench.long.process import Process, Seen
 from bench.leakbench.long.worlds import Floats, Load, Rng, Shape, World
+from parkwarden.collect.fleet.settings import CollectSettings
 from parkwarden.formats.recording import write
 from parkwarden.model import Census, Event, Frame, Instance, Named, Read, Reading, Site, SiteCounts, Started
 
@@ -19,7 +20,7 @@ FIRST_LOOK_S = 7.0
 """Time of the first look."""
 CENSUS_LAG_S = 1.0
 """A census ends so long after the profile of its beat."""
-TRACE_S = 1.0
+TRACE_S = CollectSettings().census_s
 """A census' trace takes so long: who does something meanwhile is seen to."""
 UP_S = 2.0
 """A process answers so long after its begin."""
@@ -143,14 +144,14 @@ def _requests(rng: Rng, load: Load, begin: float, at: Floats, per_s: float) -> l
     return [int(n) for n in np.cumsum(rng.poisson(np.maximum(served, 0)))]
 
 
-def named(rng: Rng, sites: Iterable[str]) -> list[Named]:
-    """What the site ids stand for: made-up places, none of which says what it is."""
+def named(rng: Rng, sites: Iterable[str], waits: Mapping[str, str] | None = None) -> list[Named]:
+    """What the site ids stand for: made-up places, none of which says what it is. `waits`: what is waited for at some of them."""
     found = []
     for site in sites:
         package, line = f"shop{int(rng.integers(20))}", int(rng.integers(10, 900))
         frame = Frame(f"example.com/{package}.run{line}", f"{package}/run.go", line)
         made_by = Frame(f"example.com/{package}.Start", f"{package}/run.go", line + 40)
-        wait = WAITS[int(rng.integers(len(WAITS)))]
+        wait = (waits or {}).get(site) or WAITS[int(rng.integers(len(WAITS)))]
         found.append(Named(Site(site, wait, frame.function, frame.file, frame.line, (frame,), made_by)))
     return found
 

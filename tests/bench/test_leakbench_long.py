@@ -1,0 +1,330 @@
+"""The long ruler measures what it says: its shapes have the lives they claim, looks see them, scores count rightly."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench.leakbench import score
+from bench.leakbench.long import command, worlds
+from bench.leakbench.long.cases import LEAK, Case, Subject, cases, healthy, healthy_runs, leaking, lives
+from bench.leakbench.long.events import Life, beat, beats, save, watched
+from bench.leakbench.long.judges import OURS, Accused, judges
+from bench.leakbench.long.process import Process
+from bench.leakbench.long.run import Outcome, judge, tasks
+from bench.leakbench.long.worlds import DAY, HOUR, INNOCENT, MINUTE, Load, Shape, World
+from parkwarden.formats.recording import Reader
+from parkwarden.model import Census, Event, Gone, Named, SiteCounts, Started
+
+LOOKS = np.sort(np.concatenate([np.arange(7.0, DAY, 60.0), np.arange(8.0, DAY, 300.0)]))
+FLAT = Load(0.0, np.ones(1500))
+
+
+def world(seed: int = 1, begin: float = 0.0, end: float = DAY, load: Load = FLAT) -> World:
+    return World(np.random.default_rng(seed), begin, end, load, LOOKS[(begin < LOOKS) & (end > LOOKS)])
+
+
+def counts(shape: Shape, w: World, times: np.ndarray) -> np.ndarray:
+    return Process(w, {"s": shape}).counts(times)[0]
+
+
+def test_a_seed_is_a_world() -> None:
+    """The same seed makes the same events to the last byte, another one makes others."""
+
+    def told(seed: int) -> list[str]:
+        subject = leaking(seed, Case(60, False, "told", 300.0), 3, 2 * HOUR)
+        return [repr(event) for k in range(20) for event in subject.instances[0].events(k)]
+
+    assert told(1) == told(1)
+    assert told(1) != told(2)
+
+
+def test_what_looks_see_of_a_busy_queue_is_what_they_would_see_of_all_of_it() -> None:
+    """Simulating only whom a look sees changes nothing of what is seen: level, scatter, who is still there a second later, ids used."""
+    short = partial(worlds.queue, busy=20.0, life_s=5.0)
+
+    def whole(w: World) -> worlds.Lives:
+        at = w.arrivals(20.0 / 5.0)
+        return at, at + 5.0 * w.rng.lognormal(-0.5, 1.0, len(at))
+
+    seen = {}
+    for name, shape in (("short", short), ("whole", whole)):
+        process = Process(world(), {"s": shape})
+        n = process.counts(LOOKS)[0]
+        both = process.censuses(LOOKS, np.random.default_rng(1), np.zeros(1), np.zeros(1))
+        pairs = [i for i in range(len(LOOKS) - 1) if LOOKS[i + 1] - LOOKS[i] == 1.0]
+        stay = [len(np.intersect1d(both[i].goids["s"], both[i + 1].goids["s"])) for i in pairs]
+        seen[name] = n.mean(), n.var(), np.mean(stay), both[-1].highest
+    assert np.allclose(seen["short"], seen["whole"], rtol=0.12)
+    assert seen["short"][0] == pytest.approx(20, rel=0.03)
+    assert seen["short"][3] == pytest.approx(4 * DAY, rel=0.01)
+
+
+def test_counts_and_censuses_are_the_lives() -> None:
+    """A profile counts who was born and has not died; a census names the same ones, ids in the order of births over all sites."""
+    rng = np.random.default_rng(3)
+    made = {}
+    for name in "abc":
+        at = rng.uniform(0, DAY, 200)
+        made[name] = (at, at + rng.exponential(HOUR, 200))
+    process = Process(world(), {name: lambda w, told=told: told for name, told in made.items()})
+    times = np.array([0.0, 7.0, HOUR, HOUR + 1, 9 * HOUR, 23 * HOUR])
+    expected = [[int(((b <= t) & (d > t)).sum()) for t in times] for b, d in made.values()]
+    assert process.counts(times).tolist() == expected
+    censuses = process.censuses(times, rng, np.ones(3), np.ones(3))
+    everybody = np.sort(np.concatenate([b for b, _ in made.values()]))
+    for i, census in enumerate(censuses):
+        assert [len(census.goids.get(name, ())) for name in made] == [row[i] for row in expected]
+        for name, ids in census.goids.items():
+            b, d = made[name]
+            born = np.sort(b[(b <= times[i]) & (d > times[i])])
+            assert everybody[ids - 20].tolist() == born.tolist()
+            assert census.ran[name].tolist() == ids.tolist()
+            assert ids[-1] <= census.highest
+
+
+def test_who_is_stuck_does_nothing() -> None:
+    """Of a leaking site with traffic only those who will leave are ever seen to run."""
+    shape = partial(worlds.leak, per_h=60.0, onset=0.0, busy=20.0, life_s=400.0)
+    one = watched(
+        np.random.default_rng(1), "i", "s", [Life(0.0, 4 * HOUR, "v1")], {"x": shape}, FLAT,
+        until=4 * HOUR, census_s=300.0, pulses={"x": 0.01}, stuck="x",
+    )  # fmt: skip
+    told = [e for k in range(beats(4 * HOUR)) for e in one.events(k) if isinstance(e, Census)]
+    ran, ids = np.unique(np.concatenate([e.ran["x"] for e in told if e.ran])), [e.goids["x"] for e in told]
+    assert len(ran) > 100
+    assert 180 < len(np.setdiff1d(ids[-1], ran)) < 260  # 240 have leaked; of the healthy nearly all ran
+    assert len(np.setdiff1d(np.intersect1d(ids[-1], ids[-13]), ran)) > 120
+
+
+@pytest.mark.parametrize("kind", INNOCENT)
+def test_nobody_dies_before_being_born(kind: str) -> None:
+    """In every shape goroutines are born within the process's life and die later, whatever their habits."""
+    for seed in range(3):
+        w = world(seed, 3 * HOUR, 9 * HOUR)
+        births, deaths = INNOCENT[kind](np.random.default_rng(seed))(w)
+        assert len(births) == len(deaths)
+        assert (births >= w.begin).all()
+        assert (deaths > births).all()
+        assert (w.unseen >= 0).all()
+
+
+def level(shape: Shape, hours: list[float], begin: float = 0.0) -> list[float]:
+    """Mean counts over 10 minutes at these hours, over 30 processes."""
+    times = np.concatenate([LOOKS[np.searchsorted(LOOKS, h * HOUR) :][:10] for h in hours])
+    total = sum(counts(shape, world(seed, begin), times).astype(float) for seed in range(30)) / 30
+    return total.reshape(len(hours), -1).mean(axis=1).tolist()
+
+
+@pytest.mark.parametrize(
+    ("shape", "hours", "expected"),
+    [
+        (partial(worlds.queue, busy=12.0, life_s=3.0), [1, 12, 23], [12, 12, 12]),
+        (partial(worlds.queue, busy=12.0, life_s=200.0), [1, 12, 23], [12, 12, 12]),
+        (partial(worlds.standing, n=9), [0.1, 23], [9, 9]),
+        (partial(worlds.filling, n=100, tau_s=HOUR), [1, 3, 23], [65.5, 95.4, 100]),
+        (partial(worlds.crowd, n=80, life_s=2 * HOUR, back_s=5.0), [0.1, 5, 23], [80, 80, 80]),
+        (partial(worlds.step, n=10, more=20), [1, 23], [10, 30]),
+        (partial(worlds.sawtooth, per_h=60.0, every_s=2 * HOUR), [0.9, 1.75, 2.9, 23.75], [59, 110, 59, 110]),
+        (partial(worlds.cron, n=10, every_s=HOUR, life_s=600.0), [1.02, 1.5, 2.02], [9, 0, 9]),
+        (partial(worlds.leak, per_h=6.0, onset=2 * HOUR, busy=10.0), [1, 7, 12], [10, 40.5, 70.5]),
+        (partial(worlds.bursts, n=50, every_s=DAY, life_s=20.0), [12], [1.0]),
+    ],
+)  # fmt: skip
+def test_shapes_have_the_level_they_claim(shape: Shape, hours: list[float], expected: list[float]) -> None:
+    """Crowds and queues stand still, pools stay or fill, waiters pile up and go, a leak grows by its rate."""
+    assert level(shape, hours) == pytest.approx(expected, rel=0.12, abs=1.2)
+
+
+def test_subscribers_come_in_the_morning_and_leave_in_the_evening() -> None:
+    """The day's crowd is there eight hours after the load rose and gone at night; a restart at noon brings it back."""
+    day = partial(worlds.daily, n=100, early_s=0.0, width_s=HOUR, life_s=8 * HOUR, back_s=60.0)
+    load = Load(0.0, np.ones(1500), morning=6 * HOUR)
+    times = np.array([1.0, 10.0, 20.0]) * HOUR
+    assert counts(day, world(load=load), times) == pytest.approx([0, 100, 0], abs=5)
+    assert counts(day, world(load=load, begin=9 * HOUR), times) == pytest.approx([0, 100, 0], abs=5)
+
+
+def test_a_pool_of_the_peak_never_shrinks_and_was_once_needed() -> None:
+    """The pool's size is the greatest need so far."""
+    n = counts(partial(worlds.peak_pool, busy=20.0, life_s=20.0), world(), LOOKS)
+    assert (np.diff(n) >= 0).all()
+    assert 30 <= n[-1] <= 50
+
+
+def test_load_is_the_days_and_its_total_counts_requests() -> None:
+    """The mean of a day is 1 with a swing, and rises fastest in the morning; requests are told from the integral and begin anew with a life."""
+    load = worlds.load(np.random.default_rng(2), 0.0, DAY, swing=0.5)
+    t = np.arange(0, DAY, 60.0)
+    assert load(t).mean() == pytest.approx(1, abs=0.01)
+    assert load.top == pytest.approx(1.5, abs=0.01)
+    assert float(load((load.morning + 6 * HOUR) % DAY)) == pytest.approx(1.5, abs=0.01)
+    assert float(load.total(DAY)) == pytest.approx(load(t).sum() * 60, rel=0.01)
+    shapes, always = {"s": partial(worlds.standing, n=3)}, Load(-2 * HOUR, np.ones(1500))
+    lived = [Life(-HOUR, HOUR, "v1"), Life(HOUR + 30, 2 * HOUR, "v2")]
+    one = watched(
+        np.random.default_rng(1), "i", "s", lived, shapes, always, until=2 * HOUR, census_s=0.0, requests_per_s=10
+    )
+    told = [next(e.reading.requests_total for e in one.events(k) if hasattr(e, "reading")) for k in (0, 59, 61)]
+    assert told == pytest.approx([36_070, 71_670, 370], rel=0.02, abs=80)
+    began = [e for k in range(120) for e in one.events(k) if isinstance(e, Started)]
+    assert [(e.instance.start_time, e.instance.version) for e in began] == [(-HOUR, "v1"), (HOUR + 30, "v2")]
+
+
+def test_restarts_come_every_few_hours() -> None:
+    """Lives follow each other with a short pause, about as long as asked for, up to the end; deploys change the version."""
+    ran = lives(np.random.default_rng(1), -20 * HOUR, 60 * HOUR, 4 * HOUR)
+    assert ran[0].begin == -20 * HOUR
+    assert ran[-1].end == 60 * HOUR
+    assert all(10 <= b.begin - a.end <= 60 for a, b in pairwise(ran))
+    assert all(3 * HOUR <= x.end - x.begin <= 5 * HOUR for x in ran[1:-1])
+    assert 3 < len({x.version for x in ran}) < len(ran)
+    assert lives(np.random.default_rng(1), -HOUR, DAY, 0.0) == [Life(-HOUR, DAY, "v1")]
+
+
+def test_the_healthy_mix_has_all_shapes_in_forty_sites() -> None:
+    """Every healthy service has each shape at least once; some have replicas, some restarts, half tell requests."""
+    mix = [healthy(1, 0.0, run, days=0.1) for run in range(12)]
+    for subject in mix:
+        kinds = [named.site.id.split("/")[0] for named in subject.names]
+        assert len(kinds) == 40
+        assert set(kinds) == set(INNOCENT)
+        assert subject.onset is None
+    assert [len(s.instances) for s in mix[:4]] == [1, 1, 1, 3]
+    assert list(healthy_runs(5)) == [0, 1, 2, 3]
+    reads = [next(e for e in s.instances[0].events(1) if hasattr(e, "reading")) for s in mix]
+    assert sum(r.reading.requests_total is not None for r in reads) == 6
+
+
+def test_a_recording_of_a_subject_is_read_back(tmp_path: Path) -> None:
+    """What is saved is a recording that the reader takes without a problem, event by event."""
+    subject = leaking(1, Case(60, True, "flat", 300.0), 0, 1.6 * HOUR)
+    written = save(tmp_path / "x.jsonl", subject.names, subject.instances, HOUR)
+    reader = Reader()
+    read = [*reader.feed((tmp_path / "x.jsonl").read_bytes()), *reader.close()]
+    assert not reader.problems
+    assert len(read) == written + len(subject.names)
+    told = [e for k in range(beats(HOUR)) for e in subject.instances[0].events(k) if isinstance(e, Census)]
+    back = [e for e in read if isinstance(e, Census)]
+    assert [{s: i.tolist() for s, i in e.goids.items()} for e in back] == [
+        {s: i.tolist() for s, i in e.goids.items()} for e in told
+    ]
+
+
+class Scripted:
+    """A judge that accuses on time."""
+
+    def __init__(self, script: Callable[[float], list[Accused]]) -> None:
+        self.script, self.fed = script, []
+
+    def named(self, instances: Iterable[str], names: Iterable[Named]) -> None:
+        assert list(instances) == ["i"]
+
+    def feed(self, event: Event) -> None:
+        self.fed.append(event)
+
+    def tick(self, now: float) -> Iterator[Accused]:
+        yield from self.script(now)
+
+
+def _subject(onset: float | None, until: float = HOUR) -> Subject:
+    shapes = {"leak": partial(worlds.standing, n=1)}
+    one = watched(np.random.default_rng(1), "i", "s", [Life(0, until, "v")], shapes, FLAT, until=until, census_s=0.0)
+    return Subject("x", [one], [], until, onset)
+
+
+def test_times_count_from_the_onset_and_what_is_said_before_is_false() -> None:
+    """Suspicion and verdict at the planted site count from the onset on; a leak said earlier, elsewhere or of everything is false, once a day."""
+
+    def script(now: float) -> list[Accused]:
+        said = [Accused("i", "other", False, "")]
+        if 600 < now < 900:
+            said += [Accused("i", LEAK, True, "early"), Accused("i", "", True, "all")]
+        if now > 2000:
+            said.append(Accused("i", LEAK, now > 2600, ""))
+        return said
+
+    scripted = Scripted(script)
+    (outcome,) = judge([_subject(1800.0)], lambda: scripted, True)
+    assert [(f["site"], f["hour"]) for f in outcome.false] == [(LEAK, 0.17), ("", 0.17)]
+    assert outcome.suspect_s == pytest.approx(2047 - 1800)
+    assert outcome.leak_s == pytest.approx(2647 - 1800)
+    assert outcome.instance_days == pytest.approx(2707 / DAY)
+    assert isinstance(scripted.fed[-1], Gone)
+    assert max(e.at for e in scripted.fed if isinstance(e, SiteCounts)) == 2647.0
+
+
+def test_a_peer_may_accuse_the_whole_process() -> None:
+    """Who cannot name sites is right if the process leaks; a healthy one is wrongly accused once a day."""
+    whole = lambda now: [Accused("i", "", True, "")]  # noqa: E731
+    (right,) = judge([_subject(1800.0)], lambda: Scripted(whole), False)
+    assert right.leak_s == pytest.approx(7.0)
+    assert len(right.false) == 1
+    (wrong,) = judge([_subject(None, 2 * DAY)], lambda: Scripted(whole), False)
+    assert len(wrong.false) == 2
+    assert wrong.leak_s is None
+    assert Outcome("x", 1.0).false == []
+
+
+def test_our_engine_finds_a_fast_leak_and_accuses_nobody_else() -> None:
+    """The runner and the engine fit together: 360 an hour with censuses is called a leak within half an hour."""
+    case = Case(360, False, "flat", 300.0)
+    (outcome,) = judge([leaking(1, case, 0, 2 * HOUR)], judges([OURS])[OURS], True)
+    assert outcome.leak_s is not None
+    assert outcome.leak_s < 30 * MINUTE
+    assert outcome.false == []
+
+
+def test_the_command_measures_scores_and_keeps(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`long --only CASE` writes rows with their denominators, and prints the table."""
+    out = tmp_path / "long.json"
+    told = ["--only", "census/360/alone/flat", "--runs", "2", "--onset-h", "1.6", "--jobs", "1", "--out", str(out)]
+    assert command.main([*told, "--rules", "parkwarden", "--rules", "leakprof-100"]) == 0
+    ours, peer = json.loads(out.read_text())
+    assert (ours["rules"], peer["rules"]) == ("parkwarden", "leakprof-100")
+    assert ours["runs"] == len(ours["times_min"]) == 2
+    assert "census/360/alone/flat" in capsys.readouterr().out
+
+
+def test_every_cell_is_measured() -> None:
+    """Four rates, alone or among traffic, six kinds of day, in both modes; healthy days apart."""
+    todo = tasks(1, [*cases(300.0), *cases(0.0)], 30, 50, [300.0, 0.0], [OURS])
+    assert len({t.case.name for t in todo if t.case}) == 2 * 4 * 2 * 6
+    assert {len(t.runs) for t in todo if t.case} == {24, 6}
+    assert sum(3 if run % 4 == 3 else 1 for t in todo if t.case is None for run in t.runs) in range(100, 106)
+    assert beat(1) - beat(0) == 60.0
+
+
+@pytest.mark.parametrize(
+    ("hits", "of", "low", "high"), [(19, 20, 0.7639, 0.9911), (0, 10, 0.0, 0.2775), (10, 10, 0.7225, 1.0), (0, 0, 0, 1)]
+)
+def test_wilson(hits: int, of: int, low: float, high: float) -> None:
+    """The interval of a share is Wilson's, on published numbers."""
+    assert score.wilson(hits, of) == pytest.approx((low, high), abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("n", "low", "high"), [(0, 0.0, 3.6889), (1, 0.0253, 5.5716), (2, 0.2422, 7.2247), (10, 4.7954, 18.3904)]
+)
+def test_poisson(n: int, low: float, high: float) -> None:
+    """The interval of a rare count is Garwood's, on published numbers."""
+    assert score.poisson(n) == pytest.approx((low, high), abs=1e-4)
+
+
+def test_the_median_and_its_interval() -> None:
+    """Runs that never found anything count as never; the interval of a median of 20 is the 6th to the 15th."""
+    times = [float(i) for i in range(1, 21)]
+    assert score.quantile(times, 0.5) == 10.0
+    assert score.quantile(times, 0.95) == 19.0
+    assert score.median_interval(times) == (6.0, 15.0)
+    assert score.quantile([5.0, None, None], 0.5) == math.inf
+    assert score.minutes(math.inf) == "-"
+    assert score.percent(19, 20) == "95% (19/20; 76-99)"
+    assert score.per_thousand_days(2, 1000.0) == "2.00 (2 in 1,000 days; 0.24-7.22)"
