@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 OUT = Path("out/leakbench")
+PAGE = Path("docs/accuracy.md")
 
 
 def main(argv: list[str]) -> int:
@@ -25,14 +26,30 @@ def main(argv: list[str]) -> int:
 
 
 def score(argv: list[str]) -> int:
-    """Tables of what out/leakbench holds."""
+    """Tables of what out/leakbench holds; `--write` puts them, and the pictures, into docs/accuracy.md."""
     from bench.leakbench.score import long_tables
 
+    if "--write" in argv:
+        return write()
     for file in map(Path, argv or [str(f) for f in sorted(OUT.glob("*.json"))]):
-        rows = [row for row in json.loads(file.read_text()) if row["ruler"] == "long"]
-        if rows:
+        rows = json.loads(file.read_text())
+        if isinstance(rows, list) and rows:
             made = time.strftime("%Y-%m-%d %H:%M", time.localtime(file.stat().st_mtime))
             print(f"# {file.name} ({made}, seeds {sorted({r['seed'] for r in rows})})\n\n{long_tables(rows)}")
+    return 0
+
+
+def write() -> int:
+    """Fill the page and draw the pictures; says what was not measured and stays as it was."""
+    from bench.leakbench import page, picture
+
+    missing = page.write(PAGE, OUT)
+    drawn = picture.draw(page.measured(OUT), PAGE.parent / "img")
+    print(
+        "\n".join(
+            [f"written: {PAGE}", *(f"drawn: {one}" for one in drawn), *(f"not measured: {one}" for one in missing)]
+        )
+    )
     return 0
 
 
