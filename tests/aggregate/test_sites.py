@@ -154,6 +154,30 @@ def test_too_many_sites_cost_the_smallest(monkeypatch: pytest.MonkeyPatch) -> No
     assert windows.dropped["site"] > 0
 
 
+def test_all_sites_of_a_first_look_are_held() -> None:
+    """Making room for a look's next site takes no row from one that the same look has just brought."""
+    windows = _windows()
+    counts = {f"s{k}": k + 1 for k in range(40)}
+    windows.counted(SiteCounts(60.0, "a", counts))
+    table = windows.tables["a"]
+    assert {site: int(table.recent[row, -1]) for site, row in table.rows.items()} == counts
+    windows.counted(SiteCounts(120.0, "a", counts | {f"t{k}": 1 for k in range(9)}))
+    assert len(table.rows) == 49
+    assert all((table.recent[table.rows[site], -2:] == n).all() for site, n in counts.items())
+
+
+def test_where_there_is_no_room_it_is_for_the_largest(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of one look with too many sites the largest are held, and a site that grows pushes out a smaller one."""
+    monkeypatch.setattr(module, "SITES_PER_INSTANCE", 16)
+    windows = _windows()
+    windows.counted(SiteCounts(60.0, "a", {f"s{k}": k + 1 for k in range(20)}))
+    assert sorted(windows.tables["a"].rows) == sorted(f"s{k}" for k in range(4, 20))
+    windows.counted(SiteCounts(120.0, "a", {f"s{k}": k + 1 for k in range(4, 20)} | {"new": 9, "least": 1}))
+    assert "new" in windows.tables["a"].rows
+    assert "least" not in windows.tables["a"].rows
+    assert windows.dropped["site"] == 6
+
+
 def test_a_usual_instance_fits_into_48_kib() -> None:
     """40 sites, 300 goroutines, a day of profiles and censuses."""
     windows = _windows()

@@ -21,6 +21,7 @@ import math
 from collections import Counter
 from collections.abc import Collection, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -253,6 +254,7 @@ class SiteWindows:
             return
         table.asked_at = event.at
         table.revision += 1
+        self._make_room(table, event.counts)
         for site, count in event.counts.items():
             row = self._row(table, site) if count > 0 else None
             if row is None:
@@ -402,10 +404,12 @@ class SiteWindows:
                 return table
             self.dropped["late"] += 1
             return None
-        rows: list[int | None] = list(map(table.rows.get, counts))
-        numbers = list(counts.values())
-        if None in rows:
-            told = {row: count for site, count in counts.items() if (row := self._row(table, site)) is not None}
+        if table.rows.keys() >= counts.keys():
+            rows, numbers = [table.rows[site] for site in counts], list(counts.values())
+        else:
+            self._make_room(table, counts)
+            largest = sorted(counts.items(), key=itemgetter(1), reverse=True)  # where there is no room it is for them
+            told = {row: count for site, count in largest if (row := self._row(table, site)) is not None}
             rows, numbers = list(told), list(told.values())
         if numbers and not 0 <= min(numbers) <= max(numbers) <= _COUNT_MAX:
             numbers = [min(max(count, 0), _COUNT_MAX) for count in numbers]
@@ -429,12 +433,10 @@ class SiteWindows:
         return table
 
     def _row(self, table: SiteTable, site: str) -> int | None:
-        """The row of a site, a new one if need be; None where there is no room for it."""
+        """The row of a site, a new one if need be; None where `_make_room` has none for it."""
         row = table.rows.get(site)
         if row is not None:
             return row
-        if not table.free:
-            self._make_room(table)
         if not table.free:
             self.dropped["site"] += 1
             return None
@@ -452,23 +454,35 @@ class SiteWindows:
             memory.first_seen, memory.first_version = table.last_at, table.instance.version
         return row
 
-    def _make_room(self, table: SiteTable) -> None:
-        """Rows of sites long empty are given up first; then the arrays grow; at the limit the smallest site goes."""
-        highest = np.maximum(table.recent.max(axis=1, initial=0), table.floors.max(axis=(0, 2), initial=0))
-        empty = [site for site, row in table.rows.items() if highest[row] <= 0 and row not in table.proofs]
-        if not empty and len(table.recent) >= SITES_PER_INSTANCE:
-            newest = table.recent.max(axis=1)
-            candidates = [s for s, row in table.rows.items() if row not in table.proofs]
-            empty = sorted(candidates, key=lambda site: int(newest[table.rows[site]]))[:8]
-            self.dropped["site"] += len(empty)
-        if empty:
-            for site in empty:
-                row = table.rows.pop(site)
-                table.life.drop(row)
-                table.free.append(row)
+    def _make_room(self, table: SiteTable, counts: Mapping[str, int]) -> None:
+        """Free rows for all sites of a look that have none: rows of sites long empty are given up first; then the arrays grow; at the
+        limit the smallest sites go, as far as they are smaller than those that come."""
+        fresh = [site for site in counts if site not in table.rows]
+        if len(fresh) <= len(table.free):
             return
-        if len(table.recent) < SITES_PER_INSTANCE:
-            _grow(table, min(max(len(table.recent) + 8, len(table.recent) * 5 // 4), SITES_PER_INSTANCE))
+        highest = np.maximum(table.recent.max(axis=1, initial=0), table.floors.max(axis=(0, 2), initial=0))
+        idle = [
+            site for site, row in table.rows.items() if not (highest[row] or counts.get(site) or row in table.proofs)
+        ]
+        _give_up(table, idle)
+        held, short = len(table.recent), len(fresh) - len(table.free)
+        if short > 0 and held < SITES_PER_INSTANCE:
+            _grow(table, min(held + max(short, 8, held // 4), SITES_PER_INSTANCE))
+            short = len(fresh) - len(table.free)
+        if short > 0:
+            newest = table.recent.max(axis=1)
+            size = {
+                site: max(int(newest[row]), counts.get(site, 0))
+                for site, row in table.rows.items()
+                if row not in table.proofs
+            }
+            small = sorted(size, key=lambda site: size[site])[:short]
+            large = sorted((counts[site] for site in fresh), reverse=True)[len(table.free) :]
+            smaller = [site for site, count in zip(small, large, strict=False) if size[site] < count]
+            _give_up(table, smaller)
+            self.dropped["site"] += sum(
+                site not in counts for site in smaller
+            )  # the others are counted when no row is left
 
     def _table(self, instance_id: str) -> SiteTable | None:
         """The table of an instance; one nobody announced is announced by its first look."""
@@ -575,6 +589,14 @@ def _shake(table: SiteTable) -> None:
     table.jitter_looks += 1
     new = np.minimum((a - 2 * b + c) ** 2 / 6, JITTER_MOST * (np.minimum(a, np.minimum(b, c)) + 1))
     table.jitter += (new - table.jitter) / min(table.jitter_looks, JITTER_LOOKS)
+
+
+def _give_up(table: SiteTable, sites: Iterable[str]) -> None:
+    """Rows of these sites stand for others from now on."""
+    for site in sites:
+        row = table.rows.pop(site)
+        table.life.drop(row)
+        table.free.append(row)
 
 
 def _grow(table: SiteTable, capacity: int) -> None:

@@ -25,6 +25,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import fields
+from itertools import chain
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
@@ -86,9 +87,13 @@ _FLOATS = frozenset(f.name for f in fields(Reading) if "float" in str(f.type) an
 _FIELDS = (*_HEAD, *(f.name for f in fields(Reading) if f.name not in _HEAD and f.name != "at"))
 _INTS = frozenset(_FIELDS) - _FLOATS - {"go_version"}
 _KNOWN = frozenset(("t", "instance", "sites", "census", "max_goid", "unknown", "ran", "leaked", "gone", "v"))
+_ALL_KEYS = _KNOWN | frozenset(_FIELDS)
+_MOST_KEYS = len(_FIELDS) + 2
 _HEADER_KEYS = frozenset(("v", "instance", "labels", "start_time", "at", "address"))
 _SITE_KEYS = frozenset(("id", "wait_reason", "function", "file", "line", "frames", "created_by"))
 _MAX_INT = 1 << 64
+MAX_SHAPES = 1_000
+"""Shapes of lines of numbers (which keys, which kinds of number) remembered; a recording has a handful, hostile ones are forgotten."""
 _BOM = b"\xef\xbb\xbf"
 _MAX_GOID = 1 << 63
 _FIRST = re.compile(rb'\s*\{\s*"(?:v"\s*:\s*\d|instance"\s*:\s*"|site"\s*:\s*\{|t"\s*:\s*-?\d)')
@@ -216,6 +221,8 @@ class Reader:
         """Instance -> its newest time; the keys are all instances known."""
         self._sites: set[str] = set()
         self._held: tuple[float, str, dict[str, Any]] | None = None
+        self._shapes: dict[tuple[Any, ...], tuple[str, ...] | None] = {}
+        """Keys and kinds of a line -> its keys to be made floats, where it holds nothing but numbers that we know; else None."""
 
     @property
     def problems(self) -> list[Problem]:
@@ -294,9 +301,38 @@ class Reader:
         try:
             if type(record) is not dict:
                 raise _LineError("bad-line", f"is no JSON object: {snippet(line)}")
-            self._understand(record, out)
+            if not self._plain_reading(record, out):
+                self._understand(record, out)
         except _LineError as error:
             self._lose(error.code, error.text)
+
+    def _plain_reading(self, record: dict[str, Any], out: list[Event]) -> bool:
+        """Take a line that is what nine of ten are: the numbers of a known instance, at a time of no doubt. Any other is left as it is."""
+        shape = (*record, *map(type, record.values())) if len(record) <= _MOST_KEYS else ()
+        if shape not in self._shapes:
+            if not record or not record.keys() <= _ALL_KEYS:
+                return False
+            if len(self._shapes) >= MAX_SHAPES:
+                self._shapes.clear()
+            self._shapes[shape] = _to_floats(record)
+        to_floats = self._shapes[shape]
+        if to_floats is None or self._held is not None or self.newest is None:
+            return False
+        t, instance = float(record["t"]), record["instance"]
+        last = self._last.get(instance)
+        if last is None or not last <= t <= min(self.newest + MAX_LEAP_S, MAX_TIME):
+            return False
+        told = record.copy()
+        del told["t"], told["instance"]
+        if min(told.values()) < 0:
+            return False
+        for key in to_floats:
+            told[key] = float(told[key])
+        self._last[instance] = t
+        if t > self.newest:
+            self.newest = t
+        out.append(Read(t, instance, Reading(at=t, **told)))
+        return True
 
     def _understand(self, record: dict[str, Any], out: list[Event]) -> None:
         t = record.get("t")
@@ -531,7 +567,9 @@ class Reader:
         total = sum(len(ids) if type(ids) is list else 0 for ids in census.values())
         if total > MAX_GOIDS:
             raise _LineError("too-many-goroutines", f"{total:,} goroutine ids, MAX_GOIDS = {MAX_GOIDS:,}")
-        goids = {site: ids for site, raw in census.items() if (ids := self._goids(site, raw)) is not None}
+        goids = _all_goids(census)
+        if goids is None:  # something is wrong, or only not in order: site by site
+            goids = {site: ids for site, raw in census.items() if (ids := self._goids(site, raw)) is not None}
         self._name_unnamed(goids, out)
         highest = max((int(ids[-1]) for ids in goids.values() if len(ids)), default=0)
         told = record.get("max_goid")
@@ -571,6 +609,42 @@ class Reader:
                     return ids
         self._doubt("bad-census", f"site {snippet(site)} has something else than goroutine ids")
         return None
+
+
+def _all_goids(census: dict[str, Any]) -> dict[str, Ints] | None:
+    """Goroutine ids by site, all checked at once; None where any of them is not as it should be."""
+    lists = census.values()
+    if not all(type(raw) is list for raw in lists):
+        return None
+    flat = list(chain.from_iterable(lists))
+    if not set(map(type, flat)) <= {int}:
+        return None
+    try:
+        ids = np.array(flat, np.int64)
+    except OverflowError:  # beyond 63 bits
+        return None
+    ends = np.cumsum([len(raw) for raw in lists], dtype=np.int64)
+    rising = np.ones(len(ids) + 1, np.bool_)
+    rising[1:-1] = np.diff(ids) > 0
+    rising[ends] = True  # the next site's ids begin anew
+    if not (rising.all() and ids.min(initial=1) > 0):
+        return None
+    goids, begin = {}, 0
+    for site, end in zip(census, ends.tolist(), strict=True):
+        goids[site], begin = ids[begin:end], end
+    return goids
+
+
+def _to_floats(record: dict[str, Any]) -> tuple[str, ...] | None:
+    """Which whole numbers of a reading's line are to be floats; None where it is not a time, an instance and numbers alone."""
+    keys = record.keys() - {"t", "instance"}
+    if len(keys) + 2 != len(record) or not keys:
+        return None
+    if type(record["t"]) not in (int, float) or type(record["instance"]) is not str:
+        return None
+    if all(type(record[k]) is int if k in _INTS else k in _FLOATS and type(record[k]) in (int, float) for k in keys):
+        return tuple(k for k in keys if k in _FLOATS and type(record[k]) is int)
+    return None
 
 
 def _text(value: Any) -> str:

@@ -13,7 +13,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from parkwarden.aggregate.sites import SiteWindows
+from parkwarden.aggregate.sites import SITES_NAMED, SiteWindows
 from parkwarden.aggregate.windows import Windows
 from parkwarden.judge.fleet.counts import judge_counts
 from parkwarden.judge.fleet.fuse import Scene, fuse
@@ -78,6 +78,10 @@ class _Service:
     guessed_from: int = 0
 
 
+def _waits(reason: str) -> bool | None:
+    return reason not in AWAKE if reason else None
+
+
 class Engine:
     """See the module. `modules`: the user's own Go modules where they are known; guessed per service otherwise."""
 
@@ -93,8 +97,11 @@ class Engine:
         self._services: dict[ServiceKey, _Service] = defaultdict(_Service)
         self._read_at: dict[str, float] = {}
         self._paces: dict[str, float] = {}
-        self._changed: set[str] = set()
+        self._changed: dict[str, None] = {}
+        """Who has news of its sites, in the order in which it came."""
         self._held: dict[str, list[Signal]] = {}
+        self._waits: dict[str, bool | None] = {}
+        """Site -> does who is there wait; None = not told."""
         self._scene = Scene(
             windows=self.windows,
             site=self.sites.site,
@@ -110,8 +117,8 @@ class Engine:
     def feed(self, event: Event) -> None:
         """Take one event in. Events of one instance come in time order; what comes late is the windows' to refuse."""
         if isinstance(event, Read):
-            self._pace(event.instance, event.at)
             self._known(event.instance, event.at)
+            self._pace(event.instance, event.at)
             if self.windows.read(event.instance, event.at, event.reading):
                 self.sites.set_back(event.instance)
         elif isinstance(event, SiteCounts):
@@ -130,6 +137,7 @@ class Engine:
             self._saw(event.instance, event.counts)
         elif isinstance(event, Named):
             self.sites.named(event.site)
+            self._waits.pop(event.site.id, None)
         elif isinstance(event, Started):
             self._started(event)
         else:
@@ -137,10 +145,11 @@ class Engine:
 
     def tick(self, now: float) -> Tick:
         """Judge what is known at `now` (not earlier than the events fed)."""
-        blind = {name: at for name, at in self.last_news.items() if now - at > self._patience(name)}
+        silent = [(name, at) for name, at in self.last_news.items() if now - at > BLIND_AFTER_S]
+        blind = {name: at for name, at in silent if now - at > self._patience(name)}
         signals = judge_counts(self.windows, now, self.rules)
         signals += judge_places(self.sites, self.windows, now, self.rules, self._changed)
-        self._changed = set()
+        self._changed = {}
         self._forget_services()
         signals = self._with_held(signals, blind)
         return Tick(at=now, findings=fuse(signals, self._scene, now, self.rules), signals=signals, blind=blind)
@@ -158,14 +167,13 @@ class Engine:
 
     def _with_held(self, signals: list[Signal], blind: Mapping[str, float]) -> list[Signal]:
         """The blind keep what was last said about them; of the others the newest is remembered."""
-        for name in [name for name in self._held if name not in blind]:
-            del self._held[name]
         by_instance: dict[str, list[Signal]] = defaultdict(list)
         for signal in signals:
             by_instance[signal.instance].append(signal)
-        for name, said in by_instance.items():
-            if name not in blind:
-                self._held[name] = said
+        held = {name: said for name, said in by_instance.items() if name not in blind}
+        self._held = {name: said for name, said in self._held.items() if name in blind} | held
+        if not blind:
+            return signals
         kept = [s for s in signals if s.instance not in blind]
         return kept + [s for name in blind for s in self._held.get(name, by_instance.get(name, ()))]
 
@@ -173,8 +181,8 @@ class Engine:
         """Learn how often an instance is read; a hole in its readings is not its pace."""
         gap = at - self._read_at.get(instance_id, at)
         self._read_at[instance_id] = at
-        if gap > 0:
-            self._paces[instance_id] = min(gap, SLOWER * self._paces.get(instance_id, gap))
+        if gap > 0 and gap != (pace := self._paces.get(instance_id)):
+            self._paces[instance_id] = gap if pace is None else min(gap, SLOWER * pace)
 
     def _patience(self, instance_id: str) -> float:
         """Seconds without news after which an instance is blind."""
@@ -183,8 +191,10 @@ class Engine:
     def _known(self, instance_id: str, at: float) -> None:
         if instance_id not in self.instances:
             self._started(Started(Instance(id=instance_id), at))
-        self.last_news[instance_id] = max(at, self.last_news.get(instance_id, at))
-        self.began.setdefault(instance_id, at)
+        if at >= self.last_news.get(instance_id, at):
+            self.last_news[instance_id] = at
+        if instance_id not in self.began:
+            self.began[instance_id] = at
 
     def _started(self, event: Started) -> None:
         instance = event.instance
@@ -203,7 +213,7 @@ class Engine:
             self._services.pop(known_as.service_key, None)
         for known in (self.instances, self.last_news, self.began, self._held, self._read_at, self._paces):
             known.pop(event.instance, None)
-        self._changed.discard(event.instance)
+        self._changed.pop(event.instance, None)
 
     def _forget_services(self) -> None:
         """Drop those without instances, when they are the most: a discovery may bring other services at every refresh."""
@@ -213,7 +223,7 @@ class Engine:
                 del self._services[key]
 
     def _saw(self, instance_id: str, sites: Mapping[str, object]) -> None:
-        self._changed.add(instance_id)
+        self._changed[instance_id] = None
         instance = self.instances[instance_id]
         seen = self._services[instance.service_key].sites
         if len(seen) < MODULE_STACKS:
@@ -221,9 +231,17 @@ class Engine:
 
     def _blocked(self, instance_id: str, counts: Mapping[str, int]) -> None:
         """Tell the windows the share of blocked goroutines, which most services' pages do not say."""
-        waits = {site: self.sites.site(site).wait_reason for site in counts}
-        told = sum(n for site, n in counts.items() if waits[site])
-        self.windows.blocked(instance_id, sum(n for site, n in counts.items() if waits[site] not in ("", *AWAKE)), told)
+        waits = self._waits
+        if not waits.keys() >= counts.keys():
+            if len(waits) > SITES_NAMED:
+                waits.clear()
+            waits.update((site, _waits(self.sites.site(site).wait_reason)) for site in counts)
+        told = blocked = 0
+        for site, n in counts.items():
+            if (wait := waits[site]) is not None:
+                told += n
+                blocked += n * wait
+        self.windows.blocked(instance_id, blocked, told)
 
     def _modules_of(self, key: ServiceKey) -> tuple[str, ...]:
         if self._modules:

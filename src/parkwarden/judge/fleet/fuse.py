@@ -68,6 +68,8 @@ CROWD = 50
 MAX_KNOWN = 20_000
 """Sites of which the atlas's answer is remembered."""
 
+_OWN = frozenset((float, int, type(None)))
+
 MAX_WITNESSES = 24
 """Witnesses' sentences kept in one finding, surest first."""
 
@@ -125,6 +127,9 @@ def fuse(signals: Sequence[Signal], scene: Scene, now: float, rules: Rules) -> l
 
 def _plain(signal: Signal) -> Signal:
     """Python's own numbers for NumPy's: findings are stored and sent."""
+    numbers = (signal.confidence, signal.rate_per_min, signal.since, signal.count)
+    if _OWN.issuperset(map(type, numbers)):
+        return signal
     return replace(
         signal,
         confidence=float(signal.confidence),

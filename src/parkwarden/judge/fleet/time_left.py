@@ -19,6 +19,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -117,7 +118,7 @@ def _by_slope(
 ) -> TimeLeft | None:
     told = np.isfinite(values)
     times, values = times[told][-MAX_PAIRS_FROM:], values[told][-MAX_PAIRS_FROM:]
-    if len(values) < rule.min_samples:
+    if len(values) < rule.min_samples or values.min() == values.max():
         return None
     slope, low, high = sen_slope(times, values)
     if slope <= 0 or low <= 0:
@@ -161,10 +162,17 @@ def _by_rate(
         )  # fmt: skip
 
 
+@lru_cache(maxsize=MAX_PAIRS_FROM + 1)
+def _pairs(n: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Indices of all pairs of n, the earlier first; 7 MB if all lengths are asked for."""
+    first, second = np.triu_indices(n, 1)
+    return first, second
+
+
 def sen_slope(times: npt.NDArray[np.float64], values: npt.NDArray[np.float64]) -> tuple[float, float, float]:
     """Median of the pairwise slopes and its 90 % interval (Sen 1968), per second; (0, 0, 0) where times do not differ."""
     n = len(times)
-    first, second = np.triu_indices(n, 1)
+    first, second = _pairs(n)
     apart = times[second] - times[first]
     usable = apart > 0
     if not usable.any():
