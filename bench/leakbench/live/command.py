@@ -29,7 +29,8 @@ def picked(seed: int, only: str | None, what: str) -> list[Case]:
 
 def tables(scores: dict[str, Any]) -> str:
     """The scores as Markdown, a column per mode."""
-    keys = ("recall", "precision", "go_leak_profile_alone", "lookalikes_accused", "lookalikes_suspected")
+    keys = ["recall", "precision", "lookalikes_accused", "lookalikes_suspected"]
+    keys += ["go_leak_profile_alone", "go_leak_profile_wrong_services"]
     rows = [[key.replace("_", " "), *(_share(s[key]) for s in scores.values())] for key in keys]
     for group in ("by_rate", "by_mixed", "by_provable", "by_kind"):
         for value in dict.fromkeys(v for s in scores.values() for v in s[group]):

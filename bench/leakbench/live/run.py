@@ -22,6 +22,7 @@ from typing import Any
 from bench.leakbench.live.cases import Case
 from bench.leakbench.live.score import is_at, judge
 from bench.measure import BIN, GO, go_env
+from parkwarden.model.errors import ParkwardenError
 from parkwarden.run._lab_process import spawn, start_service, terminated_like_interrupted
 
 SERVICE = Path(__file__).parent / "service"
@@ -50,14 +51,19 @@ def build(folder: Path) -> Path:
     return program
 
 
+def stacks(profile: str) -> list[tuple[int, list[str]]]:
+    """(goroutines, functions from the blocked one on) of each stack of a debug=1 profile. Source: runtime/pprof: printStackRecord."""
+    found = []
+    for block in profile.split("\n\n"):
+        lines = block.splitlines()
+        count = next((int(m[1]) for line in lines if (m := _COUNT.match(line))), 0)
+        found.append((count, [m[1] for line in lines if (m := _FRAME.match(line))]))
+    return found
+
+
 def standing(profile: str, functions: Sequence[str]) -> int:
     """How many goroutines of a debug=1 profile stand in one of these functions."""
-    total = 0
-    for block in profile.split("\n\n"):
-        count = next((int(m[1]) for line in block.splitlines() if (m := _COUNT.match(line))), 0)
-        frames = [m[1] for line in block.splitlines() if (m := _FRAME.match(line))]
-        total += count * any(is_at(frame, functions) for frame in frames)
-    return total
+    return sum(count for count, frames in stacks(profile) if any(is_at(frame, functions) for frame in frames))
 
 
 class Runner:
@@ -88,11 +94,14 @@ class Runner:
             proven = service.get("/debug/pprof/goroutineleak?debug=1").decode()
             if not driver.alive:
                 raise RuntimeError(f"the driver of {case.name} ended: {driver.said()}")
+        except ParkwardenError as error:
+            raise RuntimeError(f"{error.message} ({error.context}): {service.said() or 'nothing said'}") from error
         finally:
             for process in (driver, service):
                 if process is not None:
                     process.stop()
         functions = {one["kind"]: one["functions"] for one in truth}
+        anywhere = [f for one in truth for f in (*one["functions"], *(one["beside"] or ()))]
         planted = [
             {
                 **asdict(p),
@@ -107,7 +116,13 @@ class Runner:
             "mode": mode,
             "seed": seed,
             "warm_up_s": round(warm_up_s, 2),
+            "took_s": answer["took_s"],
             "planted": planted,
+            "proven_elsewhere": [
+                [count, *frames[:2]]
+                for count, frames in stacks(proven)
+                if count and not any(is_at(f, anywhere) for f in frames)
+            ],
             **judge(answer["report"]["findings"], truth),
         }
         for p in planted:
