@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 
-.PHONY: help setup demo test e2e e2e-full lint bench docs screenshots clean
+.PHONY: help setup demo test e2e e2e-full lint bench leakbench docs screenshots clean
 help:  ## what can be made
 	@grep -E '^[a-z0-9-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
 
@@ -35,6 +35,10 @@ lint: setup  ## ruff, mypy --strict, import contracts
 
 bench: setup  ## side by side with the peers; table on the terminal, JSON in bench/out/
 	$(BIN)/python -m bench
+
+leakbench: setup  ## how good the detectors are: simulated fleets (30 min; LONG=--quick: 2), then real Go programs (LIVE=OPTIONS)
+	$(BIN)/python -m bench.leakbench long $(LONG)
+	$(BIN)/python -m bench.leakbench live $(LIVE)
 
 docs: setup  ## regenerate the generated pages of docs/
 	$(BIN)/python tools/gen_docs.py

@@ -129,7 +129,8 @@ def run(todo: Sequence[Task], jobs: int, tell: Callable[[str], None]) -> list[di
     rows: dict[tuple[str, str], dict[str, Any]] = {}
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     with ProcessPoolExecutor(jobs) as pool:
-        waiting = [pool.submit(work, task) for task in todo]
+        longest_first = sorted(todo, key=lambda t: -(len(t.runs) * (t.case.horizon_s if t.case else 2 * DAY)))
+        waiting = [pool.submit(work, task) for task in longest_first]
         for done, future in enumerate(as_completed(waiting), 1):
             task, by_rule = future.result()
             for rule, outcomes in by_rule.items():

@@ -5,13 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from bench.leakbench.long.cases import Case, Subject, leaking
+from bench.leakbench.long.events import Life, named, watched
+from bench.leakbench.long.judges import Parkwarden
+from bench.leakbench.long.run import judge
+from bench.leakbench.long.worlds import HOUR, INNOCENT, MINUTE, load
 from parkwarden.aggregate.sites import SiteWindows
 from parkwarden.aggregate.windows import Windows
 from parkwarden.judge.fleet.places import judge_places
 from parkwarden.judge.fleet.rules import Rules
 from parkwarden.model import Census, Instance, SiteCounts, Verdict
 from tests.judge.fleet.places_cases import fed
-from tests.judge.fleet.simulate import HOUR, INNOCENT, Process, World, leaking, watch
 
 
 def test_what_has_no_news_stands() -> None:
@@ -56,21 +60,26 @@ def test_a_restart_ends_what_was_said() -> None:
 @pytest.mark.parametrize(("per_h", "within_min"), [(360.0, 20.0), (60.0, 60.0)])
 def test_planted_leaks_are_found(per_h: float, within_min: float, census_s: float) -> None:
     """A leak among its site's own traffic in a process of 29 sites: `leak` in time, and nobody else accused."""
-    said = watch(leaking(7, per_h, HOUR, 1 + within_min / 60, busy=5.0), census_s=census_s)
-    leaks = {s.site: s.at for s in said if s.verdict is Verdict.LEAK}
-    assert set(leaks) == {"leak"}
-    assert leaks["leak"] - HOUR <= within_min * 60
+    subject = leaking(7, Case(per_h, alone=False, load="flat", census_s=census_s), 0, onset_within=2 * HOUR)
+    (outcome,) = judge([subject], Parkwarden, ours=True)
+    assert outcome.leak_s is not None
+    assert outcome.leak_s <= within_min * MINUTE
+    assert outcome.false == []
 
 
 @pytest.mark.parametrize("census_s", [300.0, 0.0])
 def test_look_alikes_are_not_accused(census_s: float) -> None:
-    """Six hours of one process with every innocent shape the simulator knows: no `leak`."""
-    made = {
-        name: shape(World(np.random.default_rng([11, k]), 0.0, 6 * HOUR))
-        for k, (name, shape) in enumerate(INNOCENT.items())
-    }
-    said = watch([Process(made, 0.0, 6 * HOUR)], census_s=census_s)
-    assert [s for s in said if s.verdict is Verdict.LEAK] == []
+    """Six hours of one process, from its start on, with the innocent shapes of the long ruler: no `leak`.
+
+    Without the day's subscribers: for six hours of a steady load nobody can tell those who come in the morning from a leak.
+    """
+    rng = np.random.default_rng(11)
+    shapes = {kind: habits(rng) for kind, habits in INNOCENT.items() if kind != "daily-subscribers"}
+    traffic = load(rng, 0.0, 6 * HOUR)
+    lives = [Life(0.0, 6 * HOUR, "v1")]
+    one = watched(rng, "i", "s", lives, shapes, traffic, until=6 * HOUR, census_s=census_s)
+    (outcome,) = judge([Subject("healthy", [one], named(rng, shapes), 6 * HOUR)], Parkwarden, ours=True)
+    assert outcome.false == []
 
 
 @pytest.mark.parametrize(("known", "verdict"), [(True, Verdict.LEAK), (False, Verdict.SUSPECT)])
