@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from bench.leakbench.live.again import rejudged
 from bench.leakbench.live.cases import Case, innocents, leaks
 from bench.leakbench.live.run import MODES, SIDE_BY_SIDE, mark_provable, run_all
 from bench.leakbench.live.score import tally
@@ -54,6 +55,8 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--only", metavar="TEXT", help="cases whose text contains this; several parted by commas")
     parser.add_argument("--what", choices=("all", "leaks", "innocent"), default="all")
     parser.add_argument("--jobs", type=int, default=SIDE_BY_SIDE, help="cases side by side")
+    parser.add_argument("--keep", type=Path, metavar="DIR", help="keep what each check saw, for --rejudge")
+    parser.add_argument("--rejudge", type=Path, metavar="FILE", help="run nothing: judge again what a live.json kept")
     parser.add_argument("--output", type=Path, default=OUT)
     args = parser.parse_args(argv)
     modes = args.modes.split(",")
@@ -66,7 +69,12 @@ def main(argv: Sequence[str]) -> int:
     def tell(done: int, trouble: str) -> None:
         print(f"live: {done} of {len(wanted)} checks {trouble}", file=sys.stderr, flush=True)
 
-    rows, failed = run_all(wanted, args.for_s, args.jobs, tell=tell)
+    if args.rejudge:
+        before = json.loads(args.rejudge.read_text(encoding="utf-8"))[0]
+        rows = [rejudged(row) for row in before["runs"] if row["recording"]]
+        modes, failed = sorted({row["mode"] for row in rows}), before["failed"]
+    else:
+        rows, failed = run_all(wanted, args.for_s, args.jobs, keep=args.keep, tell=tell)
     mark_provable(rows)
     scores = {mode: tally([row for row in rows if row["mode"] == mode]) for mode in modes}
     args.output.parent.mkdir(parents=True, exist_ok=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import random
 import re
+import shutil
 import subprocess
 import tempfile
 import threading
@@ -69,8 +70,10 @@ def standing(profile: str, functions: Sequence[str]) -> int:
 class Runner:
     """Runs cases; `stop` ends those that are under way."""
 
-    def __init__(self, program: Path, folder: Path, for_s: float, warm_up_s: tuple[float, float]) -> None:
-        self.program, self.folder, self.for_s, self.warm_up_s = program, folder, for_s, warm_up_s
+    def __init__(
+        self, program: Path, folder: Path, for_s: float, warm_up_s: tuple[float, float], keep: Path | None
+    ) -> None:
+        self.program, self.folder, self.for_s, self.warm_up_s, self.keep = program, folder, for_s, warm_up_s, keep
         self._stopping = threading.Event()
 
     def stop(self) -> None:
@@ -88,7 +91,8 @@ class Runner:
         try:
             driver = spawn("drive", [str(self.program), "-drive", service.url, *args], folder / "drive.log")
             self._stopping.wait(warm_up_s)
-            answer = self._check(service.url, mode, folder)
+            recording = folder / "seen.jsonl.zst"
+            answer = self._check(service.url, mode, folder, recording)
             truth = json.loads(service.get("/truth"))
             now = service.get("/debug/pprof/goroutine?debug=1").decode()
             proven = service.get("/debug/pprof/goroutineleak?debug=1").decode()
@@ -117,6 +121,8 @@ class Runner:
             "seed": seed,
             "warm_up_s": round(warm_up_s, 2),
             "took_s": answer["took_s"],
+            "truth": truth,
+            "recording": self._kept(recording, f"{seed}-{mode}-{case.name}"),
             "planted": planted,
             "proven_elsewhere": [
                 [count, *frames[:2]]
@@ -129,8 +135,19 @@ class Runner:
             p["verdict"] = row["best"][p["kind"]]
         return row
 
-    def _check(self, url: str, mode: str, folder: Path) -> dict[str, Any]:
+    def _kept(self, recording: Path, name: str) -> str | None:
+        """The recording under a name of its own, where they are kept."""
+        if self.keep is None:
+            return None
+        self.keep.mkdir(parents=True, exist_ok=True)
+        to = self.keep / (re.sub(r"[^a-z0-9.]+", "-", name.lower()) + ".jsonl.zst")
+        shutil.move(recording, to)
+        return str(to)
+
+    def _check(self, url: str, mode: str, folder: Path, recording: Path) -> dict[str, Any]:
         command = [str(BIN / "parkwarden"), "check", url, "--for", f"{self.for_s:g}s", "--format", "json", *MODES[mode]]
+        if self.keep is not None:
+            command += ["--record", str(recording)]
         with (folder / "check.json").open("wb") as out, (folder / "check.log").open("wb") as log:
             process = subprocess.Popen(command, stdout=out, stderr=log, stdin=subprocess.DEVNULL, env=go_env())
             try:
@@ -152,13 +169,15 @@ def run_all(
     for_s: float,
     jobs: int = SIDE_BY_SIDE,
     warm_up_s: tuple[float, float] = WARM_UP_S,
+    keep: Path | None = None,
     tell: Callable[[int, str], None] = lambda _done, _trouble: None,
 ) -> tuple[list[dict[str, Any]], list[str]]:
-    """Every (case, mode, seed); rows, and what could not be measured and why. `tell` hears how many are done, and each trouble."""
+    """Every (case, mode, seed); rows, and what could not be measured and why. `keep`: a folder for what each check saw, to be judged
+    again. `tell` hears how many are done, and each trouble."""
     rows: list[dict[str, Any]] = []
     failed: list[str] = []
     with tempfile.TemporaryDirectory(prefix="leakbench-") as name:
-        runner = Runner(build(Path(name)), Path(name), for_s, warm_up_s)
+        runner = Runner(build(Path(name)), Path(name), for_s, warm_up_s, keep)
         with terminated_like_interrupted(), ThreadPoolExecutor(jobs) as pool:
             futures = {pool.submit(runner.run, *one): one for one in wanted}
             try:
