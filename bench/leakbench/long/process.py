@@ -63,14 +63,17 @@ class Process:
         Of those that never will (a pool's, a leak's), `lasting[i]`.
         """
         first = np.searchsorted(times, self._births, "left")
-        spans = np.maximum(np.searchsorted(times, self._deaths, "left") - first, 0)
-        who = np.repeat(np.arange(len(spans)), spans)
-        at = np.arange(len(who)) - np.repeat(np.cumsum(spans) - spans, spans) + first[who]
-        place = at * len(self.sites) + self._site[who]
-        order = np.lexsort((self._ids[who], place))
-        ids, place = self._ids[who][order], place[order]
+        spans = np.searchsorted(times, self._deaths, "left") - first
+        seen = np.flatnonzero(spans > 0)
+        seen = seen[np.lexsort((self._ids[seen], self._site[seen]))]
+        who = np.repeat(seen, spans[seen])
+        ends = np.cumsum(spans[seen])
+        at = np.arange(len(who)) - np.repeat(ends - spans[seen], spans[seen]) + first[who]
+        order = np.argsort(at.astype(np.uint16), kind="stable")  # radix sort; a day has 288 censuses
+        who = who[order]
+        ids, place = self._ids[who], at[order] * len(self.sites) + self._site[who]
         chances = np.where(np.isinf(self._deaths), lasting[self._site], chance[self._site])
-        ran = rng.uniform(0, 1, len(ids)) < chances[who][order]
+        ran = rng.uniform(0, 1, len(ids)) < chances[who]
         born = FIRST_GOID - 1 + np.searchsorted(self._in_order, times, "right") + self._unseen_at(times)
         found = [Seen({}, {}, highest) for highest in born.tolist()]
         starts = np.flatnonzero(np.diff(place, prepend=-1)).tolist()
