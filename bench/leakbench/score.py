@@ -140,9 +140,13 @@ def _false(rows: Sequence[Row]) -> str:
     for row in healthy:
         shapes = Counter(f["site"].split("/")[0] or "whole process" for f in row["false"])
         told = ", ".join(f"{shape} {n}" for shape, n in shapes.most_common())
+        first = sum(f["hour"] < 24 for f in row["false"])
         with_any = len({f["subject"] for f in row["false"]})
         lines.append([
             "census" if row["case"]["census_s"] else "counts only", per_thousand_days(len(row["false"]), row["instance_days"]),
-            f"{with_any} of {row['runs']}", told,
+            f"{with_any} of {row['runs']}", f"{first} of {len(row['false'])}", told,
         ])  # fmt: skip
-    return table(["healthy", "false leaks per 1,000 instance-days (95 %)", "services with any", "by shape"], lines)
+    return table(
+        ["healthy", "false leaks per 1,000 instance-days (95 %)", "services with any", "on the first day", "by shape"],
+        lines,
+    )

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from bench.leakbench import score
+from bench.leakbench.__main__ import main
 from bench.leakbench.long import command, worlds
 from bench.leakbench.long.cases import LEAK, Case, Subject, cases, healthy, healthy_runs, leaking, lives
 from bench.leakbench.long.events import Life, beat, beats, save, watched
@@ -291,6 +292,21 @@ def test_the_command_measures_scores_and_keeps(tmp_path: Path, capsys: pytest.Ca
     assert (ours["rules"], peer["rules"]) == ("parkwarden", "leakprof-100")
     assert ours["runs"] == len(ours["times_min"]) == 2
     assert "census/360/alone/flat" in capsys.readouterr().out
+
+
+def test_what_was_kept_is_shown_again_and_subjects_can_be_saved(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`score FILE` prints the tables of a kept result; `long --save DIR` writes recordings, each with its sites named, and judges nobody."""
+    told = ["--only", "counts/360/alone/flat", "--runs", "1", "--onset-h", "1.6", "--jobs", "1"]
+    assert main(["long", *told, "--out", str(tmp_path / "long.json")]) == 0
+    printed = capsys.readouterr().out
+    assert main(["score", str(tmp_path / "long.json")]) == 0
+    assert printed.split("\n\n")[1] in capsys.readouterr().out
+    assert main(["long", *told, "--save", str(tmp_path / "saved")]) == 0
+    (saved,) = (tmp_path / "saved").iterdir()
+    assert saved.name == "counts-360-alone-flat-0.jsonl"
+    assert sum(line.startswith(b'{"site"') for line in saved.read_bytes().splitlines()) == 29
 
 
 def test_every_cell_is_measured() -> None:

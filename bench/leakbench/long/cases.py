@@ -183,10 +183,10 @@ def healthy(seed: int, census_s: float, run: int, days: float = 1.0) -> Subject:
     return Subject(name, instances, named(rng, shapes), until)
 
 
-def healthy_runs(days: int) -> Iterator[int]:
-    """Runs whose instances live `days` days together."""
+def healthy_runs(instances: int) -> Iterator[int]:
+    """Runs that have so many instances together."""
     run, done = 0, 0
-    while done < days:
+    while done < instances:
         yield run
         done += 3 if run % 4 == 3 else 1
         run += 1

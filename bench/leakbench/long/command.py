@@ -36,6 +36,13 @@ def main(argv: list[str]) -> int:
     )
     parser.add_argument("--rules", action="append", metavar="NAME", help="parkwarden (default), a peer, or `peers`")
     parser.add_argument("--onset-h", type=float, default=24.0, help="the leak begins before this hour (24)")
+    parser.add_argument(
+        "--span",
+        type=int,
+        default=1,
+        metavar="DAYS",
+        help="each healthy service is watched so long (1: all days are first days)",
+    )
     parser.add_argument("--quick", action="store_true", help="two minutes, to see that it runs")
     parser.add_argument(
         "--save", type=Path, metavar="DIR", help="write the subjects as recordings instead of judging them"
@@ -50,7 +57,9 @@ def main(argv: list[str]) -> int:
         chosen = [case for case in chosen if case.per_h >= QUICK["per_h"]]
     if told.only is not None and told.only not in "healthy":
         told.healthy = 0
-    todo = tasks(told.seed, chosen, told.runs, int(told.healthy), census, told.rules or [OURS], told.onset_h * HOUR)
+    todo = tasks(
+        told.seed, chosen, told.runs, int(told.healthy), census, told.rules or [OURS], told.onset_h * HOUR, told.span
+    )
     if told.save:
         told.save.mkdir(parents=True, exist_ok=True)
         for task in todo:

@@ -6,6 +6,7 @@ asked after every look; a subject whose leak was found is over.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -90,10 +91,12 @@ class Task:
     runs: tuple[int, ...]
     rules: tuple[str, ...]
     onset_within: float = DAY
+    days: int = 1
+    """Healthy services are watched so long: the first day is the hardest, nothing of before is known."""
 
     def subjects(self) -> list[Subject]:
         if self.case is None:
-            return [healthy(self.seed, self.census_s, run) for run in self.runs]
+            return [healthy(self.seed, self.census_s, run, self.days) for run in self.runs]
         return [leaking(self.seed, self.case, run, self.onset_within) for run in self.runs]
 
 
@@ -106,7 +109,7 @@ def work(task: Task) -> tuple[Task, dict[str, list[Outcome]]]:
 
 def tasks(
     seed: int, cases: Iterable[Case], runs: int, healthy_days: int, census: Sequence[float], rules: Sequence[str],
-    onset_within: float = DAY,
+    onset_within: float = DAY, days: int = 1,
 ) -> list[Task]:  # fmt: skip
     """Everything to be measured, in batches."""
     names = tuple(rules)
@@ -114,7 +117,8 @@ def tasks(
         Task(seed, case, case.census_s, batch, names, onset_within) for case in cases for batch in _batches(range(runs))
     ]
     for census_s in census:
-        found += [Task(seed, None, census_s, b, names) for b in _batches(healthy_runs(healthy_days))]
+        runs_of = healthy_runs(math.ceil(healthy_days / days))
+        found += [Task(seed, None, census_s, batch, names, days=days) for batch in _batches(runs_of)]
     return found
 
 
@@ -129,7 +133,7 @@ def run(todo: Sequence[Task], jobs: int, tell: Callable[[str], None]) -> list[di
     rows: dict[tuple[str, str], dict[str, Any]] = {}
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     with ProcessPoolExecutor(jobs) as pool:
-        longest_first = sorted(todo, key=lambda t: -(len(t.runs) * (t.case.horizon_s if t.case else 2 * DAY)))
+        longest_first = sorted(todo, key=lambda t: -(len(t.runs) * (t.case.horizon_s if t.case else 2 * t.days * DAY)))
         waiting = [pool.submit(work, task) for task in longest_first]
         for done, future in enumerate(as_completed(waiting), 1):
             task, by_rule = future.result()
