@@ -90,6 +90,8 @@ class Proof:
     first_at: float
     last_at: float
     looks: int = 1
+    came: bool = False
+    """Whether some of them were seen to come (the judge of proof finds out); what was seen stays so."""
 
 
 @dataclass(slots=True)
@@ -161,6 +163,7 @@ class Rows:
     times: Floats
     floors: Counts
     means: npt.NDArray[np.float32]
+    jitter: npt.NDArray[np.float32]
     peak: Counts
     first_at: Floats
 
@@ -245,7 +248,8 @@ class SiteWindows:
         if _jumped_back(table.life, event.max_goid):
             self.dropped["unannounced"] += 1
             self._new_life(table, table.instance, keep_counts=True)
-        table.life.update(event.at, slots, goids, event.max_goid)
+        ran = None if event.ran is None else np.concatenate([np.empty(0, np.int64), *event.ran.values()])
+        table.life.update(event.at, slots, goids, event.max_goid, ran)
 
     def leaked(self, event: Leaked) -> None:
         """A leak profile: what it proves stays proven for this life, also where the next one is silent (golang/go#79452)."""
@@ -368,6 +372,7 @@ class SiteWindows:
                 np.empty((0, RECENT)),
                 empty.floors,
                 empty.means,
+                empty.jitter,
                 empty.peak,
                 np.empty(0),
             )
@@ -380,6 +385,7 @@ class SiteWindows:
             times=np.stack([t.times for t in tables]),
             floors=np.concatenate([t.floors[:, p] for t, p in zip(tables, picked, strict=True)], axis=1),
             means=np.concatenate([t.means[:, p] for t, p in zip(tables, picked, strict=True)], axis=1),
+            jitter=np.concatenate([t.jitter[p] for t, p in zip(tables, picked, strict=True)]),
             peak=np.concatenate([t.peak[p] for t, p in zip(tables, picked, strict=True)]),
             first_at=np.concatenate([t.first_at[p] for t, p in zip(tables, picked, strict=True)]),
         )
