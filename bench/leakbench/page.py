@@ -102,8 +102,18 @@ def long_times(rows: Sequence[Row]) -> str:
 
 
 def long_false(rows: Sequence[Row]) -> str:
-    """Ours in healthy services."""
-    return table(*_false_lines([row for row in rows if row["rules"] == OURS])) + "\n\n" + _about(rows)
+    """Ours in healthy services; and in leaking ones, before the onset and at other sites."""
+    mine = [row for row in rows if row["rules"] == OURS]
+    head, lines = _false_lines(mine)
+    for census, sees in ((True, "censuses"), (False, "counts only")):
+        some = [row for row in mine if "per_h" in row["case"] and (row["case"]["census_s"] > 0) == census]
+        wrong, days = [f for row in some for f in row["false"]], sum(row["instance_days"] for row in some)
+        if some:
+            any_of, runs = len({false["subject"] for false in wrong}), sum(row["runs"] for row in some)
+            lines.append(
+                [f"{sees}, elsewhere in leaking services", per_thousand_days(len(wrong), days), f"{any_of} of {runs}"]
+            )
+    return table(head, lines) + "\n\n" + _about(rows)
 
 
 def peer_times(rows: Sequence[Row]) -> str:

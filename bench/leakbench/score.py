@@ -84,7 +84,7 @@ def per_thousand_days(events: int, days: float) -> str:
     """`0.7 (2 in 3,000 days; 0.1-2.4)` false leaks per 1,000 instance-days."""
     low, high = poisson(events)
     f = 1000 / days if days else math.nan
-    return f"{events * f:.2f} ({events} in {days:,.0f} days; {low * f:.2f}-{high * f:.2f})"
+    return f"{events * f:,.2f} ({events:,} in {days:,.0f} days; {low * f:,.2f}-{high * f:,.2f})"
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
