@@ -110,7 +110,8 @@ def _rng(seed: int, what: str, run: int) -> Rng:
 
 def lives(rng: Rng, begin: float, until: float, every_s: float, deploys: float = 0.5) -> list[Life]:
     """Restarts about `every_s` apart (0 = none), a share of them with a new version."""
-    found, version = [], 1
+    found: list[Life] = []
+    version = 1
     while True:
         end = begin + every_s * rng.uniform(0.75, 1.25) if every_s else until
         if not found and begin < 0:  # a renewal seen at a random time

@@ -44,7 +44,7 @@ class Process:
         self._ids[order] = FIRST_GOID + np.arange(len(order)) + self._unseen_at(self._in_order)
 
     def _unseen_at(self, t: Floats) -> Ids:
-        return np.interp(t, self._clock, self._unseen).astype(np.int64)
+        return np.asarray(np.interp(t, self._clock, self._unseen), np.int64)
 
     def counts(self, times: Floats) -> npt.NDArray[np.int64]:
         """Goroutine profiles at `times` (rising): (sites, times)."""

@@ -41,14 +41,13 @@ class Load:
 
     def __call__(self, t: Floats | float) -> Floats:
         """The factor at time(s) `t`."""
-        return np.interp(t, self.begin + GRID_S * np.arange(len(self.values)), self.values)
+        return np.asarray(np.interp(t, self.begin + GRID_S * np.arange(len(self.values)), self.values))
 
     def total(self, t: Floats | float) -> Floats:
         """The integral from the begin to `t`, in seconds of mean load."""
         steps = GRID_S * (self.values[1:] + self.values[:-1]) / 2
-        return np.interp(
-            t, self.begin + GRID_S * np.arange(len(self.values)), np.concatenate([[0.0], np.cumsum(steps)])
-        )
+        grid = self.begin + GRID_S * np.arange(len(self.values))
+        return np.asarray(np.interp(t, grid, np.concatenate([[0.0], np.cumsum(steps)])))
 
     @property
     def top(self) -> float:
@@ -101,7 +100,7 @@ class World:
         top = 1.0 if steady else self.load.top
         n = self.rng.poisson(per_s * top * max(self.end - begin, 0.0))
         gaps = np.cumsum(self.rng.standard_exponential(n + 1))  # uniform order statistics, without sorting
-        at = begin + max(self.end - begin, 0.0) * gaps[:-1] / gaps[-1]
+        at: Floats = begin + max(self.end - begin, 0.0) * gaps[:-1] / gaps[-1]
         return at if steady else at[self.rng.uniform(0, top, n) < self.load(at)]
 
 
