@@ -119,9 +119,9 @@ def watched(
         ks = np.arange(beats(life.begin + UP_S), min(beats(life.end), beats(until)))
         if not len(ks):
             continue
-        at: Floats = FIRST_LOOK_S + PROFILE_S * ks
+        at = np.asarray(FIRST_LOOK_S + PROFILE_S * ks, np.float64)
         with_census = ks[ks % every == 0] if every else ks[:0]
-        census_at: Floats = FIRST_LOOK_S + PROFILE_S * with_census + CENSUS_LAG_S
+        census_at = np.asarray(FIRST_LOOK_S + PROFILE_S * with_census + CENSUS_LAG_S, np.float64)
         world = World(rng, life.begin, life.end, load, np.sort(np.concatenate([at, census_at])))
         process = Process(world, shapes)
         labels = {"service": service, "version": life.version}

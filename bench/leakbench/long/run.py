@@ -130,19 +130,23 @@ def _batches(runs: Iterable[int]) -> Iterator[tuple[int, ...]]:
 
 def run(todo: Sequence[Task], jobs: int, tell: Callable[[str], None]) -> list[dict[str, Any]]:
     """Rows of the result (see score.py), one per case and rule."""
-    rows: dict[tuple[str, str], dict[str, Any]] = {}
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    results: dict[Task, dict[str, list[Outcome]]] = {}
+    longest_first = sorted(todo, key=lambda t: -(len(t.runs) * (t.case.horizon_s if t.case else 2 * t.days * DAY)))
     with ProcessPoolExecutor(jobs) as pool:
-        longest_first = sorted(todo, key=lambda t: -(len(t.runs) * (t.case.horizon_s if t.case else 2 * t.days * DAY)))
-        waiting = [pool.submit(work, task) for task in longest_first]
-        for done, future in enumerate(as_completed(waiting), 1):
-            task, by_rule = future.result()
-            for rule, outcomes in by_rule.items():
-                _add(rows, task, rule, outcomes)
-            what = task.case.name if task.case else f"healthy, census {task.census_s:.0f} s"
-            tell(f"{done}/{len(todo)} {what}")
-    order = [(_name(task), rule) for task in todo for rule in task.rules]
-    return [rows[key] for key in dict.fromkeys(order)]
+        try:
+            for future in as_completed([pool.submit(work, task) for task in longest_first]):
+                task, by_rule = future.result()
+                results[task] = by_rule
+                tell(f"{len(results)}/{len(todo)} {_name(task)}")
+        except KeyboardInterrupt:
+            pool.shutdown(wait=False, cancel_futures=True)
+            tell("interrupted: what was measured so far counts")
+    rows: dict[tuple[str, str], dict[str, Any]] = {}
+    for task in todo:
+        for rule, outcomes in results.get(task, {}).items():
+            _add(rows, task, rule, outcomes)
+    return list(rows.values())
 
 
 def _name(task: Task) -> str:
