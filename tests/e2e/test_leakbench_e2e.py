@@ -36,8 +36,9 @@ def test_three_leaks_and_three_look_alikes_side_by_side() -> None:
     look-alike is accused; no process is left."""
     cases = [Case(kind, f"leak {kind} rate=5", (Planted(kind, 5.0, mixed=False),)) for kind in LEAKS]
     cases += [Case(text, text) for text in ALIKE]
-    rows, failed = run_all([(case, "proof", 5) for case in cases], for_s=6.0, jobs=6, warm_up_s=(3.0, 4.0))
-    assert failed == []
+    measured = run_all([(case, "proof", 5) for case in cases], for_s=6.0, jobs=6, warm_up_s=(3.0, 4.0))
+    rows = measured.rows
+    assert measured.failed == []
     assert len(rows) == 6
     mark_provable(rows)
     planted = [p for row in rows for p in row["planted"]]

@@ -13,7 +13,7 @@ from typing import Any
 
 from bench.leakbench.live.again import rejudged
 from bench.leakbench.live.cases import Case, innocents, leaks
-from bench.leakbench.live.run import MODES, SIDE_BY_SIDE, mark_provable, run_all
+from bench.leakbench.live.run import MODES, SIDE_BY_SIDE, Measured, mark_provable, run_all
 from bench.leakbench.live.score import tally
 from bench.leakbench.score import percent, table
 from bench.measure import ROOT
@@ -69,19 +69,24 @@ def main(argv: Sequence[str]) -> int:
     def tell(done: int, trouble: str) -> None:
         print(f"live: {done} of {len(wanted)} checks {trouble}", file=sys.stderr, flush=True)
 
+    measured, cut = Measured(), False
     if args.rejudge:
         before = json.loads(args.rejudge.read_text(encoding="utf-8"))[0]
-        rows = [rejudged(row) for row in before["runs"] if row["recording"]]
-        modes, failed = sorted({row["mode"] for row in rows}), before["failed"]
+        measured = Measured([rejudged(row) for row in before["runs"] if row["recording"]], before["failed"])
+        modes = sorted({row["mode"] for row in measured.rows})
     else:
-        rows, failed = run_all(wanted, args.for_s, args.jobs, keep=args.keep, tell=tell)
+        try:
+            run_all(wanted, args.for_s, args.jobs, keep=args.keep, into=measured, tell=tell)
+        except KeyboardInterrupt:
+            cut = True
+    rows, failed = measured.rows, measured.failed
     mark_provable(rows)
     scores = {mode: tally([row for row in rows if row["mode"] == mode]) for mode in modes}
     args.output.parent.mkdir(parents=True, exist_ok=True)
     document = {
         "ruler": "live", "seed": args.seed, "repeats": args.repeats, "for_s": args.for_s, "side_by_side": args.jobs,
-        "cpus": os.cpu_count(), "took_s": round(time.monotonic() - began), "scores": scores, "runs": rows, "failed": failed,
+        "cpus": os.cpu_count(), "took_s": round(time.monotonic() - began), "scores": scores, "runs": rows, "failed": failed, "cut": cut,
     }  # fmt: skip
     args.output.write_text(json.dumps([document], indent=1), encoding="utf-8")
     print(tables(scores))
-    return 1 if failed else 0
+    return 130 if cut else 1 if failed else 0

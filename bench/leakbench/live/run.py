@@ -16,7 +16,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -149,7 +149,10 @@ class Runner:
         if self.keep is not None:
             command += ["--record", str(recording)]
         with (folder / "check.json").open("wb") as out, (folder / "check.log").open("wb") as log:
-            process = subprocess.Popen(command, stdout=out, stderr=log, stdin=subprocess.DEVNULL, env=go_env())
+            process = subprocess.Popen(
+                command, stdout=out, stderr=log, stdin=subprocess.DEVNULL, env=go_env(), start_new_session=True
+            )
+            # a session of its own: Linux shares the processor between sessions, and the checks of a busy machine would share one share
             try:
                 while process.poll() is None:
                     if self._stopping.wait(0.1):
@@ -164,18 +167,27 @@ class Runner:
         return answer
 
 
+@dataclass(slots=True)
+class Measured:
+    """Rows of live.json, and what could not be measured and why."""
+
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+
+
 def run_all(
     wanted: Sequence[tuple[Case, str, int]],
     for_s: float,
     jobs: int = SIDE_BY_SIDE,
     warm_up_s: tuple[float, float] = WARM_UP_S,
     keep: Path | None = None,
+    into: Measured | None = None,
     tell: Callable[[int, str], None] = lambda _done, _trouble: None,
-) -> tuple[list[dict[str, Any]], list[str]]:
-    """Every (case, mode, seed); rows, and what could not be measured and why. `keep`: a folder for what each check saw, to be judged
-    again. `tell` hears how many are done, and each trouble."""
-    rows: list[dict[str, Any]] = []
-    failed: list[str] = []
+) -> Measured:
+    """Every (case, mode, seed). `keep`: a folder for what each check saw, to be judged again. `into` has what was measured also where
+    this is interrupted. `tell` hears how many are done, and each trouble."""
+    measured = Measured() if into is None else into
+    rows, failed = measured.rows, measured.failed
     with tempfile.TemporaryDirectory(prefix="leakbench-") as name:
         runner = Runner(build(Path(name)), Path(name), for_s, warm_up_s, keep)
         with terminated_like_interrupted(), ThreadPoolExecutor(jobs) as pool:
@@ -194,7 +206,7 @@ def run_all(
                 runner.stop()
                 pool.shutdown(cancel_futures=True)
                 raise
-    return rows, failed
+    return measured
 
 
 def mark_provable(rows: Sequence[dict[str, Any]]) -> None:
