@@ -503,6 +503,7 @@ class _Close(_Looks):
         super().__init__(session, options, tell)
         self._last: dict[str, list[Artefact]] = {}
         self._understood: dict[str, bool] = {}
+        self._absent: set[str] = set()
         self._tracing = True
         """Whether censuses are still tried; a text dump stands in where they are not."""
         self._busy = 0
@@ -513,6 +514,11 @@ class _Close(_Looks):
         await self._index()
         if self._nobody():
             return
+        from parkwarden.collect.fleet.looks import warm
+
+        await asyncio.to_thread(
+            warm
+        )  # what reads the looks must not be loaded when they come: the next ones would wait for it
         length = self.options.interval_s
         looks = {"readings": self._readings, "profile": self._profile, "ids": self._ids}
         due = dict.fromkeys(looks, 0.0)
@@ -530,9 +536,13 @@ class _Close(_Looks):
 
     async def _readings(self) -> float:
         """The numbers, and after how many seconds they are due again."""
-        await self._take("metrics", self._url("metrics"))
-        if not self._understood.get("metrics"):
-            await self._take("vars", self._url("debug/vars"))
+        for page, path in (("metrics", "metrics"), ("vars", "debug/vars")):
+            if page not in self._absent:
+                await self._take(page, self._url(path))
+                if page not in self._understood:
+                    self._absent.add(page)
+            if self._understood.get(page):
+                break
         return PAGES_EVERY_S
 
     async def _profile(self) -> float:

@@ -255,6 +255,7 @@ def _usable(inputs: Sequence[str], options: CheckOptions) -> None:
 
 
 def _live(options: CheckOptions, hall: _Hall) -> LiveOptions:
+    import parkwarden.run.hearing  # noqa: F401  # the first look must not wait for it
     from parkwarden.collect.live import LiveOptions
 
     return LiveOptions(
