@@ -49,6 +49,17 @@ def test_beats_leave_places_to_suspicions() -> None:
     assert budgets.refusal(0, "x", "s", Look.PROFILE, 0.0) == ""
 
 
+def test_what_comes_on_beat_is_not_dear() -> None:
+    """Text dumps of small processes on beat leave the dear looks to suspicions; their stall is paid all the same."""
+    budgets = Budgets(SETTINGS)
+    for now in range(10):
+        assert budgets.refusal(now, "a", "s", Look.DUMP, 0.01, on_beat=True) == ""
+        budgets.began(now, "a", "s", Look.DUMP, 0.01, on_beat=True)
+        budgets.ended("a", "s", Look.DUMP, on_beat=True)
+    assert budgets.stall_s_hour(10, "a") == pytest.approx(0.1)
+    assert look(budgets, 10, "a", Look.DUMP) == ""
+
+
 def test_one_dear_look_at_a_time_among_replicas() -> None:
     """Cheap ones go on beside it."""
     budgets = Budgets(SETTINGS)

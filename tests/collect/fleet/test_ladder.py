@@ -33,6 +33,17 @@ def test_beats() -> None:
     assert {why for _, _, why in looks} == {ON_BEAT}
 
 
+@pytest.mark.parametrize(("goroutines", "dumps"), [(500, [150, 450]), (501, []), (None, [])])
+def test_a_small_process_with_an_old_go_is_dumped_on_beat(goroutines: int | None, dumps: list[int]) -> None:
+    """Go before 1.23 names nobody in a trace: who stays is told by text dumps, while they are cheap."""
+    old = replace(FEW, go_minor=22, goroutines=goroutines)
+    looks = taken(Ladder(SETTINGS, 0.5, NOW), NOW, NOW + 600, old)
+    assert [t for t, look, _ in looks if look is Look.DUMP] == dumps
+    assert Look.CENSUS not in [look for _, look, _ in looks]
+    off = replace(SETTINGS, text_dump=False)
+    assert {look for _, look, _ in taken(Ladder(off, 0.5, NOW), NOW, NOW + 600, old)} == {Look.PROFILE}
+
+
 def test_beats_that_were_missed_are_not_made_up_for() -> None:
     """After an hour of silence one profile and one census are due, not sixty."""
     ladder = Ladder(SETTINGS, 0.0, NOW)

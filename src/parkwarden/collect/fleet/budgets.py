@@ -66,7 +66,7 @@ class Budgets:
         self, now: float, instance: str, service: str, look: Look, stall_s: float, *, on_beat: bool = False
     ) -> str:
         """Why not now, "" if it may be taken. `stall_s` is what it is expected to stall the instance. A quarter of the fleet's places is
-        for suspicions: beats that hang must not be in their way."""
+        for suspicions: beats that hang must not be in their way. What comes on beat is not dear: a text dump only of the small."""
         settings = self._settings
         if instance in self._busy:
             return "instance-busy"
@@ -75,7 +75,7 @@ class Budgets:
             return "fleet-busy"
         if self.stall_s_hour(now, instance) + stall_s > settings.stall_s_per_hour:
             return "stall-budget"
-        if look in DEAR:
+        if look in DEAR and not on_beat:
             while self._dear_lately and self._dear_lately[0] <= now - MINUTE_S:
                 self._dear_lately.popleft()
             if len(self._dear_lately) >= settings.dear_per_minute:
@@ -91,20 +91,22 @@ class Budgets:
                     return "service-budget"
         return ""
 
-    def began(self, now: float, instance: str, service: str, look: Look, stall_s: float) -> None:
+    def began(
+        self, now: float, instance: str, service: str, look: Look, stall_s: float, *, on_beat: bool = False
+    ) -> None:
         """A look begins; `ended` must follow."""
         self._busy.add(instance)
         self._stall.setdefault(instance, _Hour()).add(now, stall_s)
-        if look in DEAR:
+        if look in DEAR and not on_beat:
             self._dear_lately.append(now)
             self._dear.setdefault(instance, _Hour()).add(now, 1)
             ours = self._services.setdefault(service, _Service())
             ours.dear.add(now, 1)
             ours.under_way += 1
 
-    def ended(self, instance: str, service: str, look: Look) -> None:
+    def ended(self, instance: str, service: str, look: Look, *, on_beat: bool = False) -> None:
         self._busy.discard(instance)
-        if look in DEAR and (ours := self._services.get(service)) is not None:
+        if look in DEAR and not on_beat and (ours := self._services.get(service)) is not None:
             ours.under_way = max(0, ours.under_way - 1)
 
     def close_watch(self, now: float, instance: str, service: str) -> bool:

@@ -1,6 +1,6 @@
 """The ladder of looks at one instance: state + now -> what to ask next. Pure: times are inputs, whoever calls does the asking.
 
-On beat: a goroutine profile and, more rarely, a census, at a phase of the instance's own so that a fleet does not burst.
+On beat: a goroutine profile and, more rarely, a census (of a small process with an old Go a text dump), at a phase of the instance's own so that a fleet does not burst.
 On suspicion, once per `suspect_again_s` and reason: a profile at once and every `close_every_s` for `close_watch_s`, a census at once
 and another `second_census_after_s` later, leak profile, longer trace and text dump once each where there are few enough goroutines. A
 suspicion about memory alone (a heap that jumps is the usual saw tooth of the collector in many a healthy service) calls for one heap
@@ -28,6 +28,9 @@ REST_S = 30.0
 REST_MAX_S = 1800.0
 BUSY_TRACING_S = 5.0
 """Only one trace can run in a process: so long until a census is tried again when somebody else is tracing."""
+BEAT_DUMP_MAX_GOROUTINES = 500
+"""Of a process too old for censuses (Go before 1.23), up to which a text dump stands in for them on beat: it stops the world for about
+7 ms, twelve times an hour. Larger ones are judged by counts until they are suspected."""
 BUSY_TRACING_TRIES = 3
 """Then a text dump tells who is there, while it is cheap."""
 
@@ -173,8 +176,12 @@ class Ladder:
                 return Ask(now, 0, Look.PROFILE, ON_BEAT, wanted=now)
         if settings.census_every_s > 0 and now >= self._next_census:
             self._next_census = _after(self._next_census, settings.census_every_s, now)
-            if not refusal(Look.CENSUS, facts, settings):
+            reason = refusal(Look.CENSUS, facts, settings)
+            if not reason:
                 return Ask(now, 1, Look.CENSUS, ON_BEAT, settings.census_s, wanted=now)
+            small = facts.goroutines is not None and facts.goroutines <= BEAT_DUMP_MAX_GOROUTINES
+            if reason == "old-go" and small and not refusal(Look.DUMP, facts, settings):
+                return Ask(now, 5, Look.DUMP, ON_BEAT, wanted=now)
         return None
 
     def postpone(self, ask: Ask, until: float) -> None:
