@@ -56,9 +56,11 @@ def measured(folder: Path) -> dict[str, Any]:
 
 def render(files: Mapping[str, Any]) -> dict[str, str]:
     """Block -> Markdown, for those whose measurement is there."""
+    ours = [row for row in files.get("long", []) if row["rules"] == OURS and "per_h" not in row["case"]]
     makers: dict[str, tuple[str, Callable[[Any], str]]] = {
         "long-times": ("long", long_times), "long-false": ("long", long_false), "live": ("live", live),
-        "live-kinds": ("live", live_kinds), "peers-times": ("peers", peer_times), "peers-false": ("peers", peer_false),
+        "live-kinds": ("live", live_kinds), "peers-times": ("peers", peer_times),
+        "peers-false": ("peers", lambda rows: peer_false([*ours, *rows])),
     }  # fmt: skip
     return {name: make(files[file]) for name, (file, make) in makers.items() if file in files}
 
@@ -131,7 +133,7 @@ def peer_times(rows: Sequence[Row]) -> str:
 
 
 def peer_false(rows: Sequence[Row]) -> str:
-    """Every rule in the same healthy services, fewest first."""
+    """Every rule in the same healthy services (ours with censuses and without), fewest first."""
     healthy = [row for row in rows if "per_h" not in row["case"]]
     healthy.sort(key=lambda row: len(row["false"]) / max(row["instance_days"], 1e-9))
     return table(*_false_lines(healthy, by_rule=True)) + "\n\n" + _about(rows)
@@ -143,7 +145,8 @@ def _false_lines(rows: Sequence[Row], *, by_rule: bool = False) -> tuple[list[st
         if "per_h" in row["case"]:
             continue
         any_of = len({false["subject"] for false in row["false"]})
-        first = f"`{row['rules']}`" if by_rule else "censuses" if row["case"]["census_s"] else "counts only"
+        sees = "censuses" if row["case"]["census_s"] else "counts only"
+        first = sees if not by_rule else f"`{row['rules']}`" + (f", {sees}" if row["rules"] == OURS else "")
         lines.append([first, per_thousand_days(len(row["false"]), row["instance_days"]), f"{any_of} of {row['runs']}"])
     return ["rule" if by_rule else "sees", "false per 1,000 instance-days (95 %)", "services with any"], lines
 

@@ -16,7 +16,15 @@ EMPTY = {"suspect_min": [], "seed": 3, "ruler": "long"}
 
 
 def leak(rules: str, per_h: float, times: list[float | None], **case: Any) -> dict[str, Any]:
-    about = {"per_h": per_h, "alone": False, "load": "flat", "census_s": 0.0, "target_min": None, "horizon_min": 1440.0}
+    about = {
+        "name": "leak",
+        "per_h": per_h,
+        "alone": False,
+        "load": "flat",
+        "census_s": 0.0,
+        "target_min": None,
+        "horizon_min": 1440.0,
+    }
     found = sum(t is not None for t in times)
     return EMPTY | {
         "rules": rules, "case": about | case, "runs": len(times), "found": found, "times_min": times, "instance_days": 1.0, "false": [],
@@ -25,7 +33,7 @@ def leak(rules: str, per_h: float, times: list[float | None], **case: Any) -> di
 
 def healthy(rules: str, days: float, wrong: int, census_s: float = 0.0) -> dict[str, Any]:
     false = [{"subject": f"s{i}", "site": "a/1", "hour": 1.0, "why": ""} for i in range(wrong)]
-    case = {"name": "healthy", "census_s": census_s}
+    case = {"name": f"healthy/{census_s:.0f}", "census_s": census_s}
     return EMPTY | {
         "rules": rules, "case": case, "runs": 5, "found": 0, "times_min": [], "instance_days": days, "false": false,
     }  # fmt: skip
@@ -38,7 +46,7 @@ def share(hits: int, of: int) -> dict[str, Any]:
 LONG = [leak("parkwarden", 60.0, [10.0, 20.0, None], census_s=300.0, target_min=15), healthy("parkwarden", 300.0, 0)]
 PEERS = [
     leak("parkwarden", 60.0, [50.0, 60.0]), leak("holmes", 60.0, [None, None]),
-    healthy("parkwarden", 30.0, 0), healthy("holmes", 30.0, 12),
+    healthy("holmes", 30.0, 12, census_s=300.0),
 ]  # fmt: skip
 LIVE = {
     "ruler": "live", "seed": 3, "repeats": 1, "for_s": 30.0, "side_by_side": 8, "cpus": 2,
@@ -98,6 +106,7 @@ def test_tables_tell_denominators_size_and_seed() -> None:
     assert "0.00 (0 in 300 days; 0.00-12.30)" in made["long-false"]
     assert "| `holmes` | -, 0/2 |" in made["peers-times"]
     assert "400.00 (12 in 30 days" in made["peers-false"]
+    assert "| `parkwarden`, counts only | 0.00 (0 in 300 days" in made["peers-false"]
     assert "98.0% (49/50; 89.5-99.6)" in made["live"]
     assert all("seed 3" in text for text in made.values())
 

@@ -6,6 +6,7 @@ The services, looks and seeds of the long ruler; every rule gets the same events
   be for another reason: its false alarms in healthy time are the other half of that. (Ours must name the site, and only `leak` counts.)
 - *False*: in healthy services, each accused site (or the process) at most once per service and day, however often the rule went off.
 - The leaking goroutines wait in a channel operation, the only kind that LeakProf looks at.
+- Ours in the same healthy services is measured by `long` (a day of it costs more than one of all peers together).
 - A leak is watched for a day after its onset; what was not found by then is not found.
 
 Looks are 60 s apart, for all. A rule that samples more often has those samples only: in favour of holmes, whose ring of ten is then ten
@@ -66,7 +67,7 @@ def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.leakbench peers", description=__doc__.split("\n\n")[0])
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--runs", type=int, default=20, help="leaks of each rate (20)")
-    parser.add_argument("--healthy", type=int, default=60, metavar="DAYS", help="healthy instance-days (60)")
+    parser.add_argument("--healthy", type=int, default=300, metavar="DAYS", help="healthy instance-days (300)")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--rules", action="append", metavar="NAME", help="only these (default: ours and all peers)")
     parser.add_argument("--quick", action="store_true", help="a minute or two, to see that it runs")
@@ -75,7 +76,10 @@ def main(argv: Sequence[str]) -> int:
     if told.quick:
         told.runs, told.healthy = QUICK["runs"], QUICK["healthy"]
     began = time.monotonic()
-    todo = tasks(told.seed, cases(), told.runs, told.healthy, [300.0], told.rules or rules())
+    wanted = told.rules or rules()
+    todo = tasks(told.seed, cases(), told.runs, 0, [], wanted)
+    if others := [name for name in wanted if name != OURS]:
+        todo += tasks(told.seed, [], 0, told.healthy, [300.0], others)
     rows = run(
         todo, told.jobs, lambda text: print(f"{time.monotonic() - began:6.0f} s  {text}", file=sys.stderr, flush=True)
     )
