@@ -92,7 +92,7 @@ def rates_to_times(long: Sequence[Row], peers: Sequence[Row], out: Path) -> None
     """A panel per rule: leak rate against median time to its verdict; ours thin in each for comparison."""
     leaks = [row for row in peers if "per_h" in row["case"]]
     healthy = {row["rules"]: row for row in peers if "per_h" not in row["case"]}
-    healthy |= {OURS: row for row in long if row["rules"] == OURS and row["case"]["name"] == "healthy/0"}
+    healthy |= {row["rules"]: row for row in long if (row["rules"], row["case"]["name"]) == (OURS, "healthy/0")}
     names = list(dict.fromkeys(row["rules"] for row in leaks))
     counts = line([row for row in leaks if row["rules"] == OURS])
     census = line([
