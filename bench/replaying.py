@@ -1,15 +1,18 @@
 """Reading a recording and judging it on virtual time, beside what was promised.
 
 One invented day of ten instances: counts every 5 s, 40 sites a minute, a census every 5 minutes, one leak of six an hour. Reading is measured by
-processor time of the reader alone; replaying as a whole process.
+processor time of the reader alone; replaying as a whole process. Beside it a day of a fleet of a hundred (bench/gen_fleet.py), with and
+without censuses, by processor time of the whole process.
 """
 
 from __future__ import annotations
 
+import resource
 import time
 from pathlib import Path
 from statistics import median
 
+from bench.gen_fleet import recorded
 from bench.measure import BIN, OUT, run
 from bench.sections import Row
 from parkwarden.formats import scenario
@@ -20,6 +23,9 @@ PROMISED_MB_PER_S = 100.0
 objects that the judges take, and a replay judges ten times as long as it reads."""
 PROMISED_SPEED = 500.0
 """Virtual seconds per second that a replay of ten instances should make: a day within three minutes."""
+PROMISED_FLEET_DAY_S = 60.0
+"""Processor seconds that a day of a hundred instances may take, readings and profiles."""
+FLEET = 100
 CHUNK = 1 << 20
 
 
@@ -50,6 +56,23 @@ def _read_s(data: bytes) -> tuple[float, int]:
     return time.process_time() - began, reader.events
 
 
+def _fleet(hours: int, censuses: bool) -> Row:
+    """One replay of the fleet: processor time, since a fleet's day is long enough for other work to come between."""
+    file = recorded(OUT / f"fleet-{hours}h{'-census' if censuses else ''}.jsonl.zst", FLEET, hours, censuses=censuses)
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    whole = run([str(BIN / "parkwarden"), "replay", str(file), "--format", "json"], stdout_to=OUT / "replay.json")
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return Row(
+        f"replay {hours} h of {FLEET} instances{', censuses too' if censuses else ''}",
+        f"{PROMISED_FLEET_DAY_S:.0f} s a day",
+        seconds,
+        PROMISED_FLEET_DAY_S * hours / 24,
+        1.0,
+        f"processor time; {file.stat().st_size / 1e6:.0f} MB packed, peak memory {whole.peak >> 20} MiB",
+    )
+
+
 def section(runs: int, quick: bool) -> list[Row]:
     """Reading: 100 MB/s wanted of lines as they are mixed in a recording. Replaying: 500 times faster than life."""
     hours = 2 if quick else 24
@@ -76,4 +99,6 @@ def section(runs: int, quick: bool) -> list[Row]:
             1.0,
             f"{hours * 3600 / whole.seconds:,.0f} x life, peak memory {whole.peak >> 20} MiB",
         ),
+        _fleet(hours, False),
+        _fleet(hours, True),
     ]

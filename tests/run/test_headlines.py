@@ -155,6 +155,19 @@ def test_a_target_that_goes_and_comes_back_is_told_but_does_not_chatter() -> Non
     ]
 
 
+def test_only_targets_with_news_are_asked_for_all_they_know() -> None:
+    """A thousand targets at every beat: state and restarts tell whether there is anything to say; who is gone is forgotten."""
+    headlines = Headlines(lambda headline: None)
+    up = target(TargetState.UP)
+    assert headlines.news_of(0.0, {up.id: (TargetState.STARTING, 0)}) == []
+    assert headlines.news_of(5.0, {up.id: (TargetState.UP, 0)}) == [up.id]
+    headlines.targets(5.0, [up])
+    assert headlines.news_of(500.0, {up.id: (TargetState.UP, 0)}) == []
+    assert headlines.news_of(500.0, {up.id: (TargetState.UP, 1)}) == [up.id]
+    assert headlines.news_of(505.0, {}) == []
+    assert headlines.news_of(510.0, {up.id: (TargetState.UP, 0)}) == [up.id]
+
+
 def test_many_targets_at_once_are_one_line_per_state() -> None:
     """A zone that goes down, or a fleet that starts, does not fill the screen."""
     told: list[Headline] = []

@@ -97,19 +97,27 @@ class Headlines:
     def info(self, at: float, text: str, **data: object) -> None:
         self.tell(Headline(kind="info", at=at, text=text, data=data))
 
+    def news_of(self, at: float, states: Mapping[str, tuple[TargetState, int]]) -> list[str]:
+        """Targets whose state or restarts are news, so that only they are asked for all they know; who is gone is forgotten."""
+        for gone in self._targets.keys() - states.keys():
+            del self._targets[gone]
+        return [name for name, (state, restarts) in states.items() if self._is_news(at, name, state, restarts)]
+
+    def _is_news(self, at: float, name: str, state: TargetState, restarts: int) -> bool:
+        before, told_at, counted = self._targets.get(name, (TargetState.STARTING, -math.inf, restarts))
+        if state is TargetState.STARTING or (state is before and restarts == counted):
+            return False
+        return at - told_at >= TARGET_QUIET_S
+
     def targets(self, at: float, now: Sequence[TargetStatus]) -> None:
         """What is known of each target when it first answers or fails to, and when that changes."""
         changed = []
         for t in now:
-            state, told_at, restarts = self._targets.get(t.id, (TargetState.STARTING, -math.inf, t.restarts))
-            if t.state is TargetState.STARTING or (t.state is state and t.restarts == restarts):
+            if not self._is_news(at, t.id, t.state, t.restarts):
                 continue
-            if at - told_at < TARGET_QUIET_S:
-                continue
+            state, _, restarts = self._targets.get(t.id, (TargetState.STARTING, -math.inf, t.restarts))
             changed.append((t, _target_words(t, first=state is TargetState.STARTING, restarted=t.restarts > restarts)))
             self._targets[t.id] = (t.state, at, t.restarts)
-        for gone in self._targets.keys() - {t.id for t in now}:
-            del self._targets[gone]
         if len(changed) <= MAX_TARGET_LINES:
             for t, said in changed:
                 data = {"target": t.id, "service": t.service, "state": str(t.state), "url": t.url, "error": t.error}

@@ -223,7 +223,7 @@ class Watch:
         began = asyncio.get_running_loop().time()
         tick = self.engine.tick(now)
         tick.findings[:] = _redacted(tick.findings)
-        self.headlines.targets(now, self.collector.status())
+        self.headlines.targets(now, self.collector.status(self.headlines.news_of(now, self.collector.states())))
         self.headlines.judged(now, tick.findings, tick.signals)
         for signal in tick.signals:
             if signal.verdict.rank >= Verdict.SUSPECT.rank and signal.instance not in tick.blind:
@@ -359,7 +359,7 @@ class Watch:
             last_tick_at=self._last.at,
             tick_s=self._tick_s,
             ticks=self._ticks,
-            targets=Counter(str(s.state) for s in self.collector.status()),
+            targets=Counter(str(state) for state, _ in self.collector.states().values()),
             targets_left_out=self.discovery.counters.over_limit,
             looks=counters.looks,
             look_seconds=counters.look_seconds,

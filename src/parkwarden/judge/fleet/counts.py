@@ -15,6 +15,8 @@ def judge_counts(windows: Windows, now: float, rules: Rules) -> list[Signal]:
 
     `now` is in the readings' seconds; readings after it wait for the next tick. What was frozen stays in `windows`, per rule.
     """
+    if not windows.count[: windows.size].any():
+        return []  # nobody has told a number: recordings of profiles alone need no five walks per tick
     judged = judge_columns(windows, now, rules)
     pressed = judged[gc_pressure.NAME].verdict >= SUSPECT
     return [
