@@ -51,11 +51,15 @@ def codes(reader: Reader) -> list[str]:
     return [problem.code for problem in reader.problems]
 
 
+def lists(census: Census) -> tuple[object, ...]:
+    goids, ran = (None if of is None else {k: v.tolist() for k, v in of.items()} for of in (census.goids, census.ran))
+    return census.at, census.instance, census.max_goid, census.unknown, goids, ran
+
+
 def same(a: Event, b: Event) -> bool:
     """Equality that looks into a census' arrays."""
     if isinstance(a, Census) and isinstance(b, Census):
-        mine = (a.at, a.instance, a.max_goid, a.unknown, {k: v.tolist() for k, v in a.goids.items()})
-        return mine == (b.at, b.instance, b.max_goid, b.unknown, {k: v.tolist() for k, v in b.goids.items()})
+        return lists(a) == lists(b)
     return a == b
 
 
@@ -81,6 +85,18 @@ def test_the_issues_lines_are_read_as_they_are_meant() -> None:
     assert leaked == Leaked(12, "gw-1", {"s1": 3})
     assert isinstance(again, Started)
     assert again.instance.start_time == 15
+
+
+def test_who_ran_is_among_those_who_were_there() -> None:
+    """Sites and ids that the census itself does not have are nobody; a wrong `ran` costs itself, not the census."""
+    head = b'{"t":1,"instance":"a","census":{"s":[3,5,9]},"max_goid":9,"ran":'
+    for ran, found in ((b'{"s":[5,7],"x":[1]}', {"s": [5]}), (b"[1]", None), (b"null", None)):
+        events, reader = read(head + ran + b"}\n")
+        census = events[-1]
+        assert isinstance(census, Census)
+        assert census.goids["s"].tolist() == [3, 5, 9]
+        assert (None if census.ran is None else {k: v.tolist() for k, v in census.ran.items()}) == found
+        assert ("bad-census" in codes(reader)) == (ran == b"[1]")
 
 
 def test_chunks_may_break_anywhere() -> None:
@@ -128,7 +144,8 @@ def events(draw: st.DrawFn) -> Event:
         ids = draw(st.dictionaries(names, st.lists(st.integers(1, 2**62), max_size=6, unique=True), max_size=4))
         goids = {site: np.array(sorted(found), np.int64) for site, found in ids.items()}
         highest = max((int(g[-1]) for g in goids.values() if len(g)), default=0)
-        return Census(at, name, goids, highest + draw(st.integers(0, 99)), draw(st.integers(0, 9)))
+        ran = {site: ids[:1] for site, ids in goids.items()} if draw(st.booleans()) else None
+        return Census(at, name, goids, highest + draw(st.integers(0, 99)), draw(st.integers(0, 9)), ran)
     if kind == 3:
         return Leaked(at, name, draw(sites))
     if kind == 4:

@@ -15,7 +15,7 @@ from parkwarden.formats._problems import MAX_PROBLEMS
 from parkwarden.kernels import _trace_layout
 from parkwarden.model.artefact import Artefact, Creation, Kind, Wait
 from parkwarden.model.errors import FormatError
-from parkwarden.model.snapshot import Source
+from parkwarden.model.snapshot import Mark, Source
 
 DATA = Path(__file__).parents[1] / "data" / "trace"
 VERSIONS = ["1.22", "1.23", "1.24", "1.25", "1.26", "1.27"]
@@ -52,6 +52,21 @@ def waits(artefact: Artefact, reason: str, function: str) -> list[Wait]:
 
 def codes(artefact: Artefact) -> set[str]:
     return {p.code for p in artefact.problems}
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_who_ran_is_marked(version: str) -> None:
+    """Those that blocked, ran or were woken during the trace worked; those merely mentioned as waiting did nothing."""
+    snapshot = trace.read(sample(version)).snapshot
+    assert snapshot is not None
+    ran = (snapshot.marks & Mark.RAN != 0).tolist()
+    by_state: dict[str, set[bool]] = {}
+    for state, did in zip(snapshot.state.tolist(), ran, strict=True):
+        by_state.setdefault(snapshot.states[state], set()).add(did)
+    assert by_state["waiting"] == {False}
+    assert by_state["running"] == {True}
+    assert all(did == {True} for state, did in by_state.items() if state.startswith(("chan", "sync", "sleep")))
+    assert any(state.startswith(("chan", "sync", "sleep")) for state in by_state)
 
 
 # --- known numbers --------------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ import numpy as np
 from parkwarden.collect.fleet.sites import MAX_NAME, MAX_SITE_TEXT, MAX_SITES, sites_of
 from parkwarden.formats import profile_proto, trace
 from parkwarden.model import Frame, Source, Stack, make_snapshot
+from parkwarden.model.snapshot import Mark
 from parkwarden.stacks.names import clean_function
 from parkwarden.stacks.normalise import place
 
@@ -30,6 +31,25 @@ def test_counts_of_a_profile() -> None:
     assert found.counts == {a: 9, b: 2}
     assert (found.unknown, found.left_out, found.max_goid, dict(found.goids)) == (3, 0, 0, {})
     assert found.named[a].function == "main.a"
+
+
+def test_who_ran_during_a_census() -> None:
+    """Ids of those that did something, by site; a look that cannot tell says so."""
+    stacks, marks = [stack("main.a"), stack("main.b")], [0, Mark.RAN, 0]
+    census = make_snapshot(Source.CENSUS, stacks, [0, 0, 1], goid=[7, 9, 11], marks=marks)
+    a = place(stack("main.a"))[0].id
+    ran = sites_of(census).ran
+    assert ran is not None
+    assert {site: ids.tolist() for site, ids in ran.items()} == {a: [9]}
+    assert sites_of(make_snapshot(Source.DUMP, stacks, [0, 0, 1], goid=[7, 9, 11])).ran is None
+
+
+def test_what_a_dump_says_is_leaked_and_lost() -> None:
+    """A text dump after a leak profile marks who is proven; goroutines whose text was cut are counted."""
+    stacks, marks = [stack("main.a"), stack("main.b")], [0, Mark.LEAKED, Mark.LEAKED]
+    dump = make_snapshot(Source.DUMP, stacks, [0, 1, 1], goid=[7, 9, 11], marks=marks, headers_seen=5)
+    found = sites_of(dump)
+    assert (found.leaked, found.lost) == ({place(stack("main.b"))[0].id: 2}, 2)
 
 
 def test_ids_of_a_census() -> None:
