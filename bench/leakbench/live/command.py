@@ -33,7 +33,7 @@ def tables(scores: dict[str, Any]) -> str:
     keys = ["recall", "precision", "lookalikes_accused", "lookalikes_suspected"]
     keys += ["go_leak_profile_alone", "go_leak_profile_wrong_services"]
     rows = [[key.replace("_", " "), *(_share(s[key]) for s in scores.values())] for key in keys]
-    for group in ("by_rate", "by_mixed", "by_provable", "by_kind"):
+    for group in ("by_rate", "by_mixed", "by_proof", "by_kind"):
         for value in dict.fromkeys(v for s in scores.values() for v in s[group]):
             cells = [_share(s[group][value]) if value in s[group] else "-" for s in scores.values()]
             rows.append([f"{group.removeprefix('by_')} {value}", *cells])
@@ -71,7 +71,7 @@ def main(argv: Sequence[str]) -> int:
 
     measured, cut = Measured(), False
     if args.rejudge:
-        before = json.loads(args.rejudge.read_text(encoding="utf-8"))[0]
+        before = json.loads(args.rejudge.read_text(encoding="utf-8"))
         measured = Measured([rejudged(row) for row in before["runs"] if row["recording"]], before["failed"])
         modes = sorted({row["mode"] for row in measured.rows})
     else:
@@ -87,6 +87,6 @@ def main(argv: Sequence[str]) -> int:
         "ruler": "live", "seed": args.seed, "repeats": args.repeats, "for_s": args.for_s, "side_by_side": args.jobs,
         "cpus": os.cpu_count(), "took_s": round(time.monotonic() - began), "scores": scores, "runs": rows, "failed": failed, "cut": cut,
     }  # fmt: skip
-    args.output.write_text(json.dumps([document], indent=1), encoding="utf-8")
+    args.output.write_text(json.dumps(document, indent=1), encoding="utf-8")
     print(tables(scores))
     return 130 if cut else 1 if failed else 0

@@ -127,7 +127,7 @@ class Runner:
             "proven_elsewhere": [
                 [count, *frames[:2]]
                 for count, frames in stacks(proven)
-                if count and not any(is_at(f, anywhere) for f in frames)
+                if frames and not any(is_at(f, anywhere) for f in frames)  # Go names nothing of a main in select {}
             ],
             **judge(answer["report"]["findings"], truth),
         }

@@ -91,7 +91,7 @@ def tally(rows: Sequence[Row]) -> dict[str, Any]:
         "by_kind": by("kind"),
         "by_rate": by("rate"),
         "by_mixed": by("mixed"),
-        "by_provable": by("provable"),
+        "by_proof": by("provable"),
         "go_leak_profile_wrong_services": share(sum(bool(row["proven_elsewhere"]) for row in rows), len(rows)),
         "go_leak_profile_alone": share(sum(p["proven"] > 0 for p, _v in sites), len(sites)),
         "lookalikes_accused": share(sum(bool(row["wrong"]) for row in clean), len(clean)),
