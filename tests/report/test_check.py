@@ -60,6 +60,20 @@ def test_text_says_what_where_and_how_many() -> None:
     assert "PASS  http://ok:1: 3 goroutines, nothing found leaking" in said
 
 
+def test_suspicions_are_said_and_fail_nobody() -> None:
+    """What may leak is named below a PASS, the first few of it."""
+    many = [
+        Finding(code="PW104", verdict=Verdict.SUSPECT, confidence=0.5, title=f"Send at main.f{i}") for i in range(5)
+    ]
+    one = Subject(name="http://ok:1", goroutines=3, suspects=many)
+    said = text(result(one))
+    assert said.startswith("PASS")
+    assert "suspect  Send at main.f2" in said
+    assert "main.f3" not in said
+    assert "suspect  2 more sites" in said
+    assert result(one).passed
+
+
 def test_long_lists_are_cut_and_say_so() -> None:
     """A thousand sites do not fill the screen; the numbers still add up."""
     sites = tuple((site(i), 0) for i in range(MAX_SITES + 3))

@@ -23,6 +23,8 @@ class Subject:
     """What fails the check."""
     known: list[Finding] = field(default_factory=list)
     """Leaks that the baseline has too, no smaller: said, but not failed for."""
+    suspects: list[Finding] = field(default_factory=list)
+    """Sites that may leak, worst first: said, but not failed for."""
     before: int | None = None
     """Goroutines of the baseline; None where there is none."""
     remainders: list[Remainder] = field(default_factory=list)

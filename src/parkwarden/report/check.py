@@ -24,6 +24,9 @@ MAX_SITES = 8
 MAX_STARTS = 12
 """Functions named in text and JUnit; JSON has all."""
 
+MAX_SUSPECTS = 3
+"""Suspicions named in text, which fail nobody; JSON has all in its report."""
+
 
 def check_to_json(result: CheckResult) -> str:
     """The answer for machines; `report` is a whole `parkwarden.report/1`."""
@@ -128,6 +131,9 @@ def print_check(result: CheckResult, console: Console) -> None:
         console.print(f": {inert(_sentence(one), 1000)}", soft_wrap=True)
         lines = _remainder_lines(one.remainders) + _leak_lines(one.leaks)
         lines += [f"known  {f.title}: the baseline has it too" for f in one.known]
+        lines += [f"suspect  {f.title}" for f in one.suspects[:MAX_SUSPECTS]]
+        if len(one.suspects) > MAX_SUSPECTS:
+            lines.append(f"suspect  {len(one.suspects) - MAX_SUSPECTS} more sites")
         for line in lines:
             console.print(f"      {inert(line, 1000)}", soft_wrap=True)
 

@@ -96,8 +96,9 @@ def check(inputs: Sequence[str], options: CheckOptions | None = None, tell: Tell
     subjects = []
     for i, (bag, hearing) in enumerate(zip(bags, heard, strict=True)):
         subject = _subject(bag, options, redactor)
-        leaks = zip((which for which, _ in found), report.findings, strict=True)
-        subject.leaks = [f for which, f in leaks if which == i and f.verdict is Verdict.LEAK]
+        mine = [f for (which, _), f in zip(found, report.findings, strict=True) if which == i]
+        subject.leaks = [f for f in mine if f.verdict is Verdict.LEAK]
+        subject.suspects = [f for f in mine if f.verdict is Verdict.SUSPECT and f.site is not None]
         _compare(subject, hearing, kept, live=bag.instance is not None)
         subjects.append(subject)
     return CheckResult(
