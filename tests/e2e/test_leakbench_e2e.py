@@ -34,7 +34,7 @@ def mine() -> set[str]:
 def test_three_leaks_and_three_look_alikes_side_by_side() -> None:
     """Every planted leak stands in the functions that the service told as truth, Go's own profile proves it, check finds it; no
     look-alike is accused; no process is left."""
-    cases = [Case(kind, f"leak {kind} rate=5", (Planted(kind, 5.0, mixed=False),)) for kind in LEAKS]
+    cases = [Case(kind, f"leak {kind} rate=5", (Planted(kind, 5.0, mixed="alone"),)) for kind in LEAKS]
     cases += [Case(text, text) for text in ALIKE]
     measured = run_all([(case, "proof", 5) for case in cases], for_s=6.0, jobs=6, warm_up_s=(3.0, 4.0))
     rows = measured.rows

@@ -29,7 +29,7 @@ COMPANY = ("", "", "pool-warmup n=60 rate=3", "cron n=20 every=8 min=1 max=5", "
            "long-poll rate=1 min=10 max=40", "slow-backend rate=2 min=8 max=8")  # fmt: skip
 """What is innocent and goes on in the same service; two in ten leak without it."""
 
-MIXES = ("", " mix=0.8 min=5 max=20", " mix=5 min=0.2 max=2")
+MIXES = {"alone": "", "slow": " mix=0.8 min=5 max=20", "fast": " mix=5 min=0.2 max=2"}
 """Healthy traffic at the leaking site itself: none, ten goroutines of 5-20 s, five of about a second."""
 
 LOOKALIKES = (
@@ -65,7 +65,8 @@ class Planted:
 
     kind: str
     rate: float
-    mixed: bool
+    mixed: str
+    """Which of MIXES goes through the same line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +95,9 @@ def leaks(seed: int) -> Iterator[Case]:
 def _leaking(sites: list[tuple[str, float]], draw: random.Random) -> Case:
     items, planted = [], []
     for kind, rate in sites:
-        mix = draw.choice(MIXES)
-        items.append(f"leak {kind} rate={rate:g}{mix}")
-        planted.append(Planted(kind, rate, bool(mix)))
+        mixed = draw.choice(list(MIXES))
+        items.append(f"leak {kind} rate={rate:g}{MIXES[mixed]}")
+        planted.append(Planted(kind, rate, mixed))
     if company := draw.choice(COMPANY):
         items.append(f"like {company}")
     return Case(" + ".join(f"{kind} {rate:g}/s" for kind, rate in sites), " ; ".join(items), tuple(planted))
