@@ -6,7 +6,6 @@ import math
 
 import pytest
 
-from parkwarden.judge.fleet import survivors
 from parkwarden.judge.fleet.survivors import SurvivorRule
 from parkwarden.model import Instance, Verdict
 from tests.judge.fleet.places_cases import censuses, said
@@ -14,6 +13,8 @@ from tests.judge.fleet.places_cases import censuses, said
 BEAT = 300.0
 LATER = 8 * 3600.0
 """Watching begins so long after the process: nothing is filling any more."""
+QUIET = 7200.0
+"""And so long before the first of the leaks."""
 
 
 def _looks(n: int, lives: list[tuple[float, float]], other: int = 5) -> dict[float, dict[str, list[int]]]:
@@ -31,24 +32,40 @@ def _leak(n: int, every_s: float, onset: float) -> list[tuple[float, float]]:
 
 
 def test_five_who_stay_are_suspect_four_are_not() -> None:
-    """2^-5 is below 0.04, 2^-4 is not: the least number of survivors that is worth a closer look."""
+    """Four are an accident: five is the least number of survivors that is worth a closer look."""
     for n, fires in ((5, True), (4, False)):
-        lives = _leak(n, 290.0, LATER + 10)
-        found = [s for s in said(censuses(_looks(n + 2, lives)), LATER + BEAT * (n + 1), "survivors") if s.site == "s"]
+        lives = _leak(n, 290.0, LATER + QUIET + 10)
+        found = [
+            s for s in said(censuses(_looks(26 + n, lives)), LATER + BEAT * (25 + n), "survivors") if s.site == "s"
+        ]
         assert bool(found) == fires
         if fires:
-            assert found[0].verdict is Verdict.SUSPECT
             assert found[0].numbers["survivors"] == 5
 
 
 def test_a_dozen_who_stay_are_a_leak() -> None:
-    """12 an hour for an hour, one by one, nobody left: leak, with rate, count and the time it began."""
-    lives = _leak(30, 300.0, LATER + 10)
-    found = said(censuses(_looks(16, lives)), LATER + 15 * BEAT, "survivors")
+    """12 an hour for an hour after two quiet ones, nobody left: leak, with rate, count and the time it began."""
+    lives = _leak(30, 300.0, LATER + QUIET + 10)
+    found = said(censuses(_looks(40, lives)), LATER + 39 * BEAT, "survivors")
     assert [(s.site, s.verdict) for s in found] == [("s", Verdict.LEAK)]
     assert found[0].rate_per_min == pytest.approx(0.2, rel=0.1)
-    assert found[0].since == pytest.approx(LATER + 10, abs=300)
-    assert found[0].numbers["p_value"] <= SurvivorRule().leak_p
+    assert found[0].since == pytest.approx(LATER + QUIET + 10, abs=300)
+    assert found[0].numbers["odds"] >= SurvivorRule().leak_odds
+
+
+def test_a_leak_older_than_the_watch_is_told_by_its_ids() -> None:
+    """Sixty that came one by one through all the eight hours before, and go on: dates of birth say so within minutes."""
+    lives = _leak(80, 480.0, 1800.0 + 60)
+    found = said(censuses(_looks(9, lives)), LATER + 8 * BEAT, "survivors")
+    assert [(s.site, s.verdict) for s in found] == [("s", Verdict.LEAK)]
+
+
+def test_a_heap_that_waited_before_the_watch_may_wait_for_its_batch() -> None:
+    """What began to pile up shortly before the watch is suspect until it is older than usual batches are apart."""
+    lives = _leak(300, 60.0, LATER - 1200)
+    early = said(censuses(_looks(12, lives)), LATER + 11 * BEAT, "survivors")
+    late = said(censuses(_looks(36, lives)), LATER + 35 * BEAT, "survivors")
+    assert [s.verdict for s in (*early, *late)] == [Verdict.SUSPECT, Verdict.LEAK]
 
 
 def test_a_standing_pool_has_no_births() -> None:
@@ -79,22 +96,14 @@ def test_a_pool_that_has_filled_is_forgiven() -> None:
 
 
 def test_growth_from_the_start_of_the_process_stays_suspect_for_a_while() -> None:
-    """What has come since the process began may be a pool: suspect, not leak, within the warm-up."""
-    lives = _leak(60, 100.0, LATER + 10)
-    looks = _looks(16, lives)
-    old, young = censuses(looks), censuses(looks)
-    table = young.tables["a"]
-    table.instance = Instance(id="a", labels={"service": "pay"}, start_time=LATER - 60)
-    assert [s.verdict for s in said(old, LATER + 15 * BEAT, "survivors")] == [Verdict.LEAK]
-    assert [s.verdict for s in said(young, LATER + 15 * BEAT, "survivors")] == [Verdict.SUSPECT]
+    """What has come since the process began may be a pool: suspect, not leak, within the warm-up; as steady after hours it is a leak."""
+    lives = _leak(400, 100.0, LATER + 10)
+    for n, verdict in ((36, Verdict.SUSPECT), (60, Verdict.LEAK)):
+        sites = censuses(_looks(n, lives))
+        sites.tables["a"].instance = Instance(id="a", labels={"service": "pay"}, start_time=LATER - 60)
+        assert [s.verdict for s in said(sites, LATER + (n - 1) * BEAT, "survivors")] == [verdict]
 
 
 def test_one_census_knows_nothing() -> None:
     """Too little data is no verdict."""
     assert not said(censuses(_looks(1, _leak(50, 1.0, 100.0))), LATER, "survivors")
-
-
-def test_the_coin() -> None:
-    """The chance of at most k of n."""
-    assert survivors.coin(10, 0) == pytest.approx(2**-10)
-    assert survivors.coin(3, 1) == pytest.approx(0.5)

@@ -64,7 +64,7 @@ def _judge(
     rises = site_floor_growth.judge(rows, now, rules.floor, floors)
     out = stack_persistence.signals(rows, standing, now, rules.persistence)
     for table, note, risen in zip(rows.tables, notes, rises, strict=True):
-        stayed = [_believed(sites, table, j, rules) for j in _stayed(table, note, now, rules)]
+        stayed = [_believed(sites, table, j, rules) for j in _stayed(sites, table, note, now, rules)]
         risen = {row: _believed(sites, table, r, rules) for row, r in risen.items()}
         if survivors.knows(table, now):  # censuses see more than counts: these alone accuse nobody there
             here = {j.row for j in stayed if j.steady or j.leak}
@@ -115,19 +115,19 @@ def _believed(sites: SiteWindows, table: SiteTable, case: Case, rules: Rules) ->
     return replace(case, leak=True, held=False, filling=False)
 
 
-def _stayed(table: SiteTable, note: dict[str, Any], now: float, rules: Rules) -> list[survivors.Judged]:
+def _stayed(
+    sites: SiteWindows, table: SiteTable, note: dict[str, Any], now: float, rules: Rules
+) -> list[survivors.Judged]:
     """Survivors are judged anew only after a census."""
     stamp = (table.lives, table.life.censuses)
     if note.get("life") != stamp:
-        note["life"], note["stayed"] = stamp, survivors.judge(table, now, rules.survivors)
+        note["life"], note["stayed"] = stamp, survivors.judge(table, now, rules.survivors, sites)
     stayed: list[survivors.Judged] = note["stayed"]
     return stayed
 
 
 def _requests_per_s(windows: Windows, instance_id: str, now: float) -> float:
     """Load over the last `LOAD_WINDOW_S`; NaN where requests are not told."""
-    if math.isnan(windows.last(instance_id, "requests_total")):
-        return math.nan
     times, totals = windows.series(instance_id, "requests_total", now, LOAD_WINDOW_S)
     if len(times) < 2 or totals[-1] < totals[0]:
         return math.nan

@@ -3,38 +3,59 @@
 Watches     the life table of each instance (aggregate/life.py), fed by censuses.
 Why         what leaks never dies. A standing pool has no births, a burst no survivors, a crowd of websockets has departures at every age, a
             filling pool slows down: each has a life table of its own, where counts look the same.
-Input       who is at the site since when, and how many left at which age (`LifeTable.left`); censuses at any distance.
-Method      For each age A of `AGES_S` from `min_age_s` on: graduates G are goroutines that a census saw at the site at age A or more and that came while we watched;
-            leavers L are those who left after having been seen so old, in all we remember of the site. In a crowd that stands still as many leave as graduate, so
-            the chance of at most L leavers among G + 2 L such events is a coin's: Binomial(G + 2 L, 1/2). Goroutines that came in one go
-            (a batch) count once. Where nothing graduated for a longer time before, the chance that it all falls into the last part of
-            the watch is taken in (G - 1 times that part, at least `least_share`). On top: the arrivals must not slow down (Laplace's trend test), must still go on, and come
-            from at least two intervals between censuses; leavers may be at most `leavers_share` of the graduates.
-Verdicts    `leak`: chance <= `leak_p`, no slowing down. `suspect`: chance <= `suspect_p`. `unknown`: fewer than two censuses.
-            Growth that began with the process may be a filling pool: below `filling_count` it stays suspect for `warm_up_s`.
+Input       who is at the site since when, and how many left at which age (`LifeTable.left`); censuses at any distance, from two seconds to hours.
+Method      For each age A of `AGES_S` from the least that counts on: graduates are goroutines that reached A at the site while we watched and were seen in
+            two censuses, leavers those who left after having been seen so old, in all we remember of the site. What came in one go counts once. Two stories
+            are weighed (settled.py): a crowd that has settled, whatever its rate and stay, and arrivals that began some time and of
+            whom nobody leaves. Besides, leavers may be at most `leavers_share` of the graduates; arrivals must still go on, must not slow
+            down (Laplace's trend test), must come from several intervals between censuses, and must not have come with the tide (tide.py): of a rising load
+            only the part of the watch counts in which it stood still.
+            The least age follows the beat: four censuses, `least_age_s` to `min_age_s`; where a client is being served (serving.py), `min_age_s` always.
+            Survivors that were seen to run are at work: leaks that tick exist, but for them `working` times the odds are asked.
+Verdicts    `leak`: odds >= `leak_odds`, nothing in doubt. `suspect`: odds >= `suspect_odds`. `unknown`: fewer than two censuses.
+            Growth that began with the process may be a filling pool, growth that began before the watch a heap that waits for its batch: suspect
+            until it has gone on for `warm_up_s` (`dense_warm_up` beats where censuses are seconds apart).
 Parameters  `SurvivorRule`.
-If wrong    rare, long jobs (hours) that began while we watched look like this until the first of them ends; from then on its age is known
-            and counts against a verdict, also after a restart.
+If wrong    a settled crowd, whatever its rate and stay and however often one looks, is accused in less than 1 of `leak_odds` site histories (Ville's
+            inequality), and only before anybody of it has ever left.
 Blind       Go before 1.23 (no census with stacks); leaks whose goroutines wander between lines; fewer than 5 survivors.
-Example     12 came within 70 minutes, one by one, none of them left: 2^-12, leak.
-Source      sign test; P.-S. Laplace 1773 (trend of a point process), D. R. Cox & P. A. W. Lewis 1966.
+Example     5 came within 50 minutes, one by one, after two quiet hours, none of them left: 160 times likelier than a settled crowd, leak.
+Source      settled.py; P.-S. Laplace 1773 (trend of a point process), D. R. Cox & P. A. W. Lewis 1966.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from parkwarden.aggregate.life import AGES_S
+from parkwarden.aggregate.life import AGES_S, Everybody
 from parkwarden.aggregate.sites import SiteTable
-from parkwarden.judge.fleet import tide
+from parkwarden.judge.fleet import serving, tide
+from parkwarden.judge.fleet.settled import log_odds
 from parkwarden.model import Signal, Verdict
+
+if TYPE_CHECKING:
+    from parkwarden.aggregate.sites import SiteWindows
 
 FRESH_S = 1800.0
 """A census older than this says nothing about now: six beats of five minutes were missed."""
+
+AGES_TRIED = 3
+"""Ages at which a site is judged, from the first on at which few enough left: with each the graduates are fewer, and the odds with them."""
+
+TIDE_S = 3600.0
+"""A tide takes hours: where nobody stood before, a shorter growth of the load below `SURGE` makes no heap from nothing."""
+SURGE = 2.0
+"""Growth of the load within minutes that may bring what never was there."""
+FEW = 3
+"""Survivors that came while we watched, without which dates of birth from before say nothing about now."""
+
+CUTS = 3
+"""How often the watch is halved to find a part of it without a tide."""
 
 Floats = npt.NDArray[np.float64]
 
@@ -46,33 +67,51 @@ CODE = "PW512"
 class SurvivorRule:
     """Thresholds of the survivors."""
 
-    suspect_p: float = 0.04
-    """Chance of so few leavers in a crowd that stands still: 5 survivors. Higher: more closer looks for nothing."""
-    leak_p: float = 3e-4
-    """The same for `leak`: 12 survivors, or 7 where the site was quiet as long before. Lower: safer and later (each halving
-    costs one more survivor, ten minutes at 6 an hour)."""
+    suspect_odds: float = 3.0
+    """How much likelier growth must be than a settled crowd. Lower: more closer looks for nothing."""
+    leak_odds: float = 66.0
+    """The same for `leak`: 5 survivors within an hour or 6 within six, after two quiet hours. Higher: safer and later (each doubling costs
+    about half a survivor)."""
+    growth: float = 0.5
+    """Survivors that must have come for each that stood there before: a pool that grows to the greatest need so far is at its limit most of the time."""
+    working: float = 30.0
+    """Times the odds asked where survivors were seen to run: workers of a pool and connections with traffic run, few leaks do."""
+    least: int = 5
+    """Survivors (each batch one) below which nothing is said: four are an accident."""
+    intervals: int = 3
+    """Intervals between censuses in which survivors must have come: a batch falls into one, at worst two."""
+    crowd: int = 12
+    """Survivors from which on two intervals are enough: what spreads so evenly over both is no batch."""
     min_age_s: float = 120.0
-    """Nobody younger is a survivor: requests that wait for a slow back end end with their time-out, 30 or 60 s."""
+    """Nobody younger is a survivor where censuses are minutes apart or a client waits: requests end with their time-out, 30 or 60 s."""
+    least_age_s: float = 6.0
+    """Nor where they are two seconds apart: most work of a service is done by then."""
+    beats: float = 4.0
+    """The least age in beats of the censuses: who is gone after fewer was seen too seldom to say when."""
     leavers_share: float = 0.1
     """Leavers per graduate that a leak may have: its site has other traffic, and sampling errs."""
-    least_share: float = 0.5
-    """A long quiet time before counts at most so much: days without anything do not prove that a batch is a leak."""
     suspect_slowing: float = -2.3
     """Laplace's U (standard normal where arrivals are steady) below which arrivals slow down: 1 in 100."""
     leak_slowing: float = -1.3
     """The same for `leak`: 1 in 10 of steady leaks waits for the next census; a pool two thirds full has -2."""
-    gaps: float = 5.0
-    """Mean gaps between arrivals without one, after which they have stopped (e^-5 where they have not)."""
+    stopped_p: float = 0.02
+    """Chance of so long a time without arrivals since the last, where they go on: below, they have stopped."""
     warm_up_s: float = 14_400.0
     """Growth that began with the process may be a pool or cache that fills; below `filling_count` it stays suspect for so long."""
+    heap_s: float = 9000.0
+    """Growth that began before the watch may be a heap that waits for its batch (every hour, every two): it stays suspect until it is so old."""
+    dense_s: float = 10.0
+    """Censuses at most so far apart are one closer look: who asks for it is told what it can tell."""
+    dense_warm_up: float = 10.0
+    """There growth must have gone on for so many beats: a pool that takes longer without slowing down is told from a leak by watching on."""
     settled_s: float = 1800.0
-    """Growth that began within the first half hour of a process, or within the first third of its life, began with the process."""
+    """Growth that began within the first half hour of a process, or a quarter of its own length after it, began with the process."""
     filling_count: int = 1000
     """Usual pools and crowds that come back after a restart are smaller."""
     filled_slowing: float = -0.5
     """Laplace's U that growth from the start of the process must have for `leak`: a pool that fills with a time constant of the watch has -2."""
     tide: float = 1.25
-    """Growth of the load since the first survivor came, from which on more goroutines are no proof: pools grow with the tide."""
+    """Growth of the load from which on more goroutines are no proof: pools grow with the tide."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +122,8 @@ class Judged:
     leak: bool
     held: bool
     """A leak but for the doubt that it may be filling: enough where an earlier life leaked here."""
-    p: float
+    odds: float
+    """How much likelier growth is than a settled crowd."""
     age_s: float
     survivors: int
     """Scaled: how many there are."""
@@ -92,14 +132,43 @@ class Judged:
     rate_per_min: float
     filling: bool
     steady: bool
-    """Neither filling nor slowing down nor with the load: only the chance may be lacking."""
-    quiet: float
-    """Part of the watch in which it all happened, 0..1."""
+    """Neither filling nor slowing down nor with the load: only the odds may be lacking."""
+    working: bool
+    """Survivors were seen to run."""
 
 
-def coin(events: int, at_most: int) -> float:
-    """P(Binomial(events, 1/2) <= at_most)."""
-    return sum(math.comb(events, k) for k in range(at_most + 1)) / 2.0**events
+@dataclass(frozen=True, slots=True)
+class _Watch:
+    """What is the same for all sites of one instance."""
+
+    first: float
+    """Watched since."""
+    previous: float
+    last: float
+    gap: float
+    start: float
+    """The process's, as told, as its ids say, or the first census."""
+    rule: SurvivorRule
+
+    @property
+    def dense(self) -> bool:
+        return self.gap <= self.rule.dense_s
+
+    @property
+    def least_age(self) -> float:
+        return min(max(self.rule.beats * self.gap, self.rule.least_age_s), self.rule.min_age_s)
+
+    def until(self, old: float) -> float:
+        """Who is so old and was seen twice was born before."""
+        return min(self.last - old, self.previous)
+
+    @property
+    def warm_up(self) -> float:
+        return self.rule.dense_warm_up * self.gap if self.dense else self.rule.warm_up_s
+
+    @property
+    def settled(self) -> float:
+        return self.rule.settled_s * self.warm_up / self.rule.warm_up_s
 
 
 def knows(table: SiteTable, now: float) -> bool:
@@ -108,80 +177,208 @@ def knows(table: SiteTable, now: float) -> bool:
     return life.censuses >= 3 and life.last_at is not None and now - life.last_at < FRESH_S
 
 
-def judge(table: SiteTable, now: float, rule: SurvivorRule) -> list[Judged]:
-    """All rows of one instance that are suspect or worse."""
+def judge(table: SiteTable, now: float, rule: SurvivorRule, sites: SiteWindows | None = None) -> list[Judged]:
+    """All rows of one instance that are suspect or worse. `sites` says what they are; without it nobody is known to serve a client."""
     life = table.life
-    if life.censuses < 2 or life.last_at is None or life.first_at is None:
+    if life.first_at is None or life.last_at is None or life.previous_at is None:
         return []
+    began = life.began_at if table.instance.start_time is None else table.instance.start_time
+    # looks that are suddenly dense after a long watch see no more of the past than the watch did
+    gap = max(life.gap_s, (life.last_at - life.first_at) / 100)
+    watch = _Watch(life.first_at, life.previous_at, life.last_at, gap, life.first_at if began is None else began, rule)
     everybody = life.everybody()
-    slot, since, arrived = everybody.slot, everybody.since, everybody.arrived
-    graduated = (arrived > life.first_at) & (arrived < life.last_at) & (life.last_at - since >= rule.min_age_s)
-    if not graduated.any():
+    seen_twice = (everybody.arrived < watch.last) & (watch.last - everybody.since >= watch.least_age)
+    came = np.bincount(everybody.slot[seen_twice & (everybody.since > watch.first - watch.least_age)])
+    many = np.flatnonzero(came >= FEW)
+    if not len(many):
         return []
-    many = np.flatnonzero(np.bincount(slot[graduated]) >= math.floor(-math.log2(rule.suspect_p)))
+    gone = np.cumsum(life.left[many, ::-1], axis=1)[:, ::-1] / life.scales()[many, None]
+    names = {row: name for name, row in table.rows.items()} if sites is not None else {}
     out = []
-    for row in many.tolist():
-        mine = (slot == row) & (arrived > life.first_at)
-        judged = _judge_row(table, row, since[mine], arrived[mine], now, rule)
+    for row, left in zip(many.tolist(), gone, strict=True):
+        least = watch.least_age
+        if sites is not None and row in names and least < rule.min_age_s and _client_waits(table, row, names, sites):
+            least = rule.min_age_s
+        mine = everybody.slot == row
+        judged = _judge_row(table, row, _of(everybody, mine), left, watch, least)
         if judged is not None:
             out.append(judged)
     return out
 
 
+def _of(everybody: Everybody, rows: npt.NDArray[np.bool_]) -> Everybody:
+    return Everybody(everybody.slot[rows], everybody.since[rows], everybody.arrived[rows], everybody.worked[rows])
+
+
+def _client_waits(table: SiteTable, row: int, names: dict[int, str], sites: SiteWindows) -> bool:
+    """Whether goroutines of this site answer clients who are still there."""
+    site = sites.site(names[row])
+    if not serving.serves(site):
+        return False
+    if not serving.http1(site):
+        return True
+    readers = sum(int(table.recent[r, -1]) for r, name in names.items() if serving.reads(sites.site(name)))
+    return int(table.recent[row, -1]) <= readers
+
+
 def _judge_row(
-    table: SiteTable, row: int, since: Floats, arrived: Floats, now: float, rule: SurvivorRule
+    table: SiteTable, row: int, here: Everybody, left: npt.NDArray[np.floating], watch: _Watch, least: float
 ) -> Judged | None:
     """The best case against one site, over the ages at which its healthy goroutines may be gone."""
-    life = table.life
-    # a recording's own time may begin at 0: only None is "not told"
-    last = now if life.last_at is None else life.last_at
-    first = now if life.first_at is None else life.first_at
-    if len(np.unique(arrived)) < 2:
-        return None
-    left = life.left[row]
-    scale = int(life.scales()[row])
+    rule = watch.rule
+    age = watch.last - here.since
+    twice = here.arrived < watch.last
     best: Judged | None = None
-    for i, age in enumerate(AGES_S):
-        if age < rule.min_age_s:
+    tried = 0
+    for i, old in enumerate(AGES_S):
+        if old < least:
             continue
-        grown = (last - since >= age) & (arrived < last)
-        count = int(grown.sum())
-        leavers = float(left[i + 1 :].sum()) / scale
-        if count < 2:
+        grown = twice & (age >= old)
+        if tried == AGES_TRIED or int(grown.sum()) < rule.least:
             break
-        if leavers > rule.leavers_share * (count + leavers):
+        leavers = float(left[i + 1])
+        if leavers > rule.leavers_share * (int(grown.sum()) + leavers):
             continue
-        births = since[grown]
-        begin, end = float(births.min()), float(births.max())
-        span = max(end - begin, 1e-9)
-        clumps = len(np.unique(np.floor((births - begin) / max(span / 32, age / 8))))
-        share = min(
-            1.0, max(rule.least_share, span * (clumps + 1) / max(clumps - 1, 1) / max(last - age - first, 1e-9))
-        )
-        rounded = math.ceil(leavers)
-        p = coin(clumps + 2 * rounded, rounded) * share ** (clumps - 1)
-        if p > rule.suspect_p or (best is not None and best.leak):
-            continue
-        until = last - age
-        old = since[(last - since >= rule.min_age_s) & (arrived < last)]
-        slowing = min(_laplace(births, first, until), _laplace(old, first, last - rule.min_age_s))
-        gap = span / max(clumps - 1, 1)
-        stopped = until - end > rule.gaps * gap or last - rule.min_age_s - float(old.max()) > rule.gaps * gap
-        if slowing < rule.suspect_slowing or stopped:
-            continue
-        start = table.instance.start_time if table.instance.start_time is not None else first
-        from_start = begin - start < max(span / 2, rule.settled_s)
-        filling = from_start and (
-            slowing < rule.filled_slowing or (now - start < rule.warm_up_s and count * scale < rule.filling_count)
-        )
-        strong = slowing >= rule.leak_slowing and not tide.factor(table, row, begin, last) >= rule.tide
-        steady = strong and not filling
-        leak = steady and p <= rule.leak_p
-        held = strong and filling and p <= rule.leak_p
-        rate = (count - 1) * scale / span * 60 if count > 1 else 0.0
-        if best is None or leak or p < best.p:
-            best = Judged(row, leak, held, p, age, count * scale, leavers * scale, begin, rate, filling, steady, share)
+        tried += 1
+        case = _case(table, row, here, grown, leavers, old, watch)
+        if case is not None and (best is None or (case.leak, case.held, case.odds) > (best.leak, best.held, best.odds)):
+            best = case
+        if best is not None and best.leak:
+            break
     return best
+
+
+@dataclass(frozen=True, slots=True)
+class _Heap:
+    """Survivors of one age at one site: those who came while we watched, on top of those who stood there before; each batch is one."""
+
+    births: Floats
+    standing: int
+    watched: float
+    odds: float
+
+    @property
+    def begin(self) -> float:
+        return float(self.births[0])
+
+
+def _case(
+    table: SiteTable, row: int, here: Everybody, grown: npt.NDArray[np.bool_], leavers: float, old: float, watch: _Watch
+) -> Judged | None:
+    """The case at one age: odds first, then the doubts."""
+    rule = watch.rule
+    since = here.since[grown]
+    heap = _heap(since, leavers, old, watch.first, watch)
+    if heap is None or heap.odds < math.log(rule.suspect_odds):
+        return None
+    begin, slowing = heap.begin, _slowing(heap, old, watch)
+    tide_s = _still_since(table, row, begin, heap.standing, watch)
+    if tide_s is None:
+        return None
+    if tide_s > begin:
+        heap = _heap(since, leavers, old, tide_s, watch)
+        if heap is None or heap.odds < math.log(rule.suspect_odds):
+            return None
+    births = heap.births
+    if len(births) < rule.growth * heap.standing:
+        return None
+    aged = watch.last - here.since >= watch.least_age  # seen once is enough to say that they go on coming
+    intervals = len(np.unique(here.arrived[aged & (here.since >= heap.begin)]))
+    if intervals < 2 or (intervals < rule.intervals and len(births) < rule.crowd):
+        return None
+    slowing = min(slowing, _slowing(heap, old, watch))
+    if slowing < rule.suspect_slowing or _stopped(here, births, watch):
+        return None
+    scale = int(table.life.scales()[row])
+    count = int((since >= heap.begin).sum()) * scale
+    length = watch.last - begin
+    unripe = max(length / 4, watch.settled)
+    new, unseen = begin - watch.start < unripe, begin - watch.first < unripe
+    ripe = watch.warm_up if new else watch.warm_up * rule.heap_s / rule.warm_up_s
+    young = length < ripe and count < rule.filling_count
+    filling = bool((new and slowing < rule.filled_slowing) or ((new or unseen) and young))
+    working = bool(here.worked[grown].any())
+    enough = heap.odds >= math.log(rule.leak_odds * (rule.working if working else 1.0))
+    strong = bool(slowing >= rule.leak_slowing)
+    span = max(watch.previous - heap.begin, 1e-9)
+    return Judged(
+        row=row,
+        leak=enough and strong and not filling,
+        held=enough and strong and filling,
+        odds=math.exp(min(heap.odds, 200.0)),
+        age_s=old,
+        survivors=count,
+        leavers=leavers * scale,
+        since=begin,
+        rate_per_min=float((count - scale) / span * 60),
+        filling=filling,
+        steady=strong and not filling,
+        working=working,
+    )
+
+
+def _heap(since: Floats, leavers: float, old: float, first: float, watch: _Watch) -> _Heap | None:
+    """Who came since `first`, weighed against who stood there; or, where that says more, all of them by their dates of birth."""
+    until = watch.until(old)
+    edge = first - old  # who was born later reached the age while we watched
+    births = _clumps(np.sort(since[since > edge]), old)
+    standing = len(_clumps(np.sort(since[since <= edge]), old))
+    watched = until - edge
+    best: _Heap | None = None
+    if len(births) >= watch.rule.least:
+        exposure = float((until - births).sum()) + standing * watched
+        odds = log_odds(standing, len(births), leavers, span_s=until - births[0], watch_s=watched, exposure_s=exposure)
+        best = _Heap(births, standing, watched, odds)
+    if standing and watch.start < watch.first and first == watch.first and len(births) >= FEW:
+        every = _clumps(np.sort(since), old)
+        if len(every) >= watch.rule.least:
+            odds = log_odds(
+                0,
+                len(every),
+                leavers,
+                span_s=until - every[0],
+                watch_s=watched,
+                exposure_s=float((until - every).sum()),
+                onset_s=until - watch.start,
+            )
+            if best is None or odds > best.odds:
+                best = _Heap(every, 0, watched, odds)
+    return best
+
+
+def _clumps(births: Floats, old: float) -> Floats:
+    """The first of each batch (`births` rise): what came within an eighth of the age judged, or a 64th of it all, came together."""
+    if len(births) < 2:
+        return births
+    width = max((births[-1] - births[0]) / 64, old / 8)
+    firsts = np.floor((births - births[0]) / width)
+    apart: Floats = births[np.concatenate([[True], firsts[1:] > firsts[:-1]])]
+    return apart
+
+
+def _still_since(table: SiteTable, row: int, begin: float, standing: int, watch: _Watch) -> float | None:
+    """Since when (at the earliest `begin`) the load has not grown by more than a tide may explain; None: it still does."""
+    since = begin
+    for _ in range(CUTS + 1):
+        factor = tide.factor(table, row, since, watch.last)
+        sudden = not standing and watch.last - since < TIDE_S and factor < SURGE
+        if sudden or not factor >= watch.rule.tide:
+            return since
+        since = (since + watch.last) / 2
+    return None
+
+
+def _stopped(here: Everybody, births: Floats, watch: _Watch) -> bool:
+    """Whether nobody of the least age that counts is as young as steady arrivals would make one."""
+    until = watch.last - watch.least_age
+    newest = float(here.since[here.since <= until].max())
+    silent = (until - newest) / max(until - float(births[0]), 1e-9)
+    return bool((1.0 - silent) ** (len(births) - 1) < watch.rule.stopped_p)
+
+
+def _slowing(heap: _Heap, old: float, watch: _Watch) -> float:
+    """Laplace's U of all but the first, which begins the time they are tested over."""
+    return _laplace(heap.births[1:], heap.begin, watch.until(old))
 
 
 def _laplace(births: Floats, begin: float, end: float) -> float:
@@ -197,7 +394,7 @@ def signals(table: SiteTable, judged: list[Judged], now: float) -> list[Signal]:
     for j in judged:
         if j.row not in names:
             continue
-        doubt = " (may be filling: it has grown since the process began)" if j.filling else ""
+        doubt = " (may be filling: its growth was not seen to begin, or began with the process)" if j.filling else ""
         count = int(table.recent[j.row, -1])
         leavers = "none of them left" if j.leavers < 0.5 else f"{j.leavers:.0f} left"
         out.append(
@@ -213,14 +410,13 @@ def signals(table: SiteTable, judged: list[Judged], now: float) -> list[Signal]:
                 rate_per_min=j.rate_per_min,
                 since=j.since,
                 numbers={
-                    "p_value": j.p,
+                    "odds": j.odds,
                     "survivors": j.survivors,
                     "leavers": j.leavers,
                     "age_s": j.age_s,
-                    "watch_share": j.quiet,
                 },
                 text=f"{j.survivors} goroutines have come and stayed for over {j.age_s / 60:.0f} min, {leavers}, "
-                f"chance {j.p:.1g} in a crowd that stands still{doubt}",
+                f"{min(j.odds, 1e9):,.0f} times likelier than in a crowd that has settled{doubt}",
             )
         )
     return out
