@@ -39,7 +39,7 @@ LOOKALIKES = (
     "like cron n=30 every=10 min=1 max=8", "like cron n=10 every=5 min=0.5 max=3",
     "like contended n=60 hold=0.01", "like contended n=8 hold=0.1",
     "like queue-at-lock rate=10 min=2 max=9", "like queue-at-lock rate=3 min=5 max=15",
-    "like conn-pool n=50 rate=2", "like conn-pool n=20 rate=0.5", "like conn-pool n=200 rate=10",
+    "like conn-pool n=50 rate=2", "like conn-pool n=20 rate=0.5 use=4", "like conn-pool n=200 rate=10 use=200",
     "like transport n=50 rate=2 min=1 max=8", "like transport n=25 rate=0.5 min=0.1 max=2",
     "like retry rate=2 min=5 max=30", "like retry rate=10 min=1 max=10",
     "like afterfunc rate=10 min=1 max=30", "like errgroup n=60 every=3 min=0.5 max=3", "like errgroup n=200 every=10 min=2 max=8",

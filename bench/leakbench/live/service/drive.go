@@ -28,8 +28,13 @@ func newDriver(url string, seed uint64, perS float64) *driver {
 }
 
 func (d *driver) run(items []item) {
-	peer, web := silentPeer(), webPeer()
-	d.get(d.client, fmt.Sprintf("/begin?peer=%s&web=%s", peer, web))
+	web := webPeer()
+	go func() {
+		for conn := range keep {
+			kept = append(kept, conn)
+		}
+	}()
+	d.get(d.client, fmt.Sprintf("/begin?peer=%s&echo=%s&web=%s", peer(neverAnswer), peer(echo), web))
 	for _, path := range []string{"/work", "/work", "/read", "/fan"} {
 		go rng.every(d.perS/4, func() { go d.get(d.client, path) })
 	}
@@ -88,27 +93,29 @@ func (d *driver) askAndNeverRead(path string, ttl time.Duration) {
 
 var keep = make(chan net.Conn)
 
-// silentPeer accepts, and neither reads nor writes.
-func silentPeer() string {
+// peer accepts at an address of its own and serves each connection.
+func peer(serve func(net.Conn)) string {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		log.Fatal(err)
 	}
-	go func() {
-		for conn := range keep {
-			kept = append(kept, conn)
-		}
-	}()
 	go func() {
 		for {
 			conn, err := listener.Accept()
 			if err != nil {
 				log.Fatal(err)
 			}
-			keep <- conn
+			go serve(conn)
 		}
 	}()
 	return listener.Addr().String()
+}
+
+func neverAnswer(conn net.Conn) { keep <- conn }
+
+func echo(conn net.Conn) {
+	_, _ = io.Copy(conn, conn)
+	conn.Close()
 }
 
 // webPeer is the back end: /quick answers soon, /bulk streams more than anybody reads.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"net"
 	"net/http"
@@ -175,22 +176,27 @@ func queueUp(mu *sync.Mutex) {
 	mu.Unlock()
 }
 
-// connPool is made by hand: connections, each with a reader, are opened on demand up to n and kept.
+// connPool is made by hand: connections, each with a reader, are opened as the load rises up to n, kept, and used at random.
 func connPool(p params) {
+	pool := make(chan net.Conn, p.n())
+	go rng.every(p.get("use", 20), func() {
+		conn := <-pool
+		_, _ = conn.Write([]byte("query\n"))
+		pool <- conn
+	})
 	for range p.n() {
-		if conn, ok := dial(); ok {
+		if conn, err := net.Dial("tcp", backend.Load().echo); err == nil {
 			go pooledReader(conn)
+			pool <- conn
 		}
 		time.Sleep(rng.between(0.5/p.get("rate", 2), 1.5/p.get("rate", 2)))
 	}
 }
 
 func pooledReader(conn net.Conn) {
-	buffer := make([]byte, 512)
-	for {
-		if _, err := conn.Read(buffer); err != nil {
-			return
-		}
+	answers := bufio.NewScanner(conn)
+	for answers.Scan() {
+		hash(len(answers.Bytes()))
 	}
 }
 

@@ -63,7 +63,7 @@ func stopOnSignal() {
 
 func routes(items []item) {
 	http.HandleFunc("GET /truth", func(w http.ResponseWriter, _ *http.Request) { tellTruth(w, items) })
-	http.HandleFunc("GET /begin", func(_ http.ResponseWriter, r *http.Request) { begin(items, r.FormValue("peer"), r.FormValue("web")) })
+	http.HandleFunc("GET /begin", func(_ http.ResponseWriter, r *http.Request) { begin(items, addresses{r.FormValue("peer"), r.FormValue("echo"), r.FormValue("web")}) })
 	http.HandleFunc("GET /leak/{kind}", func(w http.ResponseWriter, r *http.Request) {
 		k, known := kinds[r.PathValue("kind")]
 		if !known {
@@ -80,8 +80,8 @@ func routes(items []item) {
 }
 
 // begin starts those look-alikes that live inside the service; the driver asks for it once its back end answers.
-func begin(items []item, peer, web string) {
-	backend.Store(&addresses{peer: peer, web: web})
+func begin(items []item, at addresses) {
+	backend.Store(&at)
 	for _, one := range items {
 		if one.what == "like" {
 			if start := likes[one.name].boot; start != nil {
@@ -108,8 +108,8 @@ func tellTruth(w http.ResponseWriter, items []item) {
 	_ = json.NewEncoder(w).Encode(told)
 }
 
-// addresses are those of the back end: peer accepts and neither reads nor writes, web speaks HTTP.
-type addresses struct{ peer, web string }
+// addresses are those of the back end: peer accepts and neither reads nor writes, echo says what it hears, web speaks HTTP.
+type addresses struct{ peer, echo, web string }
 
 var backend atomic.Pointer[addresses]
 
