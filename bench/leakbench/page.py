@@ -159,6 +159,7 @@ def _about(rows: Sequence[Row]) -> str:
     said = [f"seed {seeds}"]
     said += [f"{'-'.join(str(r) for r in runs)} runs of each case"] if runs else []
     said += [f"{'/'.join(f'{d:,}' for d in healthy)} healthy instance-days"] if healthy else []
+    said += [f"looks {looks:g} s apart" for looks in sorted({row["looks_s"] for row in rows if "looks_s" in row})]
     return f"*Measured: {', '.join(said)}.*"
 
 
@@ -176,8 +177,10 @@ def live(document: Mapping[str, Any]) -> str:
         "recall": "recall: leaking sites called `leak`", "precision": "precision: `leak` findings that are right",
         "lookalikes_accused": "look-alikes with a `leak`", "lookalikes_suspected": "look-alikes with a suspicion",
         "go_leak_profile_alone": "for comparison: sites Go's leak profile proves alone",
+        "go_leak_profile_wrong_services": "for comparison: services in which Go's leak profile accuses what does not leak",
     }  # fmt: skip
-    lines = [[text, *(_share(score[key]) for score in scores.values())] for key, text in names.items()]
+    told = [key for key in names if all(key in score for score in scores.values())]
+    lines = [[names[key], *(_share(score[key]) for score in scores.values())] for key in told]
     for proven, text in (("False", "recall, what the leak profile cannot see"), ("True", "recall, what it can see")):
         if any(proven in score["by_proof"] for score in scores.values()):
             empty = {"hits": 0, "of": 0}

@@ -9,20 +9,22 @@ The services, looks and seeds of the long ruler; every rule gets the same events
 - Ours in the same healthy services is measured by `long` (a day of it costs more than one of all peers together).
 - A leak is watched for a day after its onset; what was not found by then is not found.
 
-Looks are 60 s apart, for all. A rule that samples more often has those samples only: in favour of holmes, whose ring of ten is then ten
-minutes instead of fifty seconds, so that it sees twelve times slower growth.
+Looks are 60 s apart, for all, as ours are. A rule that samples more often has those samples only: holmes' ring of ten is then ten minutes
+instead of fifty seconds, so that it sees slower growth, and more of the healthy swings, too. `--looks 5` gives everybody 5 s.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.leakbench.long import events
 from bench.leakbench.long.cases import Case
 from bench.leakbench.long.judges import OURS
 from bench.leakbench.long.run import run, tasks
@@ -70,11 +72,16 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--healthy", type=int, default=300, metavar="DAYS", help="healthy instance-days (300)")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--rules", action="append", metavar="NAME", help="only these (default: ours and all peers)")
+    parser.add_argument("--looks", type=float, default=events.PROFILE_S, metavar="S", help="between two looks (60)")
     parser.add_argument("--quick", action="store_true", help="a minute or two, to see that it runs")
     parser.add_argument("--out", type=Path, default=OUT)
     told = parser.parse_args(argv)
     if told.quick:
         told.runs, told.healthy = QUICK["runs"], QUICK["healthy"]
+    if told.looks != events.PROFILE_S:
+        if multiprocessing.get_start_method() != "fork":
+            parser.error("--looks needs worker processes that are forks")
+        events.PROFILE_S = told.looks
     began = time.monotonic()
     wanted = told.rules or rules()
     todo = tasks(told.seed, cases(), told.runs, 0, [], wanted)
@@ -84,7 +91,7 @@ def main(argv: Sequence[str]) -> int:
         todo, told.jobs, lambda text: print(f"{time.monotonic() - began:6.0f} s  {text}", file=sys.stderr, flush=True)
     )
     told.out.parent.mkdir(parents=True, exist_ok=True)
-    told.out.write_text(json.dumps(rows, indent=1))
+    told.out.write_text(json.dumps([row | {"looks_s": told.looks} for row in rows], indent=1))
     print(
         f"{sum(r['instance_days'] for r in rows):,.0f} instance-days in {time.monotonic() - began:,.0f} s; {told.out}"
     )
