@@ -12,11 +12,12 @@ from xml.etree import ElementTree
 import pytest
 
 from parkwarden.formats.baseline import write
-from parkwarden.model import Exit
+from parkwarden.model import Exit, Verdict
 from parkwarden.model.check import CheckResult
 from parkwarden.report.check import check_to_json, check_to_junit
 from parkwarden.run._lab_process import LabProcess, start_service
 from parkwarden.run.check import CheckOptions, baselines_of, check
+from parkwarden.run.replay import Options, replay
 
 pytestmark = pytest.mark.e2e
 
@@ -75,6 +76,31 @@ def test_a_leak_fails_with_and_without_a_baseline_and_is_named(shop: LabProcess,
     assert [bool(s.unreachable) for s in alone.subjects] == [False, True]
     suites = ElementTree.fromstring(check_to_junit(alone))
     assert [s.get("failures", "") + s.get("errors", "") for s in suites] == ["10", "01"]
+
+
+def test_what_was_recorded_is_replayed_to_the_same_findings(shop: LabProcess, tmp_path: Path) -> None:
+    """One judge: a recording of the check's own looks ends in the check's leaks, with the same numbers."""
+    shop.get("/leak/start?kind=send-without-receiver&per_s=5")
+    file = tmp_path / "seen.jsonl.zst"
+    result = check([shop.url], CheckOptions(for_s=12.0, record=file, redact=False))
+    shop.get("/leak/stop")
+    again = replay([str(file)], Options(redact=False)).report.findings
+    told = [
+        [(f.site and f.site.id, f.code, f.count, f.rate_per_min, f.confidence, f.title) for f in found]
+        for found in (result.subjects[0].leaks, [f for f in again if f.verdict is Verdict.LEAK])
+    ]
+    assert told[0] == told[1]
+    assert len(told[0]) == 1
+    assert result.exit is Exit.FOUND
+
+
+def test_without_leak_profile_and_census_dumps_tell_who_stays(shop: LabProcess, tmp_path: Path) -> None:
+    """`--no-leak-profile --no-census`: neither is asked for, and ids are known all the same."""
+    result = check([shop.url], CheckOptions(for_s=5.0, leak_profile=False, census=False))
+    asked = {cost.what for cost in result.cost if cost.took_s is not None}
+    assert not asked & {"trace", "goroutineleak"}
+    assert "goroutine?debug=2" in asked
+    assert result.exit is Exit.OK
 
 
 def test_three_more_fail_and_two_more_are_tolerated(shop: LabProcess, tmp_path: Path) -> None:
