@@ -32,7 +32,7 @@ def _noise(at: float, n: float) -> int:
     return int(np.random.default_rng([int(at), 5]).poisson(n))
 
 
-@pytest.mark.parametrize(("per_h", "within_min"), [(360, 15), (60, 60), (6, 400)])
+@pytest.mark.parametrize(("per_h", "within_min"), [(360, 16), (60, 50), (6, 300)])
 def test_a_leak_among_traffic_is_found(per_h: float, within_min: float) -> None:
     """A leak that begins after an hour among ten healthy goroutines is `leak` within the stated time, `suspect` before (nothing tells the load here: a day's tide is allowed for)."""
     found = _verdicts(lambda t: {"s": _noise(t, 10) + int(max(t - HOUR, 0) * per_h / HOUR)}, 1 + 1.2 * within_min / 60)
@@ -73,11 +73,14 @@ def test_look_alikes_are_no_leak(shape: str) -> None:
     assert Verdict.LEAK not in found
 
 
-@pytest.mark.parametrize(("order", "fires"), [((0, 1, 2, 3, 5, 4, 6, 7), True), ((1, 0, 2, 3, 5, 4, 6, 7), False)])
-def test_one_pair_of_28_may_fall_two_may_not(order: tuple[int, ...], fires: bool) -> None:
-    """Eight slots: S = 26 comes by accident 8 times in 40,320 (below 3e-4), S = 24 35 times."""
-    sites = fed(lambda t: {"s": 10 * order[int(t // 60) - 1]}, 60.0, 60.0 * 9)
-    assert bool(said(sites, 540.0, "site-floor-growth")) == fires
+@pytest.mark.parametrize(("swaps", "fires"), [((), True), ((4,), True), ((1, 3, 5, 7), False)])
+def test_many_pairs_that_fall_are_no_trend(swaps: tuple[int, ...], fires: bool) -> None:
+    """Nine slots: with one pair that falls the chance of such an order is 2e-5, with four it is above 3e-4: silent."""
+    order = list(range(10))
+    for k in swaps:
+        order[k], order[k + 1] = order[k + 1], order[k]
+    sites = fed(lambda t: {"s": 10 * order[int(t // 60) - 1]}, 60.0, 60.0 * 11)
+    assert bool(said(sites, 660.0, "site-floor-growth")) == fires
 
 
 @pytest.mark.parametrize(("rise", "fires"), [(1, True), (0, False)])
@@ -88,8 +91,8 @@ def test_an_absolute_floor_stands_beside_the_chance(rise: int, fires: bool) -> N
 
 
 def test_growth_that_follows_the_load_is_no_leak() -> None:
-    """Requests told, trebling within the hour: the site that trebles with them is not accused; with steady requests it is."""
-    for swing, leak in ((2.0, False), (0.0, True)):
+    """Requests told, fivefold within the hour: the site that grows with them is not accused; with steady requests it is."""
+    for swing, leak in ((4.0, False), (0.0, True)):
         windows, total, worst = Windows(), 0.0, Verdict.OK
         windows.started(Instance(id="a", start_time=-86_400.0))
         sites = None
@@ -97,7 +100,7 @@ def test_growth_that_follows_the_load_is_no_leak() -> None:
             share = min(max(at - HOUR, 0) / HOUR, 1.0)
             total += 60 * 100 * (1 + swing * share)
             windows.read("a", at, Reading(at=at, requests_total=int(total)))
-            sites = fed(lambda t, s=share: {"s": int(40 * (1 + 2 * s))}, at, at + 1, start=-86_400.0, sites=sites)  # type: ignore[misc]
+            sites = fed(lambda t, s=share: {"s": int(40 * (1 + 4 * s))}, at, at + 1, start=-86_400.0, sites=sites)  # type: ignore[misc]
             for s in judge_places(sites, windows, at, Rules()):
                 if s.detector == "site-floor-growth" and s.verdict.rank > worst.rank:
                     worst = s.verdict

@@ -1,19 +1,24 @@
-"""The floor of a site keeps rising: what stays when bursts have gone is more and more.
+"""What stays at a site is more and more: it leaves the levels that its own past, its noise, its load and earlier lives explain.
 
-Watches     each site's floors (least count per time slot of 1, 5, 20 and 60 minutes) and its last looks.
-Why         a leak of six an hour drowns in the process's total and in a site's mean; it lifts the site's floor for ever.
-Input       `Rows.floors` (levels, rows, FLOORS) and `Rows.recent`; a profile a minute is enough, closer looks only make it faster.
-Method      Mann-Kendall's trend test over the last 8, 10, 14 and 24 slots of each length: S = pairs that rise less pairs that fall, with the exact
-            chance of such an S when the order says nothing. Beside it floors in absolute numbers, because counts wander: the rise between the
-            first and the last third must pass `rise` + `wander` x sqrt(2 x floor) (a queue of n wanders by sqrt(n)), the second
-            half must not be slower than `steady` of the first (a filling pool slows down), the floor must be higher than ever before (a
-            daily tide and a sawtooth come back to where they were), and the rise must not be what the load, or the process's other sites, did at the same time.
-Verdicts    `leak`: chance <= `leak_p` over at least `leak_span_s`, all floors passed at leak strength. `suspect`: chance <= `suspect_p`.
-            A site that has risen since the process began may be filling: below `filling_count` it stays suspect for `warm_up_s`.
+Watches     each site's mean and floor (least count) per time slot of 1, 5, 20 and 60 minutes, its last looks, its jitter from look to look.
+Why         a leak of six an hour drowns in the process's total; it lifts what stays at its site for ever.
+Input       `Rows.means`, `Rows.floors` (levels, rows, FLOORS) and `Rows.recent`; a profile a minute is enough, closer looks only make it faster.
+Method      Slots are means, clipped to what noise can add to the floor, so that bursts do not count. The onset is when the site was last at its
+            bottom; from there on it must rise in order (Mann-Kendall, exact chance), without a jump, in each third of the time by its share
+            (a filling pool slows down, a hanging back end jumps, subscribers of a morning come ever faster, then ever slower), and be higher than ever before.
+            Then its rise must exceed what else explains it, each at its most: its wander (goroutines that stay, beyond what
+            jitter shows to be traffic of seconds, are a crowd of n that wanders by sqrt(2 n); the slots before tell it too), the growth of the load at
+            the upper end of its confidence interval (tide.py), and a rise that is usual. A site that is known by its jitter as *traffic* (its
+            goroutines leave within a minute) has no business to grow: 12 over an hour are news. At other sites that is what people do in the
+            morning, so there it takes `crowd_rise`, or hours: counts cannot tell who stays from who never leaves.
+Verdicts    `leak`: chance <= `leak_p` over at least `leak_span_s`, all of the above. `suspect`: chance <= `suspect_p` and a smaller rise.
+            A site that has risen since the process began may be filling: below `filling_count` it stays suspect for `warm_up_s`, unless an
+            earlier life of the service had less at this age.
 Parameters  `FloorRule`.
-If wrong    stated per look by `leak_p`; what the simulator measures per site and day is in docs/detectors.
-Blind       leaks below about `rise` goroutines; leaks while load rises (judged when it no longer does); growth that follows load exactly.
-Example     floors 3 5 6 8 11 12 15 16 per 20 minutes: 28 of 28 pairs rise, suspect after 2 h 40 min.
+If wrong    see the measured rate in docs/accuracy.md; the parts are stated by `leak_p`, `leak_wander` and the interval of tide.py.
+Blind       leaks below about `rise` goroutines; growth that follows load exactly; slow leaks at sites where nothing else happens, for
+            `crowd_span_s`: they look like a crowd that comes in the morning.
+Example     10 goroutines of seconds, and since an hour one more a minute: suspect after 12 minutes, leak after half an hour.
 Source      H. B. Mann 1945, M. G. Kendall 1975; exact distribution of S by the Mahonian numbers.
 """
 
@@ -25,17 +30,27 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from parkwarden.aggregate.sites import FLOORS, LEVELS_S, NOT_TOLD, Rows, SiteTable
+from parkwarden.aggregate.sites import FLOORS, JITTER_LOOKS, LEVELS_S, Rows, SiteTable
 from parkwarden.judge.fleet import kendall, tide
 from parkwarden.model import Signal, Verdict
 
 NAME = "site-floor-growth"
 CODE = "PW511"
 
-WINDOWS = (8, 10, 14, 24)
-"""Time slots per test: 8 is the least whose chance (1 in 40,320) can accuse, 24 is all there is."""
-RECENT_WINDOWS = (7, 16)
-"""The same over the last looks themselves, for what is fast."""
+CLOSE, NEAR, FAR = range(3)
+"""Scales: the last looks where they are closer than a minute, slots of a minute, all longer slots as one series."""
+LEAST_POINTS = 8
+"""Values in a row that can accuse: 8! = 40,320 orders."""
+SCREEN_SIGMAS = 2.0
+"""Sigmas by which a row must have risen to be looked at closer: one in 40 of those that stand still."""
+CLIP_SIGMAS, CLIP_MORE = 2.5, 4.0
+"""A slot's mean counts at most so far above its floor: twenty Poisson counts have their mean 1.9 sigma above their least one."""
+JITTER_ERR = (2.0 / JITTER_LOOKS) ** 0.5
+"""Relative error of a jitter."""
+TRAFFIC_LEAST = 3.0
+"""Goroutines from which on a jitter says something."""
+LATE_S = 900.0
+"""Time over which the level now is averaged, at most; at least the last three values."""
 
 Floats = npt.NDArray[np.float64]
 
@@ -46,41 +61,55 @@ class FloorRule:
 
     suspect_p: float = 3e-4
     """Chance of such a trend in counts without one, per test. Higher: more closer looks for nothing; lower: they come later."""
-    leak_p: float = 1e-6
-    """The same for `leak`. About 500 independent tests a site and day make 5e-4 at most, before the other floors."""
+    leak_p: float = 3e-5
+    """The same for `leak`: eight of eight in order. It only says that there is a trend; what the trend may mean is the other conditions' to say."""
     suspect_rise: float = 6.0
-    """Goroutines the floor must have risen by, whatever the chance: 4 more of something is nobody's night call."""
+    """Goroutines it must have risen by, whatever the chance: 4 more of something is nobody's night call."""
     leak_rise: float = 12.0
+    """The same for `leak` at a site of traffic, once it has lasted `calm_s`."""
+    hasty_rise: float = 30.0
+    """Beyond `leak_rise`, what a rise that has just begun must have: a slow back end, a retry storm."""
+    calm_s: float = 2400.0
+    """Time within which `hasty_rise` falls to nothing."""
+    crowd_rise: float = 80.0
+    """Goroutines by which a site must have risen that is not known as traffic: so many come in a morning. Lower: earlier, and crowds are accused."""
+    rush_rise: float = 50.0
+    """The same for a rise within minutes; from there it grows to `crowd_rise` within an hour: no crowd comes by 200 an hour for long."""
+    crowd_span_s: float = 21_600.0
+    """A rise that has gone on evenly for so long is no morning: `leak_rise` x 2 is enough then."""
+    suspect_wander: float = 1.5
+    """Sigmas of its own wander by which a site must have risen."""
+    leak_wander: float = 3.0
     """The same for `leak`."""
-    suspect_wander: float = 2.5
-    """Times sqrt(2 x floor) that a stationary queue may wander by between two moments (Poisson)."""
-    leak_wander: float = 4.0
-    """The same for `leak`."""
+    traffic: float = 0.5
+    """Jitter over count from which on a site counts as traffic: Poisson's noise of goroutines that leave within a minute is 1."""
     suspect_steady: float = 0.4
-    """Rise of the second half over that of the first. A filling pool (exponential) falls below 0.7 when it is two thirds full."""
+    """Rise of the last third over that of the two before. A filling pool (exponential) falls below 0.7 when it is half full."""
     leak_steady: float = 0.7
     """The same for `leak`."""
-    leak_span_s: float = 840.0
+    leak_even: float = 0.6
+    """Rise of the first third over that of the two after: who comes in the morning comes slowly at first, a leak begins with its cause."""
+    leak_jump: float = 0.4
+    """Share of the rise that one value may bring: a larger pool or a cron job comes at once."""
+    leak_span_s: float = 720.0
     """Counts alone say leak only after so long: a slow back end piles up goroutines for a time-out or two."""
-    leak_pace: float = 0.6
-    """The same over the whole rise since the site was last at its bottom: a pool that fills with time constant T has 0.6 at T, 0.37 at 2 T."""
-    leak_sudden: float = 3.0
-    """Rise of the second half over that of the first, above which it is a jump, not a growth: a hanging back end, a larger pool."""
     warm_up_s: float = 14_400.0
     """Growth that began with the process may be a pool or cache that fills; below `filling_count` it stays suspect for so long."""
     filled_steady: float = 0.9
-    """Rise of the second half over that of the first that growth from the start of the process must have for `leak`."""
+    """`leak_steady` for growth from the start of the process."""
     settled_s: float = 1800.0
-    """Growth that began within the first half hour of a process, or within the first third of its life, began with the process."""
+    """Growth that began within the first half hour of a process, or within the first fifth of its life, began with the process."""
     filling_count: int = 1000
     """Usual pools and crowds that come back after a restart are smaller."""
-    tide: float = 1.25
-    """Growth of the load, or of the median other site, from which on a rise is believed only where it is clearly more than that."""
+    reached: float = 1.5
+    """Times what earlier lives reached from which on growth from the start is news."""
+    tide: float = 1.1
+    """Growth of the load (at the lower end of its interval) from which on a rise is said to have it beside."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rise:
-    """One row that rose, in the window that says it best."""
+    """One row that rose, at the scale that says it best."""
 
     row: int
     leak: bool
@@ -101,26 +130,21 @@ class Rise:
 
 
 @dataclass(frozen=True, slots=True)
-class Past:
-    """What one row did before its window."""
+class Series:
+    """One row's past, oldest first: middles of the slots, values, their standard errors."""
 
-    onset: float
-    """When it was last at its bottom."""
-    high: float
-    """Its highest floor before that."""
-    from_start: bool
-    """It has risen since the process began."""
-    halves: tuple[float, float]
-    """Rise of the first and of the second half of the time since the onset."""
+    at: Floats
+    value: Floats
+    err: Floats
 
 
 class Known:
-    """What was found in one instance's floors, by length of the slots; a length is judged anew when a slot has ended."""
+    """What was found in one instance's rows, by scale; a scale is judged anew when it has a new value."""
 
-    __slots__ = ("by_level",)
+    __slots__ = ("by_scale",)
 
     def __init__(self) -> None:
-        self.by_level: dict[int, tuple[tuple[int, int], list[Rise]]] = {}
+        self.by_scale: dict[int, tuple[tuple[int, int], list[Rise]]] = {}
 
 
 def judge(rows: Rows, now: float, rule: FloorRule, known: Sequence[Known] | None = None) -> list[dict[int, Rise]]:
@@ -128,134 +152,227 @@ def judge(rows: Rows, now: float, rule: FloorRule, known: Sequence[Known] | None
     known = known or [Known() for _ in rows.tables]
     if not len(rows):
         return []
-    last_now = rows.recent[:, -3:].min(axis=1)
-    past: dict[int, Past] = {}
-    for level in range(-1, len(LEVELS_S)):
-        stamps = [(t.lives, t.looks if level < 1 else t.bucket[level]) for t in rows.tables]
-        news = np.array([k.by_level.get(level, (None,))[0] != s for k, s in zip(known, stamps, strict=True)])
-        if level < 0:  # looks a minute apart are the slots of a minute: nothing to gain
-            close = rows.times[:, -1] - rows.times[:, -RECENT_WINDOWS[0]] < 0.75 * LEVELS_S[0] * (RECENT_WINDOWS[0] - 1)
-            for k, apart in zip(known, (~close).tolist(), strict=True):
-                if apart:
-                    k.by_level.pop(level, None)
-            news &= close
-        for k, stamp, new in zip(known, stamps, news.tolist(), strict=True):
-            if new:
-                k.by_level[level] = (stamp, [])
-        counts = rows.recent if level < 0 else rows.floors[level] if level == 0 else rows.floors[level][:, :-1]
-        told = counts != NOT_TOLD
-        least = np.where(told, counts, np.iinfo(np.int32).max).min(axis=1)
-        mean = np.where(told, counts, 0).sum(axis=1) / np.maximum(told.sum(axis=1), 1)
-        # What rises stands above its own mean, look after look: noise seldom does, and the dear tests are spared
-        picked = np.flatnonzero((last_now - least >= rule.suspect_rise) & (last_now >= mean) & news[rows.table])
-        if len(picked):
-            values = counts[picked].astype(np.float64)
-            values[counts[picked] == NOT_TOLD] = np.nan
-            for size in RECENT_WINDOWS if level < 0 else WINDOWS:
-                _judge_window(rows, picked, values[:, -size:], level, now, rule, known, past)
+    for scale in (CLOSE, NEAR, FAR):
+        news = _news(rows, known, scale)
+        if not news.any():
+            continue
+        picked = np.flatnonzero(_screened(rows, scale, rule) & news[rows.table])
+        for i in picked.tolist():
+            rise = _judge_row(rows, i, scale, now, rule)
+            if rise is not None:
+                known[int(rows.table[i])].by_scale[scale][1].append(rise)
     found: list[dict[int, Rise]] = []
     for k in known:
         best: dict[int, Rise] = {}
-        for _, rises in k.by_level.values():
+        for _, rises in k.by_scale.values():
             for r in rises:
-                if r.row not in best or (r.leak, -r.p) > (best[r.row].leak, -best[r.row].p):
+                if r.row not in best or (r.leak, r.held, -r.p) > (best[r.row].leak, best[r.row].held, -best[r.row].p):
                     best[r.row] = r
         found.append(best)
     return found
 
 
-def _judge_window(
-    rows: Rows,
-    picked: npt.NDArray[np.int64],
-    values: Floats,
-    level: int,
-    now: float,
-    rule: FloorRule,
-    known: Sequence[Known],
-    past: dict[int, Past],
-) -> None:
-    """One length of window over the picked rows; what rose is added to `known`."""
-    size = values.shape[1]
-    third = max(size // 3, 2)
-    early, late = _median(values[:, :third]), _median(values[:, -third:])
-    ok = np.flatnonzero(late - early >= rule.suspect_rise)  # never where a third was not told
-    if not len(ok):
-        return
-    picked, values, early, late = picked[ok], values[ok], early[ok], late[ok]
-    middle = _median(values[:, third:-third])
-    steady = (late - middle) / np.maximum(middle - early, 1e-9)
-    still = np.nanmin(values[:, -2:], axis=1, initial=np.inf) >= np.fmax(middle, early)
-    ok = np.flatnonzero(still & (steady >= rule.suspect_steady) & ((~np.isnan(values)).sum(axis=1) >= 0.75 * size))
-    if not len(ok):
-        return
-    _, _, p = kendall.trend(values[ok])
-    for k, chance in zip(ok.tolist(), p.tolist(), strict=True):
-        if chance <= rule.suspect_p:
-            rise = _judge_row(
-                rows, int(picked[k]), level, values[k], (early[k], middle[k], late[k]), chance, now, rule, past
-            )
-            if rise is not None:
-                known[int(rows.table[picked[k]])].by_level[level][1].append(rise)
+def _news(rows: Rows, known: Sequence[Known], scale: int) -> npt.NDArray[np.bool_]:
+    """Tables with a new value at this scale; what was found there before is forgotten."""
+    news = np.zeros(len(known), bool)
+    close = rows.times[:, -1] - rows.times[:, -LEAST_POINTS] < 0.75 * LEVELS_S[0] * (LEAST_POINTS - 1)
+    for n, (table, k) in enumerate(zip(rows.tables, known, strict=True)):
+        if scale == CLOSE and not close[n]:  # looks a minute apart are the slots of a minute: nothing to gain
+            k.by_scale.pop(scale, None)
+            continue
+        stamp = (table.lives, table.bucket[1] if scale == FAR else table.looks)
+        if scale not in k.by_scale or k.by_scale[scale][0] != stamp:
+            k.by_scale[scale] = (stamp, [])
+            news[n] = True
+    return news
 
 
-def _judge_row(
-    rows: Rows,
-    i: int,
-    level: int,
-    values: Floats,
-    thirds: tuple[float, float, float],
-    p: float,
-    now: float,
-    rule: FloorRule,
-    past: dict[int, Past],
-) -> Rise | None:
-    """What the chance does not say: is it much, is it new, is it not the load, is it no pool that fills."""
-    early, middle, late = thirds
-    table = rows.tables[int(rows.table[i])]
-    times = rows.times[rows.table[i]]
-    size = len(values)
-    at: Floats = times[-size:] if level < 0 else np.arange(size, dtype=np.float64) * LEVELS_S[level]
-    span = size * LEVELS_S[level] if level >= 0 else float(times[-1] - times[-size])
-    if i not in past:
-        past[i] = _past(rows, i, float(rows.recent[i, -3:].min()), now, rule)
-    before = past[i]
-    if not span > 0 or late < before.high + rule.suspect_rise:
+def _screened(rows: Rows, scale: int, rule: FloorRule) -> npt.NDArray[np.bool_]:
+    """Rows that may have risen: the last values stand above the first ones, beyond what jitter and wander do, and the middle lies between."""
+    found = np.zeros(len(rows), bool)
+    jitter = rows.jitter + 0.25
+    for level in (-1,) if scale == CLOSE else (0,) if scale == NEAR else range(1, len(LEVELS_S)):
+        counts = rows.recent if level < 0 else rows.floors[level]
+        values = rows.recent if level < 0 else rows.means[level]
+        told = np.stack(
+            [~np.isnan(times) if level < 0 else t.told[level] for t, times in zip(rows.tables, rows.times, strict=True)]
+        )[rows.table]
+        size = counts.shape[1]
+        third = size // 3
+        sums = [np.add.reduceat(np.where(told, values, 0), (0, third, size - third), axis=1, dtype=np.float64)]
+        numbers = np.add.reduceat(told, (0, third, size - third), axis=1, dtype=np.int64)
+        early, middle, _ = (sums[0] / np.maximum(numbers, 1)).T
+        first = np.where(numbers[:, 0] > 0, early, np.where(numbers[:, 1] > 0, middle, 0.0))
+        last = values[:, -3:].sum(axis=1) / np.maximum(told[:, -3:].sum(axis=1), 1)
+        looks = max(LEVELS_S[max(level, 0)] / 60.0, 1.0)
+        noise = 2 * np.maximum(first - jitter, 0.0) + 0.5 * jitter / looks
+        rise = last - first
+        found |= (
+            (rise >= rule.suspect_rise + SCREEN_SIGMAS * np.sqrt(noise))
+            & (last >= middle + 0.2 * rise)
+            & (numbers.sum(axis=1) >= LEAST_POINTS)
+        )
+    return found
+
+
+def _series(rows: Rows, i: int, scale: int) -> Series:
+    """One row at one scale. Slots of longer lengths stand for what lies before the shorter ones."""
+    table, row = rows.tables[int(rows.table[i])], int(rows.row[i])
+    jitter = float(table.jitter[row]) + 0.25
+    if scale == CLOSE:
+        times = rows.times[rows.table[i]]
+        use = ~np.isnan(times)
+        values: Floats = rows.recent[i, use].astype(np.float64)
+        return Series(times[use], values, np.full(len(values), np.sqrt(jitter)))
+    last_at = 0.0 if table.last_at is None else table.last_at
+    ends: list[Floats] = []
+    merged: list[Floats] = []
+    looks: list[Floats] = []
+    until = np.inf
+    for level in range(0 if scale == NEAR else 1, 1 if scale == NEAR else len(LEVELS_S)):
+        length = LEVELS_S[level]
+        end = (table.bucket[level] - np.arange(FLOORS - 2, -2, -1)) * length
+        use = table.told[level] & (end <= until)
+        if not use.any():
+            continue
+        floor, mean = rows.floors[level, i, use], rows.means[level, i, use].astype(np.float64)
+        weight = table.weights[level, use]
+        clipped = np.minimum(mean, floor + CLIP_SIGMAS * np.sqrt(np.maximum(floor, 0)) + CLIP_MORE)
+        ends.insert(0, (end[use] - length + np.minimum(end[use], last_at)) / 2)
+        merged.insert(0, np.where(weight >= 5, clipped, mean))
+        looks.insert(0, weight.astype(np.float64))
+        until = float(end[use][0]) - length
+    if not ends:
+        return Series(np.empty(0), np.empty(0), np.empty(0))
+    return Series(np.concatenate(ends), np.concatenate(merged), np.sqrt(jitter / np.concatenate(looks)))
+
+
+def _judge_row(rows: Rows, i: int, scale: int, now: float, rule: FloorRule) -> Rise | None:
+    """Is it a trend, is it much, is it new, is it even, is it not the load, is it no pool that fills."""
+    table, row = rows.tables[int(rows.table[i])], int(rows.row[i])
+    s = _series(rows, i, scale)
+    if len(s.at) < LEAST_POINTS:
         return None
-    factor = tide.factor(table, int(rows.row[i]), now - span, now)
-    grown = tide.unseen(span) if np.isnan(factor) else max(factor, 1.0)
-    if span > tide.SIGHT_S and not tide.told(table):
-        grown = max(grown, tide.unseen(span))
-    excess = late - early - early * (grown - 1)
-    wander = np.sqrt(2 * max(early, 0.0))
+    g = _growth(s, rule)
+    onset, base, late = g.onset, g.base, g.late
+    after = s.at > s.at[onset]
+    span, rise = now - float(s.at[onset]), late - base
+    if after.sum() < LEAST_POINTS - 1 or span <= 0 or rise < rule.suspect_rise:
+        return None
+    before = s.value[: onset + 1]
+    high = max(float((before - s.err[: onset + 1]).max()), float(table.peak[row]) if s.at[onset] > now - 7200 else 0.0)
+    _, _, p = kendall.trend(s.value[None, max(len(s.value) - kendall.MOST, onset) :])
+    chance = float(p[0])
+    if chance > rule.suspect_p or late < high + rule.suspect_rise:
+        return None
+    thirds = _thirds(s, g)
+    if not _goes_on(thirds[0] + thirds[1], 2 * thirds[2], rule.suspect_steady):
+        return None
+    jitter = float(table.jitter[row])
+    stays = max(base - jitter, 0.0)
+    wander = float(np.sqrt(2 * stays + 2 * g.late_err**2 + before.var()))
+    load = tide.growth(table, s.at[onset], now, row)
+    traffic = jitter >= rule.traffic * base and base >= TRAFFIC_LEAST
+    if traffic:  # more of the same traffic has more jitter, by whatever law it follows the load
+        explained = max((1 + 2 * JITTER_ERR) * jitter - base, 0.0)
+    else:
+        grown = max(load.most, 1.0) if load.most == load.most else tide.unseen(span)
+        explained = (grown - 1) * base
+    excess = rise - explained
     if excess < rule.suspect_rise + rule.suspect_wander * wander:
         return None
-    young = now - _start(table, now) < rule.warm_up_s
-    filling = before.from_start and (
-        (young and late < rule.filling_count) or late - middle < rule.filled_steady * (middle - early)
+    age = now - _start(table, now)
+    news = table.aged >= age and late >= rule.reached * float(table.reached[row]) + rule.leak_rise
+    from_start = age - (now - s.at[onset]) < max(span / 4, rule.settled_s) and not news
+    filling = from_start and (
+        (age < rule.warm_up_s and late < rule.filling_count)
+        or not _goes_on(thirds[0] + thirds[1], 2 * thirds[2], rule.filled_steady)
     )
     strong = (
-        p <= rule.leak_p
-        and excess >= rule.leak_rise + rule.leak_wander * wander
-        and _goes_on(middle - early, late - middle, rule.leak_steady)
-        and late - middle <= rule.leak_sudden * max(middle - early, 1.0)
-        and _goes_on(*before.halves, rule.leak_pace)
+        chance <= rule.leak_p
         and span >= rule.leak_span_s
-        and late >= 1.5 * before.high + rule.leak_rise
-        and not factor >= rule.tide
+        and excess >= _usual(span, traffic, rule) + rule.leak_wander * wander
+        and late >= high + rule.leak_rise
+        and _even(s, g, thirds, rule)
     )
     return Rise(
-        row=int(rows.row[i]),
+        row=row,
         leak=bool(strong and not filling),
         held=bool(strong and filling),
-        p=p,
-        rise=float(late - early),
+        p=chance,
+        rise=rise,
         span_s=span,
-        first=float(early),
-        since=min(before.onset, now - span / 2),
-        per_s=_slope(at, values),
-        factor=factor,
+        first=base,
+        since=float(s.at[onset]),
+        per_s=_slope(s.at[after], s.value[after]),
+        factor=load.about,
         filling=filling,
-        rising=bool(factor >= rule.tide),
+        rising=bool(load.least >= rule.tide),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Growth:
+    """From when and how many to how many: `onset` (index) is when the site was last at its bottom, `late` the level at `late_at`."""
+
+    onset: int
+    base: float
+    late: float
+    late_at: float
+    late_err: float
+
+
+def _growth(s: Series, rule: FloorRule) -> _Growth:
+    late = float(s.value[-3:].mean())
+    bottom = float(s.value.min() + s.err[s.value.argmin()])
+    onset = int(np.flatnonzero(s.value <= bottom + np.maximum(0.05 * (late - bottom), 1.0) + s.err)[-1])
+    span = s.at[-1] - s.at[onset]
+    before = slice(int(np.searchsorted(s.at, s.at[onset] - max(span, rule.settled_s))), onset + 1)
+    base = float(np.average(s.value[before], weights=1 / s.err[before] ** 2))
+    window = s.at > s.at[-1] - min(span / 6, LATE_S)
+    window[-2:] = True
+    weights = 1 / s.err[window] ** 2
+    late = float(np.average(s.value[window], weights=weights))
+    late_at = float(np.average(s.at[window], weights=weights))
+    return _Growth(onset, min(base, late), late, late_at, float(weights.sum() ** -0.5))
+
+
+def _thirds(s: Series, g: _Growth) -> tuple[float, float, float]:
+    """Rise of each third of the time since it began: where the line through it all leaves the base, if that was before the onset."""
+    onset, after = float(s.at[g.onset]), slice(g.onset, None)
+    weights = 1 / s.err[after] ** 2
+    at, value = s.at[after] - np.average(s.at[after], weights=weights), s.value[after]
+    slope = float((weights * at * value).sum() / (weights * at * at).sum())
+    middle = float(np.average(value, weights=weights))
+    left = onset - at[0] - (middle - g.base) / slope if slope > 0 else onset
+    begin = min(onset, max(left, onset - (g.late_at - onset) / 3))
+    levels = [g.base]
+    for k in (1, 2):
+        near = np.argsort(np.abs(s.at - (begin + (g.late_at - begin) * k / 3)), kind="stable")
+        near = near[: max(len(value) // 5, 2)]
+        levels.append(float(np.average(s.value[near], weights=1 / s.err[near] ** 2)))
+    levels.append(g.late)
+    return levels[1] - levels[0], levels[2] - levels[1], levels[3] - levels[2]
+
+
+def _usual(span: float, traffic: bool, rule: FloorRule) -> float:
+    """Rise that is nothing unusual within such a span."""
+    if traffic:
+        return rule.leak_rise + rule.hasty_rise * max(1 - span / rule.calm_s, 0.0)
+    if span < rule.crowd_span_s:
+        return rule.rush_rise + (rule.crowd_rise - rule.rush_rise) * min(span / 3600.0, 1.0)
+    return 2 * rule.leak_rise
+
+
+def _even(s: Series, g: _Growth, thirds: tuple[float, float, float], rule: FloorRule) -> bool:
+    """Whether it has risen all the time: neither slowing down, nor only just begun, nor at once."""
+    first, second, third = thirds
+    rise = first + second + third
+    return bool(
+        _goes_on(first + second, 2 * third, rule.leak_steady)
+        and _goes_on(second + third, 2 * first, rule.leak_even)
+        and _goes_on(first + third, 2 * second, rule.leak_even)
+        and np.diff(s.value[g.onset :]).max() <= rule.leak_jump * rise + 3 * float(np.median(s.err[g.onset :]))
     )
 
 
@@ -269,59 +386,13 @@ def _slope(at: Floats, values: Floats) -> float:
     later = slice(len(values) // 2, None)
     at, values = at[later], values[later]
     i, j = kendall.pairs(len(values))
-    slopes = (values[j] - values[i]) / (at[j] - at[i])
-    slopes = slopes[~np.isnan(slopes)]
-    return float(np.median(slopes)) if len(slopes) else 0.0
-
-
-def _median(values: Floats) -> Floats:
-    """Median of each row, NaN where less than half is told."""
-    told = (~np.isnan(values)).sum(axis=1)
-    ordered = np.sort(values, axis=1)  # NaN last
-    middle = ordered[np.arange(len(values)), np.maximum(told - 1, 0) // 2]
-    return np.where(told * 2 >= values.shape[1], middle, np.nan)
-
-
-def _past(rows: Rows, i: int, level_now: float, now: float, rule: FloorRule) -> Past:
-    """What a row did before.
-
-    The bottom is the least floor of this life plus a tenth of the way up: a sawtooth is there after each tooth, a leak
-    before its onset, a filling pool at the start.
-    """
-    table = rows.tables[int(rows.table[i])]
-    ends, floors = _merged(table, rows.floors[:, i])
-    if not len(floors):
-        return Past(now, 0.0, True, (0.0, 0.0))
-    least = float(floors.min())
-    bottom = int(np.flatnonzero(floors <= least + max(0.1 * (level_now - least), 1.0))[-1])
-    onset = min(float(ends[bottom]), now)
-    high = float(floors[: bottom + 1].max())
-    if onset > now - FLOORS * LEVELS_S[1]:
-        high = max(high, float(rows.peak[i]))
-    half = float(np.median(floors[np.argsort(np.abs(ends - (onset + now) / 2), kind="stable")[:3]]))
-    halves = half - float(floors[bottom]), level_now - half
-    return Past(onset, high, onset - _start(table, now) < max((now - onset) / 2, rule.settled_s), halves)
+    return float(np.median((values[j] - values[i]) / (at[j] - at[i]))) if len(i) else 0.0
 
 
 def _start(table: SiteTable, now: float) -> float:
     """When the process began, or when we began to look where that is not told."""
     start = table.instance.start_time if table.instance.start_time is not None else table.watched_since
     return now if start is None else start
-
-
-def _merged(table: SiteTable, floors: npt.NDArray[np.int32]) -> tuple[Floats, Floats]:
-    """One site's floors of all lengths as one series, of the shortest slots where there are several: ends, floors."""
-    until = np.inf
-    ends: list[Floats] = []
-    merged: list[Floats] = []
-    for level, length in enumerate(LEVELS_S):
-        end = (table.bucket[level] - np.arange(FLOORS - 2, -2, -1)) * length
-        use = (floors[level] != NOT_TOLD) & (end <= until)
-        if use.any():
-            ends.insert(0, end[use])
-            merged.insert(0, floors[level][use].astype(np.float64))
-            until = min(until, float(end[use][0]) - length)
-    return (np.concatenate(ends), np.concatenate(merged)) if ends else (np.empty(0), np.empty(0))
 
 
 def signals(table: SiteTable, rises: Mapping[int, Rise], now: float) -> list[Signal]:
@@ -347,7 +418,7 @@ def signals(table: SiteTable, rises: Mapping[int, Rise], now: float) -> list[Sig
                 rate_per_min=r.per_s * 60,
                 since=r.since,
                 numbers={"p_value": r.p, "rise": r.rise, "span_s": r.span_s, "floor_before": r.first},
-                text=f"the floor rose by {r.rise:,.0f} to {count:,} in {_duration(r.span_s)}, chance {r.p:.1g} without a trend{doubt}",
+                text=f"what stays rose by {r.rise:,.0f} to {count:,} in {_duration(r.span_s)}, chance {r.p:.1g} without a trend{doubt}",
             )
         )
     return out

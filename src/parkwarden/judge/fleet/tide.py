@@ -1,29 +1,53 @@
-"""Load told apart from leak: by which factor the load of an instance grew over a span.
+"""Load told apart from leak: by which factor the load of an instance grew over a span, and how surely that is known.
 
-The load is requests per second where the instance tells them, else what the upper quartile of the process's other busy sites did: a
-tide lifts all that have to do with it, and not the standing ones. Where neither is told, the day itself is allowed for: `unseen` is the growth any healthy day may bring.
+The load is requests per second where the instance tells them. Else it is what the process's other sites have in common: the weighted median of
+their log ratios, each weighted by how exactly its own is known (jitter from look to look, and Poisson's wander of what stays longer),
+shrunk towards "no change" by one site's worth of doubt. Many small sites say together what none of them says alone.
+`Growth.least` and `.most` are the ends of a confidence interval: who vetoes asks for the least, who explains a rise away grants the most.
+Where neither is told, the day itself is allowed for: `unseen` is the growth any healthy day may bring.
+
+If wrong    without tide, `least` passes 1.25 in none of 1,000 simulated spans (tests), where the quartile of floors used before did in one of five.
+Blind       sites that do not follow the load (people who come in the morning whatever the requests are).
+Source      weighted median, F. Y. Edgeworth 1888; its standard error pi/2 times the mean's variance.
 """
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 
-from parkwarden.aggregate.sites import FLOORS, LEVELS_S, NOT_TOLD, SiteTable
+from parkwarden.aggregate.sites import FLOORS, LEVELS_S, SiteTable
 
 Floats = npt.NDArray[np.float64]
 
-BUSY = 5.0
-"""Goroutines from which on another site counts as busy: below, one more is a third more."""
+BUSY = 2.0
+"""Goroutines from which on another site is a witness."""
 WITNESSES = 4
-"""Other busy sites that must be told for their quartile to speak."""
+"""Other busy sites that must be told for their median to speak."""
+SPREAD = 0.07
+"""Sites differ by so much in how they follow the load (log), at least: no site's ratio counts as more exact."""
+SIGMAS = 2.0
+"""Of the interval: 1 in 40 either way."""
+REQUESTS_ERR = 0.04
+"""Error of a ratio of requests per second over five slots (log): the wobble within an hour."""
+NOTHING_WEIGHT = 1.0 / 0.3**2
+"""Weight of the witness who says "no change": as a site of eight goroutines would."""
 UNSEEN_PER_H = 0.25
 """Share by which a healthy day lifts load within an hour, at its steepest (a swing of 1 : 3 over the day rises 18 % an hour)."""
 UNSEEN_MOST = 2.0
 """And at most within a day: a night at a third of the noon."""
 
-SIGHT_S = 4 * 3600.0
-"""Beyond this other sites are no witness of the load: over hours some fill, some drain, and their quartile says little."""
+
+@dataclass(frozen=True, slots=True)
+class Growth:
+    """Growth of the load over a span as a factor, 1 = none: estimate and interval. All NaN where nothing tells."""
+
+    least: float
+    about: float
+    most: float
 
 
 def told(table: SiteTable) -> bool:
@@ -32,24 +56,37 @@ def told(table: SiteTable) -> bool:
 
 
 def factor(table: SiteTable, row: int, since: float, now: float) -> float:
-    """Growth of the load from about `since` until now, 1 = none; NaN where nothing tells."""
+    """What the load surely grew by from about `since` until now; NaN where nothing tells. For vetoes."""
+    return growth(table, since, now, row).least
+
+
+def growth(table: SiteTable, since: float, now: float, row: int | None = None) -> Growth:
+    """Growth of the load from about `since` until now, by all sites but `row`."""
     level = next((i for i, s in enumerate(LEVELS_S) if (FLOORS - 3) * s >= now - since), len(LEVELS_S) - 1)
     first = FLOORS - 1 - int((now - since) // LEVELS_S[level])
     before = slice(max(first - 2, 0), max(first + 3, 1))
     load = table.load[level]
     if not np.isnan(load[before]).all() and not np.isnan(load[-5:]).all():
         early, late = float(np.nanmean(load[before])), float(np.nanmean(load[-5:]))
-        return late / early if early > 0 else 1.0 if late == 0 else np.inf
-    floors = table.floors[level]
+        return _interval(math.log((late + 1e-3) / (early + 1e-3)), REQUESTS_ERR)
     if not (table.told[level, before].any() and table.told[level, -5:].any()):
-        return np.nan
-    early_floors = _mean(floors[:, before])
-    late_floors = _mean(floors[:, -5:])
-    busy = (early_floors >= BUSY) & (floors.max(axis=1) > _least(floors))
-    busy[row] = False
+        return Growth(math.nan, math.nan, math.nan)
+    early_of, early_looks = _mean(table, level, before)
+    late_of, late_looks = _mean(table, level, slice(-5, None))
+    busy = (early_of >= BUSY) & (late_of > 0) & (table.jitter > 0)
+    if row is not None:
+        busy[row] = False
     if busy.sum() < WITNESSES:
-        return np.nan
-    return float(np.quantile(late_floors[busy] / early_floors[busy], 0.75))
+        return Growth(math.nan, math.nan, math.nan)
+    a, b, jitter = early_of[busy], late_of[busy], table.jitter[busy].astype(np.float64)
+    stays = np.maximum(np.minimum(a, b) - jitter, 0.0)
+    noise = (jitter / early_looks + stays) / a**2 + (jitter / late_looks + stays) / b**2
+    weights = np.append(1.0 / (noise + SPREAD**2), NOTHING_WEIGHT)
+    ratios = np.append(np.log(b / a), 0.0)
+    order = np.argsort(ratios)
+    heard = np.cumsum(weights[order])
+    middle = float(ratios[order][np.searchsorted(heard, heard[-1] / 2)])
+    return _interval(middle, math.sqrt(math.pi / 2 / heard[-1]))
 
 
 def unseen(span_s: float) -> float:
@@ -57,12 +94,13 @@ def unseen(span_s: float) -> float:
     return 1.0 + min(UNSEEN_PER_H * span_s / 3600.0, UNSEEN_MOST)
 
 
-def _mean(floors: npt.NDArray[np.int32]) -> Floats:
-    told = floors != NOT_TOLD
-    mean: Floats = np.where(told, floors, 0).sum(axis=1) / np.maximum(told.sum(axis=1), 1)
-    return mean
+def _interval(log: float, err: float) -> Growth:
+    return Growth(math.exp(log - SIGMAS * err), math.exp(log), math.exp(log + SIGMAS * err))
 
 
-def _least(floors: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
-    least: npt.NDArray[np.int32] = np.where(floors == NOT_TOLD, np.iinfo(np.int32).max, floors).min(axis=1)
-    return least
+def _mean(table: SiteTable, level: int, slots: slice) -> tuple[Floats, int]:
+    """Mean of each row over some slots, and the looks in it."""
+    weights = table.weights[level, slots]
+    looks = max(int(weights.sum()), 1)
+    mean: Floats = (table.means[level, :, slots] @ weights) / looks
+    return mean, looks
