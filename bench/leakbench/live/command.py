@@ -56,7 +56,9 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--what", choices=("all", "leaks", "innocent"), default="all")
     parser.add_argument("--jobs", type=int, default=SIDE_BY_SIDE, help="cases side by side")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="keep what each check saw, for --rejudge")
-    parser.add_argument("--rejudge", type=Path, metavar="FILE", help="run nothing: judge again what a live.json kept")
+    parser.add_argument(
+        "--rejudge", type=Path, nargs="+", metavar="FILE", help="run nothing: judge again what a live.json kept"
+    )
     parser.add_argument("--output", type=Path, default=OUT)
     args = parser.parse_args(argv)
     modes = args.modes.split(",")
@@ -71,8 +73,9 @@ def main(argv: Sequence[str]) -> int:
 
     measured, cut = Measured(), False
     if args.rejudge:
-        before = json.loads(args.rejudge.read_text(encoding="utf-8"))
-        measured = Measured([rejudged(row) for row in before["runs"] if row["recording"]], before["failed"])
+        before = [json.loads(file.read_text(encoding="utf-8")) for file in args.rejudge]
+        kept = [row for one in before for row in one["runs"] if row["recording"]]
+        measured = Measured([rejudged(row) for row in kept], [line for one in before for line in one["failed"]])
         modes = sorted({row["mode"] for row in measured.rows})
     else:
         try:
