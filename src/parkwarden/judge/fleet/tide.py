@@ -27,12 +27,14 @@ BUSY = 2.0
 """Goroutines from which on another site is a witness."""
 WITNESSES = 4
 """Other busy sites that must be told for their median to speak."""
+BESIDE = 0.1
+"""Part of the span on either side of a moment over which the load at that moment is averaged: more blurs a rise, less is noise."""
 SPREAD = 0.07
 """Sites differ by so much in how they follow the load (log), at least: no site's ratio counts as more exact."""
 SIGMAS = 2.0
 """Of the interval: 1 in 40 either way."""
 REQUESTS_ERR = 0.04
-"""Error of a ratio of requests per second over five slots (log): the wobble within an hour."""
+"""Error of a ratio of requests per second (log): the wobble within an hour."""
 NOTHING_WEIGHT = 1.0 / 0.3**2
 """Weight of the witness who says "no change": as a site of eight goroutines would."""
 UNSEEN_PER_H = 0.25
@@ -64,15 +66,16 @@ def growth(table: SiteTable, since: float, now: float, row: int | None = None) -
     """Growth of the load from about `since` until now, by all sites but `row`."""
     level = next((i for i, s in enumerate(LEVELS_S) if (FLOORS - 3) * s >= now - since), len(LEVELS_S) - 1)
     first = FLOORS - 1 - int((now - since) // LEVELS_S[level])
-    before = slice(max(first - 2, 0), max(first + 3, 1))
+    beside = int((now - since) * BESIDE // LEVELS_S[level])
+    before, after = slice(max(first - beside, 0), max(first + beside, 0) + 1), slice(-1 - 2 * beside, None)
     load = table.load[level]
-    if not np.isnan(load[before]).all() and not np.isnan(load[-5:]).all():
-        early, late = float(np.nanmean(load[before])), float(np.nanmean(load[-5:]))
+    if not np.isnan(load[before]).all() and not np.isnan(load[after]).all():
+        early, late = float(np.nanmean(load[before])), float(np.nanmean(load[after]))
         return _interval(math.log((late + 1e-3) / (early + 1e-3)), REQUESTS_ERR)
-    if not (table.told[level, before].any() and table.told[level, -5:].any()):
+    if not (table.told[level, before].any() and table.told[level, after].any()):
         return Growth(math.nan, math.nan, math.nan)
     early_of, early_looks = _mean(table, level, before)
-    late_of, late_looks = _mean(table, level, slice(-5, None))
+    late_of, late_looks = _mean(table, level, after)
     busy = (early_of >= BUSY) & (late_of > 0) & (table.jitter > 0)
     if row is not None:
         busy[row] = False

@@ -1,0 +1,62 @@
+"""Load told apart from leak: many small sites say together what none of them says alone, and how surely."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from parkwarden.aggregate.sites import SiteTable
+from parkwarden.judge.fleet import tide
+from tests.judge.fleet.places_cases import fed
+
+HOUR = 3600.0
+
+
+def _watched(seed: int, rise: float, sites: int = 15, stand: int = 5) -> SiteTable:
+    """Three hours of small queues whose load rises `rise`-fold from the second hour to the third, beside sites that stand."""
+    rng = np.random.default_rng(seed)
+    busy = rng.uniform(2, 20, sites)
+
+    def counts(t: float) -> dict[str, int]:
+        load = rise ** min(max(t / HOUR - 1, 0.0), 1.0)
+        queues = {f"q{k}": int(rng.poisson(n * load)) for k, n in enumerate(busy)}
+        return queues | {f"s{k}": 8 for k in range(stand)}
+
+    return fed(counts, 60.0, 3 * HOUR).tables["a"]
+
+
+def test_no_tide_is_surely_none() -> None:
+    """Without tide the lower end never passes 1.1 (nor 1.25, where others veto), and the interval holds 1 nearly always."""
+    found = [tide.growth(_watched(seed, 1.0), HOUR, 3 * HOUR) for seed in range(25)]
+    assert max(g.least for g in found) < 1.1
+    assert sum(g.least <= 1 <= g.most for g in found) >= 23
+
+
+def test_a_tide_is_seen_and_bounded() -> None:
+    """A load that grows 1.8-fold is seen as surely more than 1.25, and the upper end is not below it."""
+    found = [tide.growth(_watched(seed, 1.8), HOUR / 2, 3 * HOUR) for seed in range(8)]
+    assert min(g.least for g in found) > 1.25
+    assert sum(g.most >= 1.75 for g in found) >= 6
+    assert np.median([g.about for g in found]) == pytest.approx(1.8, rel=0.1)
+
+
+def test_requests_come_first() -> None:
+    """Where requests are told, they are the load, whatever the sites do."""
+    table = _watched(1, 1.8)
+    table.load[:] = 100.0
+    assert tide.growth(table, HOUR, 3 * HOUR).about == pytest.approx(1.0)
+    assert tide.told(table)
+
+
+def test_too_few_witnesses_say_nothing() -> None:
+    """Three busy sites are no witness: not a number, so nobody is vetoed."""
+    assert math.isnan(tide.factor(_watched(1, 1.8, sites=3, stand=0), 0, HOUR, 3 * HOUR))
+    assert not tide.factor(SiteTable(_watched(1, 1.0).instance), 0, HOUR, 3 * HOUR) >= 1.0
+
+
+def test_the_unseen_day_is_bounded() -> None:
+    """Where nothing tells, a quarter an hour is allowed for, threefold at most."""
+    assert tide.unseen(HOUR) == pytest.approx(1.25)
+    assert tide.unseen(48 * HOUR) == 3.0
