@@ -8,7 +8,8 @@ Two stories for the goroutines of one age or more at one site:
 
 `log_odds` gives log(growing / settled). For *settled* the best l and m in hindsight are taken, for *growing* the average over onsets
 (uniform over the watch) and rates (scale-free, over `DECADES`). Such a ratio is an e-process (universal inference): whatever l and m are and however
-often one looks, the chance that it ever exceeds x in a settled crowd is at most 1/x (Ville's inequality).
+often one looks, the chance that it ever exceeds x in a settled crowd is at most 1/x (Ville's inequality). `log_odds_young` is the same against a
+crowd that is not yet settled.
 
 Source: L. Wasserman, A. Ramdas, S. Balakrishnan, Universal inference, PNAS 117 (2020); J. Ville 1939; A. K. Erlang's crowd: M/M/infinity.
 """
@@ -44,12 +45,30 @@ def log_odds(
     if came < 2:
         return -math.inf
     unit = max(watch_s, 1e-9)  # times in watches: the ratio has no unit
-    span, exposure = max(span_s / unit, 1e-6), exposure_s / unit
+    exposure = exposure_s / unit
     rate = (there + came) / (STAYS + 1.0)
     settled = there * (np.log(rate) + _LOG_STAYS) + came * np.log(rate) - (there + came)
     settled -= left * _LOG_STAYS + exposure / STAYS
-    growing = math.lgamma(came - 1) - (came - 1) * math.log(span) - math.log(DECADES)
-    growing -= math.log(max((onset_s or watch_s) / unit, 1.0))
+    growing = _growing(came, left, span_s / unit, exposure) - math.log(max((onset_s or watch_s) / unit, 1.0))
     growing += there * math.log(there) - there if there else 0.0
-    growing += left * math.log(left / exposure) - left if left > 0 and exposure > 0 else 0.0
     return growing - float(settled.max())
+
+
+def log_odds_young(came: int, left: float, *, span_s: float, watch_s: float, exposure_s: float, stay_s: float) -> float:
+    """log(growing / young): the same against a crowd that began with the watch, of which nobody could be there at the first look.
+
+    It may stay `stay_s` on average at most: without a limit, a crowd too young to have lost anybody is as good as a leak.
+    """
+    if came < 2:
+        return -math.inf
+    unit = max(watch_s, 1e-9)
+    exposure = exposure_s / unit
+    stay = min(stay_s / unit, exposure / left if left > 0 else math.inf)
+    young = came * math.log(came) - came - left * math.log(stay) - exposure / stay
+    return _growing(came, left, span_s / unit, exposure) - young
+
+
+def _growing(came: int, left: float, span: float, exposure: float) -> float:
+    """Log likelihood of arrivals at one rate since an onset, averaged over rates; few leave, as often as they do."""
+    log = math.lgamma(came - 1) - (came - 1) * math.log(max(span, 1e-6)) - math.log(DECADES)
+    return log + (left * math.log(left / exposure) - left if left > 0 and exposure > 0 else 0.0)

@@ -13,8 +13,9 @@ Method      For each age A of `AGES_S` from the least that counts on: graduates 
             The least age follows the beat: four censuses, `least_age_s` to `min_age_s`; where a client is being served (serving.py), `min_age_s` always.
             Survivors that were seen to run are at work: leaks that tick exist, but for them `working` times the odds are asked.
 Verdicts    `leak`: odds >= `leak_odds`, nothing in doubt. `suspect`: odds >= `suspect_odds`. `unknown`: fewer than two censuses.
-            Growth that began with the process may be a filling pool, growth that began before the watch a heap that waits for its batch: suspect
-            until it has gone on for `warm_up_s` (`dense_warm_up` beats where censuses are seconds apart).
+            Growth that began with the process may be a filling pool: suspect until a straight line is `line_odds` likelier than a pool that takes `fills_s`.
+            Growth that began before the watch may be a heap that waits for its batch: suspect until it is `heap_s` old. Where censuses
+            are seconds apart both are `dense_ripe` beats.
 Parameters  `SurvivorRule`.
 If wrong    a settled crowd, whatever its rate and stay and however often one looks, is accused in less than 1 of `leak_odds` site histories (Ville's
             inequality), and only before anybody of it has ever left.
@@ -35,7 +36,7 @@ import numpy.typing as npt
 from parkwarden.aggregate.life import AGES_S, Everybody
 from parkwarden.aggregate.sites import SiteTable
 from parkwarden.judge.fleet import serving, tide
-from parkwarden.judge.fleet.settled import log_odds
+from parkwarden.judge.fleet.settled import log_odds, log_odds_young
 from parkwarden.model import Signal, Verdict
 
 if TYPE_CHECKING:
@@ -69,11 +70,13 @@ class SurvivorRule:
 
     suspect_odds: float = 3.0
     """How much likelier growth must be than a settled crowd. Lower: more closer looks for nothing."""
-    leak_odds: float = 66.0
+    leak_odds: float = 60.0
     """The same for `leak`: 5 survivors within an hour or 6 within six, after two quiet hours. Higher: safer and later (each doubling costs
     about half a survivor)."""
     growth: float = 0.5
     """Survivors that must have come for each that stood there before: a pool that grows to the greatest need so far is at its limit most of the time."""
+    young_odds: float = 8.0
+    """The same against a crowd that began with the watch and stays `heap_s` on average (`dense_ripe` beats in a dense look) without having lost anybody yet."""
     working: float = 30.0
     """Times the odds asked where survivors were seen to run: workers of a pool and connections with traffic run, few leaks do."""
     least: int = 5
@@ -96,20 +99,22 @@ class SurvivorRule:
     """The same for `leak`: 1 in 10 of steady leaks waits for the next census; a pool two thirds full has -2."""
     stopped_p: float = 0.02
     """Chance of so long a time without arrivals since the last, where they go on: below, they have stopped."""
-    warm_up_s: float = 14_400.0
-    """Growth that began with the process may be a pool or cache that fills; below `filling_count` it stays suspect for so long."""
+    fills_s: float = 10_800.0
+    """Growth that began with the process may be a pool or cache that fills, ever slower, with at most this time constant."""
+    line_odds: float = 20.0
+    """How much likelier a straight line must be than such a filling: 360 an hour show it after an hour, 60 after two and a half, 6 after five."""
     heap_s: float = 9000.0
     """Growth that began before the watch may be a heap that waits for its batch (every hour, every two): it stays suspect until it is so old."""
     dense_s: float = 10.0
     """Censuses at most so far apart are one closer look: who asks for it is told what it can tell."""
-    dense_warm_up: float = 10.0
-    """There growth must have gone on for so many beats: a pool that takes longer without slowing down is told from a leak by watching on."""
+    dense_ripe: float = 10.0
+    """There growth must have gone on for so many beats, whenever it began: a pool that takes longer without slowing down is told from a leak by watching on."""
     settled_s: float = 1800.0
     """Growth that began within the first half hour of a process, or a quarter of its own length after it, began with the process."""
     filling_count: int = 1000
-    """Usual pools and crowds that come back after a restart are smaller."""
+    """Usual heaps that wait for a batch are smaller."""
     filled_slowing: float = -0.5
-    """Laplace's U that growth from the start of the process must have for `leak`: a pool that fills with a time constant of the watch has -2."""
+    """Laplace's U that growth from the start of the process must have in a dense look: a pool that fills with a time constant of its age has -2."""
     tide: float = 1.25
     """Growth of the load from which on more goroutines are no proof: pools grow with the tide."""
 
@@ -163,12 +168,12 @@ class _Watch:
         return min(self.last - old, self.previous)
 
     @property
-    def warm_up(self) -> float:
-        return self.rule.dense_warm_up * self.gap if self.dense else self.rule.warm_up_s
+    def ripe(self) -> float:
+        return self.rule.dense_ripe * self.gap if self.dense else self.rule.heap_s
 
     @property
     def settled(self) -> float:
-        return self.rule.settled_s * self.warm_up / self.rule.warm_up_s
+        return self.ripe * self.rule.settled_s / self.rule.heap_s
 
 
 def knows(table: SiteTable, now: float) -> bool:
@@ -237,7 +242,8 @@ def _judge_row(
         if tried == AGES_TRIED or int(grown.sum()) < rule.least:
             break
         leavers = float(left[i + 1])
-        if leavers > rule.leavers_share * (int(grown.sum()) + leavers):
+        came = int((grown & (here.since > watch.first - old)).sum())
+        if leavers > rule.leavers_share * (came + leavers):
             continue
         tried += 1
         case = _case(table, row, here, grown, leavers, old, watch)
@@ -254,7 +260,8 @@ class _Heap:
 
     births: Floats
     standing: int
-    watched: float
+    """Batches that stood there before, and how many goroutines they were."""
+    before: int
     odds: float
 
     @property
@@ -271,7 +278,7 @@ def _case(
     heap = _heap(since, leavers, old, watch.first, watch)
     if heap is None or heap.odds < math.log(rule.suspect_odds):
         return None
-    begin, slowing = heap.begin, _slowing(heap, old, watch)
+    whole, begin, slowing = heap, heap.begin, _slowing(heap, old, watch)
     tide_s = _still_since(table, row, begin, heap.standing, watch)
     if tide_s is None:
         return None
@@ -280,11 +287,14 @@ def _case(
         if heap is None or heap.odds < math.log(rule.suspect_odds):
             return None
     births = heap.births
-    if len(births) < rule.growth * heap.standing:
+    if len(births) < rule.growth * heap.before:
         return None
-    aged = watch.last - here.since >= watch.least_age  # seen once is enough to say that they go on coming
-    intervals = len(np.unique(here.arrived[aged & (here.since >= heap.begin)]))
-    if intervals < 2 or (intervals < rule.intervals and len(births) < rule.crowd):
+    # seen once is enough to say that they go on coming
+    aged = (watch.last - here.since >= watch.least_age) & (here.since >= heap.begin)
+    intervals = len(np.unique(here.arrived[aged]))
+    if intervals < 2 or (
+        intervals < rule.intervals and len(_clumps(np.sort(here.since[aged]), watch.least_age)) < rule.crowd
+    ):
         return None
     slowing = min(slowing, _slowing(heap, old, watch))
     if slowing < rule.suspect_slowing or _stopped(here, births, watch):
@@ -294,9 +304,10 @@ def _case(
     length = watch.last - begin
     unripe = max(length / 4, watch.settled)
     new, unseen = begin - watch.start < unripe, begin - watch.first < unripe
-    ripe = watch.warm_up if new else watch.warm_up * rule.heap_s / rule.warm_up_s
-    young = length < ripe and count < rule.filling_count
-    filling = bool((new and slowing < rule.filled_slowing) or ((new or unseen) and young))
+    filling = bool(
+        (new and not _line(whole, old, slowing, watch))
+        or (unseen and length < watch.ripe and count < rule.filling_count)
+    )
     working = bool(here.worked[grown].any())
     enough = heap.odds >= math.log(rule.leak_odds * (rule.working if working else 1.0))
     strong = bool(slowing >= rule.leak_slowing)
@@ -327,8 +338,13 @@ def _heap(since: Floats, leavers: float, old: float, first: float, watch: _Watch
     best: _Heap | None = None
     if len(births) >= watch.rule.least:
         exposure = float((until - births).sum()) + standing * watched
-        odds = log_odds(standing, len(births), leavers, span_s=until - births[0], watch_s=watched, exposure_s=exposure)
-        best = _Heap(births, standing, watched, odds)
+        span = until - float(births[0])
+        told = {"span_s": span, "watch_s": watched, "exposure_s": exposure}
+        odds = log_odds(standing, len(births), leavers, **told)
+        # odds of two stories side by side: each limit is met where the lesser excess is
+        young = log_odds_young(len(births), leavers, **told, stay_s=watch.ripe)
+        odds = min(odds, young + math.log(watch.rule.leak_odds / watch.rule.young_odds))
+        best = _Heap(births, standing, int((since <= edge).sum()), odds)
     if standing and watch.start < watch.first and first == watch.first and len(births) >= FEW:
         every = _clumps(np.sort(since), old)
         if len(every) >= watch.rule.least:
@@ -341,8 +357,10 @@ def _heap(since: Floats, leavers: float, old: float, first: float, watch: _Watch
                 exposure_s=float((until - every).sum()),
                 onset_s=until - watch.start,
             )
+            # crowds in which all stay equally long have ages as even as these: of them the coin speaks, who came while nobody left
+            odds = min(odds, len(births) * math.log(2.0))
             if best is None or odds > best.odds:
-                best = _Heap(every, 0, watched, odds)
+                best = _Heap(every, 0, 0, odds)
     return best
 
 
@@ -374,6 +392,19 @@ def _stopped(here: Everybody, births: Floats, watch: _Watch) -> bool:
     newest = float(here.since[here.since <= until].max())
     silent = (until - newest) / max(until - float(births[0]), 1e-9)
     return bool((1.0 - silent) ** (len(births) - 1) < watch.rule.stopped_p)
+
+
+def _line(heap: _Heap, old: float, slowing: float, watch: _Watch) -> bool:
+    """Whether growth since the process began is a straight line, where a pool that fills would have bent by now."""
+    rule = watch.rule
+    if slowing < rule.leak_slowing:
+        return False
+    span = watch.until(old) - heap.begin
+    if watch.dense:
+        return span >= rule.dense_ripe * watch.gap and slowing >= rule.filled_slowing
+    bend = span / rule.fills_s
+    each = math.log(-math.expm1(-bend) / bend)
+    return float(((heap.births - heap.begin) / rule.fills_s + each).sum()) >= math.log(rule.line_odds)
 
 
 def _slowing(heap: _Heap, old: float, watch: _Watch) -> float:
