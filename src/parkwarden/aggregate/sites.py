@@ -60,7 +60,7 @@ JITTER_LEAST_S = 30.0
 """Looks closer than this say nothing about goroutines that live for seconds: they see the same ones twice."""
 JITTER_MOST = 4.0
 """Times Poisson's variance that one look may add: a burst is no noise."""
-AGED_LEAST_S = 3600.0
+AGED_LEAST_S = 10_800.0
 """A life watched for less says nothing about what a process of its age has."""
 
 _COUNT_MAX = 2**31 - 1

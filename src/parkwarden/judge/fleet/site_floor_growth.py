@@ -47,6 +47,8 @@ CLIP_SIGMAS, CLIP_MORE = 2.5, 4.0
 """A slot's mean counts at most so far above its floor: twenty Poisson counts have their mean 1.9 sigma above their least one."""
 JITTER_ERR = (2.0 / JITTER_LOOKS) ** 0.5
 """Relative error of a jitter."""
+ELASTICITY = 3.0
+"""Percent by which a queue grows with a percent of load: 1 / (1 - share used), at two thirds used."""
 TRAFFIC_LEAST = 3.0
 """Goroutines from which on a jitter says something."""
 LATE_S = 900.0
@@ -76,7 +78,7 @@ class FloorRule:
     rush_rise: float = 50.0
     """The same for a rise within minutes; from there it grows to `crowd_rise` within an hour: no crowd comes by 200 an hour for long."""
     crowd_span_s: float = 21_600.0
-    """A rise that has gone on evenly for so long is no morning: `leak_rise` x 2 is enough then."""
+    """A rise that has gone on evenly for so long is hardly a morning: half of `crowd_rise` is enough then."""
     suspect_wander: float = 1.5
     """Sigmas of its own wander by which a site must have risen."""
     leak_wander: float = 3.0
@@ -89,12 +91,14 @@ class FloorRule:
     """The same for `leak`."""
     leak_even: float = 0.6
     """Rise of the first third over that of the two after: who comes in the morning comes slowly at first, a leak begins with its cause."""
+    crowd_even: float = 0.75
+    """The same at sites that are not known as traffic."""
     leak_jump: float = 0.4
     """Share of the rise that one value may bring: a larger pool or a cron job comes at once."""
     leak_span_s: float = 720.0
     """Counts alone say leak only after so long: a slow back end piles up goroutines for a time-out or two."""
     warm_up_s: float = 14_400.0
-    """Growth that began with the process may be a pool or cache that fills; below `filling_count` it stays suspect for so long."""
+    """Growth that began with the process, or with our watch, may be a pool that fills or a tooth of a saw; below `filling_count` it stays suspect for so long."""
     filled_steady: float = 0.9
     """`leak_steady` for growth from the start of the process."""
     settled_s: float = 1800.0
@@ -104,7 +108,10 @@ class FloorRule:
     reached: float = 1.5
     """Times what earlier lives reached from which on growth from the start is news."""
     tide: float = 1.1
-    """Growth of the load (at the lower end of its interval) from which on a rise is said to have it beside."""
+    """Growth of the load (at the lower end of its interval) from which on crowds may rise for their own reasons: until it no longer does, half
+    a day at most, they stay suspect. Traffic is judged all the same."""
+    surge_s: float = 3600.0
+    """Rises shorter than this are not believed of traffic either while the load has risen: bursts pass."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,17 +282,21 @@ def _judge_row(rows: Rows, i: int, scale: int, now: float, rule: FloorRule) -> R
     traffic = jitter >= rule.traffic * base and base >= TRAFFIC_LEAST
     if traffic:  # more of the same traffic has more jitter, by whatever law it follows the load
         explained = max((1 + 2 * JITTER_ERR) * jitter - base, 0.0)
-    else:
-        grown = max(load.most, 1.0) if load.most == load.most else tide.unseen(span)
+        if load.most == load.most:  # a queue before something scarce grows faster than its load
+            explained = max(explained, (max(load.most, 1.0) ** ELASTICITY - 1) * base)
+    else:  # who stays for hours follows the load of the hours before
+        half = tide.growth(table, s.at[onset], now - span / 2, row) if load.most == load.most else load
+        grown = max(load.most, half.most, 1.0) if load.most == load.most else tide.unseen(span)
         explained = (grown - 1) * base
     excess = rise - explained
     if excess < rule.suspect_rise + rule.suspect_wander * wander:
         return None
-    age = now - _start(table, now)
+    seen = now - (now if table.watched_since is None else table.watched_since)
+    age = max(now - _start(table, now), seen)
     news = table.aged >= age and late >= rule.reached * float(table.reached[row]) + rule.leak_rise
-    from_start = age - (now - s.at[onset]) < max(span / 4, rule.settled_s) and not news
+    from_start = seen - span < max(span / 4, rule.settled_s) and not news
     filling = from_start and (
-        (age < rule.warm_up_s and late < rule.filling_count)
+        (seen < rule.warm_up_s and late < rule.filling_count)
         or not _goes_on(thirds[0] + thirds[1], 2 * thirds[2], rule.filled_steady)
     )
     strong = (
@@ -293,7 +304,8 @@ def _judge_row(rows: Rows, i: int, scale: int, now: float, rule: FloorRule) -> R
         and span >= rule.leak_span_s
         and excess >= _usual(span, traffic, rule) + rule.leak_wander * wander
         and late >= high + rule.leak_rise
-        and _even(s, g, thirds, rule)
+        and _even(s, g, thirds, rule.leak_even if traffic else rule.crowd_even, rule)
+        and not (load.least >= rule.tide and (not traffic or span < rule.surge_s))
     )
     return Rise(
         row=row,
@@ -325,7 +337,7 @@ class _Growth:
 def _growth(s: Series, rule: FloorRule) -> _Growth:
     late = float(s.value[-3:].mean())
     bottom = float(s.value.min() + s.err[s.value.argmin()])
-    onset = int(np.flatnonzero(s.value <= bottom + np.maximum(0.05 * (late - bottom), 1.0) + s.err)[-1])
+    onset = int(np.flatnonzero(s.value <= bottom + np.maximum(0.02 * (late - bottom), 1.0) + s.err)[-1])
     span = s.at[-1] - s.at[onset]
     before = slice(int(np.searchsorted(s.at, s.at[onset] - max(span, rule.settled_s))), onset + 1)
     base = float(np.average(s.value[before], weights=1 / s.err[before] ** 2))
@@ -361,17 +373,18 @@ def _usual(span: float, traffic: bool, rule: FloorRule) -> float:
         return rule.leak_rise + rule.hasty_rise * max(1 - span / rule.calm_s, 0.0)
     if span < rule.crowd_span_s:
         return rule.rush_rise + (rule.crowd_rise - rule.rush_rise) * min(span / 3600.0, 1.0)
-    return 2 * rule.leak_rise
+    return rule.crowd_rise / 2
 
 
-def _even(s: Series, g: _Growth, thirds: tuple[float, float, float], rule: FloorRule) -> bool:
+def _even(s: Series, g: _Growth, thirds: tuple[float, float, float], even: float, rule: FloorRule) -> bool:
     """Whether it has risen all the time: neither slowing down, nor only just begun, nor at once."""
     first, second, third = thirds
     rise = first + second + third
     return bool(
         _goes_on(first + second, 2 * third, rule.leak_steady)
-        and _goes_on(second + third, 2 * first, rule.leak_even)
-        and _goes_on(first + third, 2 * second, rule.leak_even)
+        and _goes_on((second + third) / 2, first, even)
+        and _goes_on((first + third) / 2, second, even)
+        and _goes_on(second, (first + third) / 2, even)
         and np.diff(s.value[g.onset :]).max() <= rule.leak_jump * rise + 3 * float(np.median(s.err[g.onset :]))
     )
 
