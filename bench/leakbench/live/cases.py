@@ -27,7 +27,7 @@ SITES_PER_SERVICE = 3
 COMPANY = ("", "", "pool-warmup n=60 rate=3", "cron n=20 every=8 min=1 max=5", "subscribers rate=3 min=2 max=20",
            "sockets n=40 day=120 min=5 max=30", "burst n=150 every=9 min=1 max=5", "conn-pool n=40 rate=2",
            "long-poll rate=1 min=10 max=40", "slow-backend rate=2 min=8 max=8")  # fmt: skip
-"""What is innocent and goes on in the same service; two in ten leak without it."""
+"""What is innocent and goes on in the same service; two in ten have none."""
 
 MIXES = {"alone": "", "slow": " mix=0.8 min=5 max=20", "fast": " mix=5 min=0.2 max=2"}
 """Healthy traffic at the leaking site itself: none, ten goroutines of 5-20 s, five of about a second."""

@@ -36,7 +36,7 @@ func (c call) later(cure func()) {
 	}
 }
 
-// alive makes a loop's flag; nil for ever.
+// quit is what ends a loop; where nothing heals it stays open for ever.
 func (c call) quit() chan struct{} {
 	quit := make(chan struct{})
 	c.later(func() { close(quit) })

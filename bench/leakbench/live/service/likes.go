@@ -19,7 +19,7 @@ type like struct {
 
 var likes = map[string]like{}
 
-func init() { // not a literal: parse, which the driver's clients do not need, would be a cycle
+func init() { // in an initializer, parse and what drives would refer to each other
 	likes = map[string]like{
 		"pool-warmup":   {boot: warmUpPool},
 		"burst":         {boot: bursts},
