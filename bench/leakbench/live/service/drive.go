@@ -182,7 +182,9 @@ func follow(p params, f func(life time.Duration)) {
 
 func day(d *driver, p params) { follow(p, d.stream) }
 
-func sockets(d *driver, p params) { follow(p, func(life time.Duration) { d.socket(life, p.get("talk", 5)) }) }
+func sockets(d *driver, p params) {
+	follow(p, func(life time.Duration) { d.socket(life, p.get("talk", 5)) })
+}
 
 // socket says something now and then, until it leaves.
 func (d *driver) socket(life time.Duration, talkS float64) {

@@ -63,7 +63,9 @@ func stopOnSignal() {
 
 func routes(items []item) {
 	http.HandleFunc("GET /truth", func(w http.ResponseWriter, _ *http.Request) { tellTruth(w, items) })
-	http.HandleFunc("GET /begin", func(_ http.ResponseWriter, r *http.Request) { begin(items, addresses{r.FormValue("peer"), r.FormValue("echo"), r.FormValue("web")}) })
+	http.HandleFunc("GET /begin", func(_ http.ResponseWriter, r *http.Request) {
+		begin(items, addresses{r.FormValue("peer"), r.FormValue("echo"), r.FormValue("web")})
+	})
 	http.HandleFunc("GET /leak/{kind}", func(w http.ResponseWriter, r *http.Request) {
 		k, known := kinds[r.PathValue("kind")]
 		if !known {
