@@ -168,7 +168,7 @@ def test_a_full_disk_is_told_and_over_when_it_is_over(tmp_path: Path) -> None:
             await scene.live(11)
             (incident,) = scene.firing()
             assert "State cannot be written" in scene.watch.status().troubles["state"]
-            assert [q.notification.incident_id for q in await scene.watch._outbox.due(2e9)] == [incident]
+            assert {q.notification.incident_id for q in await scene.watch._outbox.due(2e9)} == {incident}
             assert "not all could be written down (state)" in scene.watch.unwritten()
             scene.watch._state.state = whole
             await scene.live(1)

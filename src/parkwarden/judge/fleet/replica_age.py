@@ -138,7 +138,7 @@ def _goes_on(ages: np.ndarray, counts: np.ndarray, share: float) -> bool:
     (a, b, c), (x, y, z) = ([float(np.median(column[part])) for part in parts] for column in (ages, counts))
     if not a < b < c:
         return False
-    return (z - y) / (c - b) >= share * (y - x) / (b - a) - 0.5 * max(z, 1.0) ** 0.5 / (c - b)
+    return bool((z - y) / (c - b) >= share * (y - x) / (b - a) - 0.5 * max(z, 1.0) ** 0.5 / (c - b))
 
 
 def _slope(ages: np.ndarray, counts: np.ndarray) -> float:
