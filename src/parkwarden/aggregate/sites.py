@@ -517,11 +517,12 @@ class SiteWindows:
 
     def _remember(self, table: SiteTable) -> None:
         """What an ended life had reached at its sites, and at which age: the next one may have as much."""
-        if table.last_at is None or table.watched_since is None or table.last_at - table.watched_since < AGED_LEAST_S:
+        if table.last_at is None or table.watched_since is None:
             return
         start = table.instance.start_time if table.instance.start_time is not None else table.watched_since
         key = table.instance.service_key
-        self._aged[key] = table.aged = max(self._aged.pop(key, 0.0), table.last_at - start)
+        aged = table.last_at - start if table.last_at - table.watched_since >= AGED_LEAST_S else 0.0
+        self._aged[key] = table.aged = max(self._aged.pop(key, 0.0), aged)
         if len(self._aged) > DEPLOYED:
             del self._aged[next(iter(self._aged))]
         highest = np.maximum(np.where(table.told[1:, None], table.means[1:], 0).max(axis=(0, 2)), table.peak)

@@ -267,7 +267,12 @@ def _judge_row(rows: Rows, i: int, scale: int, now: float, rule: FloorRule) -> R
     if after.sum() < LEAST_POINTS - 1 or span <= 0 or rise < rule.suspect_rise:
         return None
     before = s.value[: onset + 1]
-    high = max(float((before - s.err[: onset + 1]).max()), float(table.peak[row]) if s.at[onset] > now - 7200 else 0.0)
+    high = float((before - s.err[: onset + 1]).max())
+    if scale != FAR:
+        old = _series(rows, i, FAR)
+        high = max(high, float(old.value[old.at < s.at[onset]].max(initial=0.0)))
+    if s.at[onset] > now - FLOORS * LEVELS_S[1]:
+        high = max(high, float(table.peak[row]))
     _, _, p = kendall.trend(s.value[None, max(len(s.value) - kendall.MOST, onset) :])
     chance = float(p[0])
     if chance > rule.suspect_p or late < high + rule.suspect_rise:
