@@ -120,3 +120,31 @@ def test_chances_hold_in_noise() -> None:
     _, _, p = kendall.trend(values)
     for level in (0.1, 0.01):
         assert 0.5 * level < (p <= level).mean() <= 1.1 * level  # S is discrete: never above, seldom at the level
+
+
+def _lives(first: float, leak_per_min: float) -> Verdict:
+    """A life of four hours with up to `first` goroutines at the site, a restart, and 150 minutes that rise from the start."""
+    sites = fed(lambda t: {"s": int(min(t / 60, first))}, 60.0, 4 * HOUR)
+    sites.started(Instance(id="a", labels={"service": "pay"}, start_time=5 * HOUR), 5 * HOUR)
+    worst = Verdict.OK
+    for at in np.arange(5 * HOUR + 60, 7.5 * HOUR, 60.0).tolist():
+        fed(lambda t: {"s": int((t - 5 * HOUR) / 60 * leak_per_min)}, at, at + 1, sites=sites)
+        for signal in said(sites, at, "site-floor-growth"):
+            worst = max(worst, signal.verdict, key=lambda v: v.rank)
+    return worst
+
+
+@pytest.mark.parametrize(("first", "verdict"), [(5.0, Verdict.LEAK), (150.0, Verdict.SUSPECT)])
+def test_what_earlier_lives_reached_is_no_news(first: float, verdict: Verdict) -> None:
+    """Growth since the start is a leak where an older life never had as much, and may be a pool that fills where it had."""
+    assert _lives(first, 1.0) is verdict
+
+
+def test_traffic_is_judged_sooner_than_crowds() -> None:
+    """The same leak of one a minute: 40 minutes beside goroutines of seconds, whose jitter tells them; later beside a crowd that stays."""
+    leak = {}
+    for name, beside in (("traffic", lambda t: _noise(t, 10)), ("crowd", lambda t: 10)):
+        found = _verdicts(lambda t, n=beside: {"s": n(t) + int(max(t - 2 * HOUR, 0) / 60)}, 4.5)  # type: ignore[misc]
+        leak[name] = found[Verdict.LEAK] - 120
+    assert leak["traffic"] <= 50
+    assert 70 <= leak["crowd"] <= 140

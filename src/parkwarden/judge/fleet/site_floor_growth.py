@@ -41,6 +41,8 @@ CLOSE, NEAR, FAR = range(3)
 """Scales: the last looks where they are closer than a minute, slots of a minute, all longer slots as one series."""
 LEAST_POINTS = 8
 """Values in a row that can accuse: 8! = 40,320 orders."""
+BASE_POINTS = 3
+"""Values at its bottom that must have been seen before a rise."""
 SCREEN_SIGMAS = 2.0
 """Sigmas by which a row must have risen to be looked at closer: one in 40 of those that stand still."""
 CLIP_SIGMAS, CLIP_MORE = 2.5, 4.0
@@ -73,12 +75,14 @@ class FloorRule:
     """Beyond `leak_rise`, what a rise that has just begun must have: a slow back end, a retry storm."""
     calm_s: float = 2400.0
     """Time within which `hasty_rise` falls to nothing."""
-    crowd_rise: float = 80.0
+    crowd_rise: float = 100.0
     """Goroutines by which a site must have risen that is not known as traffic: so many come in a morning. Lower: earlier, and crowds are accused."""
     rush_rise: float = 50.0
     """The same for a rise within minutes; from there it grows to `crowd_rise` within an hour: no crowd comes by 200 an hour for long."""
     crowd_span_s: float = 21_600.0
-    """A rise that has gone on evenly for so long is hardly a morning: half of `crowd_rise` is enough then."""
+    """A rise that has gone on evenly for so long is hardly a morning: `lasting_rise` is enough then."""
+    lasting_rise: float = 40.0
+    """What a crowd of a few dozen may come to in half a day; lower: a leak of six an hour is found earlier, and late risers are accused."""
     suspect_wander: float = 1.5
     """Sigmas of its own wander by which a site must have risen."""
     leak_wander: float = 3.0
@@ -110,6 +114,9 @@ class FloorRule:
     tide: float = 1.1
     """Growth of the load (at the lower end of its interval) from which on crowds may rise for their own reasons: until it no longer does, half
     a day at most, they stay suspect. Traffic is judged all the same."""
+    surge: float = 4.0
+    """Times what the load explains that traffic must have grown to while the load has surely risen: a queue before something scarce grows
+    three- to fivefold with a load of half as much again."""
     surge_s: float = 3600.0
     """Rises shorter than this are not believed of traffic either while the load has risen: bursts pass."""
 
@@ -245,7 +252,7 @@ def _series(rows: Rows, i: int, scale: int) -> Series:
         floor, mean = rows.floors[level, i, use], rows.means[level, i, use].astype(np.float64)
         weight = table.weights[level, use]
         clipped = np.minimum(mean, floor + CLIP_SIGMAS * np.sqrt(np.maximum(floor, 0)) + CLIP_MORE)
-        ends.insert(0, (end[use] - length + np.minimum(end[use], last_at)) / 2)
+        ends.insert(0, (end[use] - length + np.minimum(end[use] - length / table.weights[level, use], last_at)) / 2)
         merged.insert(0, np.where(weight >= 5, clipped, mean))
         looks.insert(0, weight.astype(np.float64))
         until = float(end[use][0]) - length
@@ -307,10 +314,15 @@ def _judge_row(rows: Rows, i: int, scale: int, now: float, rule: FloorRule) -> R
     strong = (
         chance <= rule.leak_p
         and span >= rule.leak_span_s
+        and (
+            scale == FAR or onset >= BASE_POINTS
+        )  # what rises since before the window began is for the next longer scale
         and excess >= _usual(span, traffic, rule) + rule.leak_wander * wander
         and late >= high + rule.leak_rise
         and _even(s, g, thirds, rule.leak_even if traffic else rule.crowd_even, rule)
-        and not (load.least >= rule.tide and (not traffic or span < rule.surge_s))
+        and not (
+            load.least >= rule.tide and (not traffic or span < rule.surge_s or late < rule.surge * load.most * base)
+        )
     )
     return Rise(
         row=row,
@@ -378,7 +390,7 @@ def _usual(span: float, traffic: bool, rule: FloorRule) -> float:
         return rule.leak_rise + rule.hasty_rise * max(1 - span / rule.calm_s, 0.0)
     if span < rule.crowd_span_s:
         return rule.rush_rise + (rule.crowd_rise - rule.rush_rise) * min(span / 3600.0, 1.0)
-    return rule.crowd_rise / 2
+    return rule.lasting_rise
 
 
 def _even(s: Series, g: _Growth, thirds: tuple[float, float, float], even: float, rule: FloorRule) -> bool:
