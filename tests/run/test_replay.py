@@ -272,7 +272,7 @@ crowd req births 1/s lives 1s..9s
 look count every 1m
 look profile every 1m
 look census every 5m
-until 2h
+until 4h
 """
     shift = 1_790_000_400.0
     files = (tmp_path / "zero.jsonl", tmp_path / "unix.jsonl")

@@ -116,8 +116,9 @@ class SurvivorRule:
     """Growth that began within the first half hour of a process, or a quarter of its own length after it, began with the process."""
     filling_count: int = 1000
     """Usual heaps that wait for a batch are smaller."""
-    filled_slowing: float = -0.5
-    """Laplace's U that growth from the start of the process must have in a dense look: a pool that fills with a time constant of its age has -2."""
+    filled_slowing: float = -1.0
+    """Laplace's U that all who are there, those from before included, must have in a dense look: a pool that fills with a time constant of
+    its age has -2, and half a minute cannot tell it later."""
     tide: float = 1.25
     """Growth of the load from which on more goroutines are no proof: pools grow with the tide."""
 
@@ -323,7 +324,8 @@ def _case(
     unripe = max(length / 4, watch.settled)
     new, unseen = begin - watch.start < unripe, begin - watch.first < unripe
     filling = bool(
-        (new and not _line(whole, old, slowing, watch))
+        (watch.dense and _laplace(since, float(since.min()), watch.until(old)) < rule.filled_slowing)
+        or (new and not _line(whole, old, slowing, watch))
         or (unseen and length < watch.ripe and count < rule.filling_count)
     )
     working = bool(here.worked[grown].any())
