@@ -60,3 +60,31 @@ def test_the_unseen_day_is_bounded() -> None:
     """Where nothing tells, a quarter an hour is allowed for, threefold at most."""
     assert tide.unseen(HOUR) == pytest.approx(1.25)
     assert tide.unseen(48 * HOUR) == 3.0
+
+
+def test_a_flank_is_seen_whoever_tells_the_load() -> None:
+    """A load that rises by a seventh an hour is a tide coming in, told by requests or by the sites; one that stands or falls is none."""
+
+    def table(per_h: float, told: bool, seed: int) -> SiteTable:
+        rng = np.random.default_rng(seed)
+        busy = rng.uniform(2, 20, 15)
+
+        def counts(t: float) -> dict[str, int]:
+            return {f"q{k}": int(rng.poisson(n * (1 + per_h) ** (t / HOUR))) for k, n in enumerate(busy)}
+
+        found = fed(counts, 60.0, 5 * HOUR).tables["a"]
+        if told:
+            slots = np.arange(found.load.shape[1])
+            found.load[:] = (
+                50.0 * (1 + per_h) ** (slots * tide.FLANK_LENGTH_S / HOUR) * rng.lognormal(0, 0.02, len(slots))
+            )
+        return found
+
+    for told in (True, False):
+        assert all(tide.flank(table(0.15, told, seed)).rising for seed in range(5))
+        assert not any(tide.flank(table(rate, told, seed)).rising for rate in (0.0, -0.15) for seed in range(5))
+
+
+def test_a_short_watch_knows_no_flank() -> None:
+    """An hour of looks says nothing of a tide."""
+    assert math.isnan(tide.flank(fed(lambda t: {f"q{k}": 9 for k in range(9)}, 60.0, HOUR).tables["a"]).per_h)

@@ -332,6 +332,8 @@ def _case(
     working = bool(here.worked[grown].any())
     enough = heap.odds >= math.log(rule.leak_odds * (rule.working if working else 1.0))
     strong = bool(slowing >= rule.leak_slowing) and not _explained(table, row, since, begin, watch)
+    # people who come in the morning stay for hours, and come one by one: as long as the load rises they may be what comes
+    filling = filling or (count < rule.filling_count and not watch.dense and tide.flank(table, row).rising)
     span = max(watch.previous - heap.begin, 1e-9)
     return Judged(
         row=row,
@@ -456,7 +458,11 @@ def signals(table: SiteTable, judged: list[Judged], now: float) -> list[Signal]:
     for j in judged:
         if j.row not in names:
             continue
-        doubt = " (may be filling: its growth was not seen to begin, or began with the process)" if j.filling else ""
+        doubt = (
+            " (may be filling: it began with the process or before the watch, or the load is rising)"
+            if j.filling
+            else ""
+        )
         count = int(table.recent[j.row, -1])
         leavers = "none of them left" if j.leavers < 0.5 else f"{j.leavers:.0f} left"
         out.append(

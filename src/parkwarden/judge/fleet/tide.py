@@ -42,6 +42,22 @@ UNSEEN_PER_H = 0.25
 UNSEEN_MOST = 2.0
 """And at most within a day: a night at a third of the noon."""
 
+FLANK_LEVEL = 2
+FLANK_LENGTH_S = LEVELS_S[FLANK_LEVEL]
+FLANK_SLOTS = (9, 15)
+"""Hours that a flank is looked for in: three and five. A day's tide comes in for twelve at most, its steep part for six."""
+FLANK_LEAST = 4
+"""Slots told below which nothing is said of a flank."""
+FLANK_ERR = 0.02
+"""Error of one slot's log load at least, whatever the rest says."""
+FLANK_CORRELATED = 2.0
+"""The wobble of an hour lasts for three slots: so much less do they say than as many independent ones."""
+FLANK_SIGMAS = 2.0
+TRAFFIC = (0.3, 3.0)
+"""Variance from look to look over the mean: a crowd of short visits has 1 (Poisson); who stays has less, batches have more, and neither tells the load."""
+FLANK_PER_H = 0.04
+"""Growth an hour that is a tide coming in: a day that swings by a fifth rises by 5 % an hour at its steepest."""
+
 
 @dataclass(frozen=True, slots=True)
 class Growth:
@@ -107,3 +123,61 @@ def _mean(table: SiteTable, level: int, slots: slice) -> tuple[Floats, int]:
     looks = max(int(weights.sum()), 1)
     mean: Floats = (table.means[level, :, slots] @ weights) / looks
     return mean, looks
+
+
+@dataclass(frozen=True, slots=True)
+class Flank:
+    """How the load goes: growth per hour (log, least squares) over the hours before now, and its standard error. NaN where nothing tells."""
+
+    per_h: float
+    error: float
+
+    @property
+    def rising(self) -> bool:
+        """Whether a tide comes in, as far as is known: more likely than not it rises by a tide's least."""
+        return self.per_h - FLANK_SIGMAS * self.error > 0 and self.per_h >= FLANK_PER_H
+
+
+def flank(table: SiteTable, row: int | None = None) -> Flank:
+    """How the load went in the last hours, in time slots of twenty minutes; of the windows of `FLANK_SLOTS` the one that is surest of a rise."""
+    series = _log_load(table, row)
+    best = Flank(math.nan, math.nan)
+    for slots in FLANK_SLOTS:
+        known = ~np.isnan(series[-slots:])
+        if known.sum() < FLANK_LEAST:
+            continue
+        x = (np.arange(slots)[known] - slots) * FLANK_LENGTH_S / 3600.0
+        y = series[-slots:][known]
+        x, y = x - x.mean(), y - y.mean()
+        per_h = float((x @ y) / (x @ x))
+        rest = y - per_h * x
+        scatter = max(math.sqrt(float(rest @ rest) / (len(x) - 2)), FLANK_ERR)
+        found = Flank(per_h, scatter * math.sqrt(FLANK_CORRELATED / float(x @ x)))
+        if math.isnan(best.per_h) or found.per_h / found.error > best.per_h / best.error:
+            best = found
+    return best
+
+
+def _log_load(table: SiteTable, row: int | None) -> Floats:
+    """Log of the load by slots of `FLANK_LENGTH_S`, up to a constant; NaN where not told."""
+    load = table.load[FLANK_LEVEL].astype(np.float64)
+    if (~np.isnan(load)).sum() >= FLANK_LEAST:
+        return np.log(load + 1e-3)
+    told = table.weights[FLANK_LEVEL] > 0
+    means = table.means[FLANK_LEVEL].astype(np.float64)
+    whole = means[:, told].mean(axis=1) if told.any() else np.zeros(len(means))
+    busy = (whole >= BUSY) & (table.jitter > TRAFFIC[0] * whole) & (table.jitter < TRAFFIC[1] * whole)
+    if row is not None:
+        busy[row] = False
+    out = np.full(FLOORS, math.nan)
+    if busy.sum() < WITNESSES:
+        return out
+    mean = whole[busy]
+    stays = np.maximum(mean - table.jitter[busy], 0.0)
+    weights = 1.0 / ((table.jitter[busy] / 20.0 + stays) / mean**2 + SPREAD**2)
+    ratios = np.log((means[busy][:, told] + 0.5) / (mean[:, None] + 0.5))
+    order = np.argsort(ratios, axis=0)
+    heard = np.cumsum(weights[order], axis=0)
+    middle = (heard < heard[-1] / 2).sum(axis=0)
+    out[told] = np.take_along_axis(ratios, np.take_along_axis(order, middle[None], axis=0), axis=0)[0]
+    return out
