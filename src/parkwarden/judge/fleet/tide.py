@@ -162,7 +162,8 @@ def _log_load(table: SiteTable, row: int | None) -> Floats:
     """Log of the load by slots of `FLANK_LENGTH_S`, up to a constant; NaN where not told."""
     load = table.load[FLANK_LEVEL].astype(np.float64)
     if (~np.isnan(load)).sum() >= FLANK_LEAST:
-        return np.log(load + 1e-3)
+        logs: Floats = np.log(load + 1e-3)
+        return logs
     told = table.weights[FLANK_LEVEL] > 0
     means = table.means[FLANK_LEVEL].astype(np.float64)
     whole = means[:, told].mean(axis=1) if told.any() else np.zeros(len(means))
