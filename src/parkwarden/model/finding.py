@@ -25,9 +25,9 @@ class Verdict(StrEnum):
     SUSPECT = "suspect"
     LEAK = "leak"
 
-    @property
-    def rank(self) -> int:
-        return ("ok", "unknown", "suspect", "leak").index(self.value)
+    def __init__(self, _: str) -> None:
+        self.rank = len(type(self).__members__)
+        """Its place in the order."""
 
 
 class Grade(StrEnum):

@@ -46,3 +46,10 @@ def trend(values: Floats) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64],
             most = n * (n - 1) // 2
             p[of] = tail(n)[(s[of] + most + 1) // 2]
     return s, told, p
+
+
+def chance(values: Floats) -> float:
+    """The chance alone, of one series of at least four values, all told."""
+    i, j = pairs(len(values))
+    s = int(np.sign(values[j] - values[i]).sum())
+    return float(tail(len(values))[(s + len(i) + 1) // 2])

@@ -174,10 +174,12 @@ def judge(rows: Rows, now: float, rule: FloorRule, known: Sequence[Known] | None
         if not news.any():
             continue
         picked = np.flatnonzero(_screened(rows, scale, rule) & news[rows.table])
-        for i in picked.tolist():
-            rise = _judge_row(rows, i, scale, now, rule)
-            if rise is not None:
-                known[int(rows.table[i])].by_scale[scale][1].append(rise)
+        for of in np.split(picked, np.flatnonzero(np.diff(rows.table[picked])) + 1) if len(picked) else ():
+            found_there = known[int(rows.table[of[0]])].by_scale[scale][1]
+            for i, series in zip(of.tolist(), _series(rows, of, scale), strict=True):
+                rise = _judge_row(rows, i, series, scale, now, rule)
+                if rise is not None:
+                    found_there.append(rise)
     found: list[dict[int, Rise]] = []
     for k in known:
         best: dict[int, Rise] = {}
@@ -232,42 +234,66 @@ def _screened(rows: Rows, scale: int, rule: FloorRule) -> npt.NDArray[np.bool_]:
     return found
 
 
-def _series(rows: Rows, i: int, scale: int) -> Series:
-    """One row at one scale. Slots of longer lengths stand for what lies before the shorter ones."""
-    table, row = rows.tables[int(rows.table[i])], int(rows.row[i])
-    jitter = float(table.jitter[row]) + 0.25
-    if scale == CLOSE:
-        times = rows.times[rows.table[i]]
-        use = ~np.isnan(times)
-        values: Floats = rows.recent[i, use].astype(np.float64)
-        return Series(times[use], values, np.full(len(values), np.sqrt(jitter)))
+@dataclass(frozen=True, slots=True)
+class _Slots:
+    """The slots of one table at one scale, oldest first: the same for all its rows."""
+
+    at: Floats
+    """Middles."""
+    looks: Floats
+    parts: tuple[tuple[int, npt.NDArray[np.int64], npt.NDArray[np.bool_]], ...]
+    """Levels with the slots used of them, and which of these have looks enough to be clipped."""
+
+
+_NO_SLOTS = _Slots(np.empty(0), np.empty(0), ())
+
+
+def _slots(table: SiteTable, scale: int) -> _Slots:
+    """Slots of longer lengths stand for what lies before the shorter ones."""
     last_at = 0.0 if table.last_at is None else table.last_at
+    parts: list[tuple[int, npt.NDArray[np.int64], npt.NDArray[np.bool_]]] = []
     ends: list[Floats] = []
-    merged: list[Floats] = []
     looks: list[Floats] = []
     until = np.inf
     for level in range(0 if scale == NEAR else 1, 1 if scale == NEAR else len(LEVELS_S)):
         length = LEVELS_S[level]
         end = (table.bucket[level] - np.arange(FLOORS - 2, -2, -1)) * length
-        use = table.told[level] & (end <= until)
-        if not use.any():
+        use = np.flatnonzero(table.told[level] & (end <= until))
+        if not len(use):
             continue
-        floor, mean = rows.floors[level, i, use], rows.means[level, i, use].astype(np.float64)
-        weight = table.weights[level, use]
-        clipped = np.minimum(mean, floor + CLIP_SIGMAS * np.sqrt(np.maximum(floor, 0)) + CLIP_MORE)
-        ends.insert(0, (end[use] - length + np.minimum(end[use] - length / table.weights[level, use], last_at)) / 2)
-        merged.insert(0, np.where(weight >= 5, clipped, mean))
+        end, weight = end[use], table.weights[level, use]
+        parts.insert(0, (level, use, weight >= 5))
+        ends.insert(0, (end - length + np.minimum(end - length / weight, last_at)) / 2)
         looks.insert(0, weight.astype(np.float64))
-        until = float(end[use][0]) - length
-    if not ends:
-        return Series(np.empty(0), np.empty(0), np.empty(0))
-    return Series(np.concatenate(ends), np.concatenate(merged), np.sqrt(jitter / np.concatenate(looks)))
+        until = float(end[0]) - length
+    return _Slots(np.concatenate(ends), np.concatenate(looks), tuple(parts)) if parts else _NO_SLOTS
 
 
-def _judge_row(rows: Rows, i: int, scale: int, now: float, rule: FloorRule) -> Rise | None:
+def _series(rows: Rows, of: npt.NDArray[np.int64], scale: int) -> list[Series]:
+    """Rows of one table at one scale."""
+    n = int(rows.table[of[0]])
+    table = rows.tables[n]
+    jitter = table.jitter[rows.row[of], None].astype(np.float64) + 0.25
+    if scale == CLOSE:
+        use = ~np.isnan(rows.times[n])
+        at, value = rows.times[n, use], rows.recent[np.ix_(of, use)].astype(np.float64)
+        err = np.broadcast_to(np.sqrt(jitter), value.shape)
+    else:
+        slots = _slots(table, scale)
+        at, value = slots.at, np.empty((len(of), len(slots.at)))
+        begin = 0
+        for level, used, clip in slots.parts:
+            floor, mean = rows.floors[level][np.ix_(of, used)], rows.means[level][np.ix_(of, used)].astype(np.float64)
+            clipped = np.minimum(mean, floor + CLIP_SIGMAS * np.sqrt(np.maximum(floor, 0)) + CLIP_MORE)
+            value[:, begin : begin + len(used)] = np.where(clip, clipped, mean)
+            begin += len(used)
+        err = np.sqrt(jitter / slots.looks)
+    return [Series(at, v, e) for v, e in zip(value, err, strict=True)]
+
+
+def _judge_row(rows: Rows, i: int, s: Series, scale: int, now: float, rule: FloorRule) -> Rise | None:
     """Is it a trend, is it much, is it new, is it even, is it not the load, is it no pool that fills."""
     table, row = rows.tables[int(rows.table[i])], int(rows.row[i])
-    s = _series(rows, i, scale)
     if len(s.at) < LEAST_POINTS:
         return None
     g = _growth(s, rule)
@@ -276,16 +302,17 @@ def _judge_row(rows: Rows, i: int, scale: int, now: float, rule: FloorRule) -> R
     span, rise = now - float(s.at[onset]), late - base
     if after.sum() < LEAST_POINTS - 1 or span <= 0 or rise < rule.suspect_rise:
         return None
+    chance = kendall.chance(s.value[max(len(s.value) - kendall.MOST, onset) :])
+    if chance > rule.suspect_p:
+        return None
     before = s.value[: onset + 1]
     high = float((before - s.err[: onset + 1]).max())
-    if scale != FAR:
-        old = _series(rows, i, FAR)
+    if scale != FAR and late >= high + rule.suspect_rise:
+        (old,) = _series(rows, np.array([i]), FAR)
         high = max(high, float(old.value[old.at < s.at[onset]].max(initial=0.0)))
     if s.at[onset] > now - FLOORS * LEVELS_S[1]:
         high = max(high, float(table.peak[row]))
-    _, _, p = kendall.trend(s.value[None, max(len(s.value) - kendall.MOST, onset) :])
-    chance = float(p[0])
-    if chance > rule.suspect_p or late < high + rule.suspect_rise:
+    if late < high + rule.suspect_rise:
         return None
     thirds = _thirds(s, g)
     if not _goes_on(thirds[0] + thirds[1], 2 * thirds[2], rule.suspect_steady):
@@ -354,18 +381,23 @@ class _Growth:
     late_err: float
 
 
+def _average(values: Floats, weights: Floats) -> float:
+    """Weighted mean: np.average without its checks, which cost more than the mean of a few values."""
+    return float((values * weights).sum() / weights.sum())
+
+
 def _growth(s: Series, rule: FloorRule) -> _Growth:
     late = float(s.value[-3:].mean())
     bottom = float(s.value.min() + s.err[s.value.argmin()])
     onset = int(np.flatnonzero(s.value <= bottom + np.maximum(0.02 * (late - bottom), 1.0) + s.err)[-1])
     span = s.at[-1] - s.at[onset]
     before = slice(int(np.searchsorted(s.at, s.at[onset] - max(span, rule.settled_s))), onset + 1)
-    base = float(np.average(s.value[before], weights=1 / s.err[before] ** 2))
+    base = _average(s.value[before], 1 / s.err[before] ** 2)
     window = s.at > s.at[-1] - min(span / 6, LATE_S)
     window[-2:] = True
     weights = 1 / s.err[window] ** 2
-    late = float(np.average(s.value[window], weights=weights))
-    late_at = float(np.average(s.at[window], weights=weights))
+    late = _average(s.value[window], weights)
+    late_at = _average(s.at[window], weights)
     return _Growth(onset, min(base, late), late, late_at, float(weights.sum() ** -0.5))
 
 
@@ -373,16 +405,16 @@ def _thirds(s: Series, g: _Growth) -> tuple[float, float, float]:
     """Rise of each third of the time since it began: where the line through it all leaves the base, if that was before the onset."""
     onset, after = float(s.at[g.onset]), slice(g.onset, None)
     weights = 1 / s.err[after] ** 2
-    at, value = s.at[after] - np.average(s.at[after], weights=weights), s.value[after]
+    at, value = s.at[after] - _average(s.at[after], weights), s.value[after]
     slope = float((weights * at * value).sum() / (weights * at * at).sum())
-    middle = float(np.average(value, weights=weights))
+    middle = _average(value, weights)
     left = onset - at[0] - (middle - g.base) / slope if slope > 0 else onset
     begin = min(onset, max(left, onset - (g.late_at - onset) / 3))
     levels = [g.base]
     for k in (1, 2):
         near = np.argsort(np.abs(s.at - (begin + (g.late_at - begin) * k / 3)), kind="stable")
         near = near[: max(len(value) // 5, 2)]
-        levels.append(float(np.average(s.value[near], weights=1 / s.err[near] ** 2)))
+        levels.append(_average(s.value[near], 1 / s.err[near] ** 2))
     levels.append(g.late)
     return levels[1] - levels[0], levels[2] - levels[1], levels[3] - levels[2]
 
