@@ -3,8 +3,8 @@
 Rules
 - Witnesses of one kind (two counts of the same goroutines) do not bear each other out; witnesses of different kinds do: the
   confidence is the chance that not all kinds are wrong (noisy or), the best of each kind counted once.
-- The worst verdict of a witness is the finding's. Two kinds that are both sure make a suspicion a leak only if one of
-  them saw single goroutines (a census) or has proof: counts alone cannot tell load from leak.
+- The worst verdict of a witness is the finding's: suspicions add up to confidence, never to a leak. What grows is seen by several
+  witnesses at once, and each states its own rate of errors.
 - A process whose growth is explained by its sites has no finding of its own: its witnesses are the sites' evidence.
 - Numbers (count, rate, time left) are those of the worst instance; all instances are named, worst first.
 """
@@ -41,6 +41,7 @@ KINDS: Mapping[str, str] = {
     "site-floor-growth": "growth",
     "load-growth": "load",
     "survivors": "life",
+    "close-look": "life",
     "replica-age": "age",
     "new-since-deploy": "deploy",
     "proven-leak": "proof",
@@ -48,13 +49,10 @@ KINDS: Mapping[str, str] = {
 """What each detector looks at; detectors of one kind see the same thing."""
 
 SEES_GOROUTINES = frozenset(["life", "proof"])
-"""Kinds that tell goroutines apart; only they can turn suspicions into a leak."""
+"""Kinds that tell goroutines apart: their rates come first."""
 
 PROCESS_WIDE = {"goroutine-trend": "goroutines", "goroutine-excess": "goroutines", "blocked-share": "goroutines"}
 """Process-level detectors that are one symptom; any other is its own."""
-
-SURE = 0.6
-"""Confidence from which a witness counts as sure when two kinds make a leak."""
 
 EXPLAINED = 0.5
 """Share of a process's growth that its accused sites must have for the process to need no finding of its own."""
@@ -241,9 +239,6 @@ def _verdict(said: Sequence[Signal]) -> tuple[Verdict, float]:
     doubt = 1.0
     for confidence in best.values():
         doubt *= 1.0 - min(confidence, 1.0)
-    sure = [kind for kind, confidence in best.items() if confidence >= SURE]
-    if verdict is Verdict.SUSPECT and len(sure) > 1 and SEES_GOROUTINES & set(sure):
-        verdict = Verdict.LEAK
     top = 1.0 if best.get("proof", 0.0) >= 1.0 else MAX_CONFIDENCE
     return verdict, round(min(1.0 - doubt, top), 3)
 
