@@ -83,6 +83,8 @@ class Windows:
         self._memories: dict[Hashable, Floats] = {}
         self._late: dict[int, tuple[int, float]] = {}
         self._told_share: dict[int, float] = {}
+        self._last: dict[tuple[str, str], float] = {}
+        """Answers of `last` since something was written."""
         self._waiting: dict[int, tuple[Any, ...]] = {}
         """Row -> its reading that is not written yet: time, blocked share, then `_VALUES`."""
         self._columns: Floats
@@ -154,6 +156,7 @@ class Windows:
             )
         slots = np.fromiter(self._waiting, np.int64, len(told))
         self._waiting.clear()
+        self._last.clear()
         values = block[:, 2:].T
         values[~((values >= 0) & (values <= MAX_VALUE))] = math.nan
         head = self._head[slots]
@@ -225,6 +228,15 @@ class Windows:
 
     def last(self, instance_id: str, field: str) -> float:
         """The newest told value of a field in this life; NaN where none was told or the instance is not known."""
+        if self._waiting:
+            self._write()
+        key = (instance_id, field)
+        known = self._last.get(key)
+        if known is None:
+            known = self._last[key] = self._find_last(instance_id, field)
+        return known
+
+    def _find_last(self, instance_id: str, field: str) -> float:
         slot = self.slots.get(instance_id)
         if slot is None:
             return math.nan
@@ -287,6 +299,7 @@ class Windows:
     def _clear(self, slot: int, why: int) -> None:
         if self._waiting:
             self._write()
+        self._last.clear()
         self._head[slot] = self._count[slot] = 0
         self.began[slot] = why
         self._late.pop(slot, None)
@@ -323,6 +336,8 @@ class Windows:
 
     def _ordered(self, row: int, slot: int) -> Floats:
         """A copy of one ring, oldest first."""
-        count, head = int(self.count[slot]), int(self.head[slot])
-        ring = self.columns[row, slot]
+        if self._waiting:
+            self._write()
+        count, head = int(self._count[slot]), int(self._head[slot])
+        ring = self._columns[row, slot]
         return ring[:head].copy() if count < self.samples else np.concatenate((ring[head:], ring[:head]))

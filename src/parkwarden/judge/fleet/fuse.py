@@ -14,6 +14,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
+from operator import is_
 from typing import TYPE_CHECKING
 
 from parkwarden.judge.codes import CODES
@@ -66,6 +68,8 @@ CROWD = 50
 MAX_KNOWN = 20_000
 """Sites of which the atlas's answer is remembered."""
 
+SUSPECT_RANK = Verdict.SUSPECT.rank
+
 _OWN = frozenset((float, int, type(None)))
 
 MAX_WITNESSES = 24
@@ -83,6 +87,8 @@ class Scene:
     """The user's own modules of a service."""
     version_at: Callable[[ServiceKey, float], str]
     """The version of a service that ran at a time."""
+    told: dict[tuple[ServiceKey, str], _Told] = field(default_factory=dict)
+    """What the witnesses of each site said last, put into words."""
     known: dict[tuple[str, bool, bool], _What] = field(default_factory=dict)
     """What was found out about sites, for the next time: neither stack nor modules change often."""
 
@@ -110,6 +116,8 @@ def fuse(signals: Sequence[Signal], scene: Scene, now: float, rules: Rules) -> l
             places[key, signal.site].append(signal)
         else:
             processes[key, PROCESS_WIDE.get(signal.detector, signal.detector)].append(signal)
+    for place in [place for place in scene.told if place not in places]:
+        del scene.told[place]
     findings = [_place(key, site, said, scene, now, rules) for (key, site), said in places.items()]
     by_service: dict[ServiceKey, list[Finding]] = defaultdict(list)
     for (key, _), finding in zip(places, findings, strict=True):
@@ -138,15 +146,55 @@ def _plain(signal: Signal) -> Signal:
 
 
 def _place(key: ServiceKey, site_id: str, said: Sequence[Signal], scene: Scene, now: float, rules: Rules) -> Finding:
+    """One site's finding. What its witnesses told stands while they, the site and the instances are the same; the present is added."""
+    known = scene.told.get((key, site_id))
+    if known is None or not known.stands(key, site_id, said, scene):
+        known = scene.told[key, site_id] = _tell(key, site_id, said, scene)
+    total = scene.windows.last(known.worst, "goroutines")
+    return known.finding(
+        share=min(known.count / total, 1.0) if known.count and total > 0 else None,
+        evidence=list(known.evidence),
+        last_seen=now,
+        time_left=_left(known.worst, known.since, known.rate, scene, now, rules),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """One site's finding as far as its witnesses tell it, and what it was told of."""
+
+    said: Sequence[Signal]
+    what: _What
+    accused: list[Instance]
+    version: str
+    worst: str
+    count: int | None
+    rate: float | None
+    since: float | None
+    proven: bool
+    evidence: list[Evidence]
+    finding: Callable[..., Finding]
+
+    def stands(self, key: ServiceKey, site_id: str, said: Sequence[Signal], scene: Scene) -> bool:
+        """Whether nothing it was told of has changed."""
+        return (
+            len(said) == len(self.said)
+            and all(map(is_, said, self.said))
+            and _what(scene.site(site_id), scene, scene.modules(key), self.count or 0, self.proven) is self.what
+            and all(scene.instance(instance.id) is instance for instance in self.accused)
+            and _version(key, self.since, scene) == self.version
+        )
+
+
+def _tell(key: ServiceKey, site_id: str, said: Sequence[Signal], scene: Scene) -> _Told:
     site = scene.site(site_id)
     worst, verdict, confidence, instances = _weigh(said)
     of_worst = [s for s in said if s.instance == worst]
     rate = _rate(of_worst)
     since = min((s.since for s in said if s.since is not None), default=None)
-    left = _left(worst, since, rate, scene, now, rules)
     count = max((s.count for s in of_worst if s.count is not None), default=None)
-    total = scene.windows.last(worst, "goroutines")
-    what = _what(site, scene, scene.modules(key), count or 0, any(s.detector == "proven-leak" for s in said))
+    proven = any(s.detector == "proven-leak" for s in said)
+    what = _what(site, scene, scene.modules(key), count or 0, proven)
     pattern = what.pattern
     where = f"{site.function} ({site.file.rsplit('/', 1)[-1]}:{site.line})" if site.function else f"site {site.id}"
     kind = pattern.title if pattern else f"goroutines in `{site.wait_reason or 'wait'}`"
@@ -155,7 +203,9 @@ def _place(key: ServiceKey, site_id: str, said: Sequence[Signal], scene: Scene, 
         if pattern
         else "Find who should have served or ended this wait, and make sure that it does on every way out."
     )
-    return Finding(
+    version = _version(key, since, scene)
+    finding = partial(
+        Finding,
         code=pattern.code if pattern else "PW100",
         verdict=verdict,
         confidence=confidence,
@@ -168,18 +218,20 @@ def _place(key: ServiceKey, site_id: str, said: Sequence[Signal], scene: Scene, 
         site=site,
         culprit=what.culprit,
         count=count,
-        share=min(count / total, 1.0) if count and total > 0 else None,
         rate_per_min=rate,
         since=when(since),
-        since_version="" if since is None else scene.version_at(key, since),
+        since_version=version,
         advice="\n\n".join(part for part in (ADVICE[grade(rate)], cure) if part),
         explanation=f"{pattern.meaning} {pattern.why}" if pattern else "",
-        evidence=_evidence(said),
         grade=grade(rate),
         path=what.path,
-        last_seen=now,
-        time_left=left,
     )
+    accused = [scene.instance(name) for name in instances[:MAX_INSTANCES]]
+    return _Told(said, what, accused, version, worst, count, rate, since, proven, _evidence(said), finding)
+
+
+def _version(key: ServiceKey, since: float | None, scene: Scene) -> str:
+    return "" if since is None else scene.version_at(key, since)
 
 
 def _process(
@@ -205,7 +257,7 @@ def _process(
         count=chief.count,
         rate_per_min=rate,
         since=when(since),
-        since_version="" if since is None else scene.version_at(key, since),
+        since_version=_version(key, since, scene),
         advice=ADVICE[grade(rate)] if name == "goroutines" else "",
         explanation=code.text if code else "",
         evidence=_evidence([*said, *beside]),
@@ -220,6 +272,8 @@ def _weigh(said: Sequence[Signal]) -> tuple[str, Verdict, float, list[str]]:
     by_instance: dict[str, list[Signal]] = defaultdict(list)
     for signal in said:
         by_instance[signal.instance].append(signal)
+    if len(by_instance) == 1:
+        return said[0].instance, *_verdict(said), [said[0].instance]
     judged = {name: _verdict(signals) for name, signals in by_instance.items()}
     most = {name: max((s.count or 0 for s in signals), default=0) for name, signals in by_instance.items()}
     order = sorted(judged, key=lambda n: (-judged[n][0].rank, -round(judged[n][1], 2), -most[n], n))
@@ -231,11 +285,13 @@ def _weigh(said: Sequence[Signal]) -> tuple[str, Verdict, float, list[str]]:
 def _verdict(said: Sequence[Signal]) -> tuple[Verdict, float]:
     """Verdict and confidence of one instance's witnesses; see the module's rules."""
     best: dict[str, float] = {}
+    verdict = said[0].verdict
     for signal in said:
-        if signal.verdict.rank >= Verdict.SUSPECT.rank:
+        if signal.verdict.rank > verdict.rank:
+            verdict = signal.verdict
+        if signal.verdict.rank >= SUSPECT_RANK:
             kind = KINDS.get(signal.detector, signal.detector)
             best[kind] = max(best.get(kind, 0.0), signal.confidence)
-    verdict = max((s.verdict for s in said), key=lambda v: v.rank)
     doubt = 1.0
     for confidence in best.values():
         doubt *= 1.0 - min(confidence, 1.0)
@@ -301,6 +357,8 @@ def _left(
 
 def _labels(instances: Sequence[str], scene: Scene) -> dict[str, str]:
     """Labels all the instances agree on."""
+    if len(instances) == 1:
+        return dict(sorted(scene.instance(instances[0]).labels.items()))
     sets = [set(scene.instance(name).labels.items()) for name in instances[:MAX_INSTANCES]]
     return dict(sorted(set.intersection(*sets))) if sets else {}
 

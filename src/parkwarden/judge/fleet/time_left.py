@@ -103,7 +103,8 @@ def _limits(
     files = windows.last(instance, "max_fds")
     if files > 0:
         yield "fd-limit", windows.series(instance, "open_fds", now, span), files
-    yield "thread-limit", windows.series(instance, "threads", now, span), float(rule.thread_limit)
+    if math.isfinite(windows.last(instance, "threads")):
+        yield "thread-limit", windows.series(instance, "threads", now, span), float(rule.thread_limit)
     if rule.goroutine_budget > 0:
         yield "goroutine-budget", windows.series(instance, "goroutines", now, span), float(rule.goroutine_budget)
 
