@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -19,6 +20,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("what", choices=["long", "live", "peers", "score"])
     parser.add_argument("rest", nargs=argparse.REMAINDER)
     told = parser.parse_args(argv)
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # a task is one core; read when numpy is first imported
     if told.what == "score":
         return score(told.rest)
     module = importlib.import_module(f"bench.leakbench.{told.what}.command")
@@ -27,7 +29,7 @@ def main(argv: list[str]) -> int:
 
 def score(argv: list[str]) -> int:
     """Tables of what out/leakbench holds; `--write` puts them, and the pictures, into docs/accuracy.md."""
-    from bench.leakbench.score import long_tables
+    from bench.leakbench.score import long_tables, seeds
 
     if "--write" in argv:
         return write()
@@ -35,7 +37,7 @@ def score(argv: list[str]) -> int:
         rows = json.loads(file.read_text())
         if isinstance(rows, list) and rows:
             made = time.strftime("%Y-%m-%d %H:%M", time.localtime(file.stat().st_mtime))
-            print(f"# {file.name} ({made}, seeds {sorted({r['seed'] for r in rows})})\n\n{long_tables(rows)}")
+            print(f"# {file.name} ({made}, {seeds(rows)})\n\n{long_tables(rows)}")
     return 0
 
 

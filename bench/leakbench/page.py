@@ -9,11 +9,12 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.leakbench.score import minutes, per_thousand_days, quantile, table, wilson
+from bench.leakbench.score import group, merged, minutes, per_thousand_days, quantile, seeds, table, wilson
 
 Row = Mapping[str, Any]
 OURS = "parkwarden"
@@ -50,18 +51,25 @@ def fill(page: str, found: Mapping[str, str]) -> str:
 
 
 def measured(folder: Path) -> dict[str, Any]:
-    """What there is, by file: `long` and `peers` are rows, `live` is its document."""
-    return {f.stem: json.loads(f.read_text()) for f in sorted(folder.glob("*.json"))}
+    """What there is, by file: `long` and `peers` are rows, merged over seeds, `live` is its document. Rows of `long-*` are `long`'s, too."""
+    found: dict[str, Any] = {}
+    for file in sorted(folder.glob("*.json")):
+        told, name = json.loads(file.read_text()), "long" if file.stem.startswith("long-") else file.stem
+        found[name] = [*found.get(name, []), *told] if isinstance(told, list) else told
+    return {name: merged(told) if isinstance(told, list) else told for name, told in found.items()}
 
 
 def render(files: Mapping[str, Any]) -> dict[str, str]:
     """Block -> Markdown, for those whose measurement is there."""
-    ours = [row for row in files.get("long", []) if row["rules"] == OURS and "per_h" not in row["case"]]
+    ours = [row for row in files.get("long", []) if row["rules"] == OURS and group(row) == "healthy"]
     makers: dict[str, tuple[str, Callable[[Any], str]]] = {
-        "long-times": ("long", long_times), "long-false": ("long", long_false), "live": ("live", live),
+        "long-times": ("long", long_times), "long-false": ("long", long_false),
+        "long-first-day": ("long", first_day), "live": ("live", live),
         "live-kinds": ("live", live_kinds), "peers-times": ("peers", peer_times),
         "peers-false": ("peers", lambda rows: peer_false([*ours, *rows])),
     }  # fmt: skip
+    if not any(group(row) == "first-day" for row in files.get("long", [])):
+        del makers["long-first-day"]
     return {name: make(files[file]) for name, (file, make) in makers.items() if file in files}
 
 
@@ -106,7 +114,7 @@ def long_times(rows: Sequence[Row]) -> str:
 def long_false(rows: Sequence[Row]) -> str:
     """Ours in healthy services; and in leaking ones, before the onset and at other sites."""
     mine = [row for row in rows if row["rules"] == OURS]
-    head, lines = _false_lines(mine)
+    head, lines = _false_lines([row for row in mine if group(row) == "healthy"])
     for census, sees in ((True, "censuses"), (False, "counts only")):
         some = [row for row in mine if "per_h" in row["case"] and (row["case"]["census_s"] > 0) == census]
         wrong, days = [f for row in some for f in row["false"]], sum(row["instance_days"] for row in some)
@@ -116,6 +124,28 @@ def long_false(rows: Sequence[Row]) -> str:
                 [f"{sees}, elsewhere in leaking services", per_thousand_days(len(wrong), days), f"{any_of} of {runs}"]
             )
     return table(head, lines) + "\n\n" + _about(rows)
+
+
+def first_day(rows: Sequence[Row]) -> str:
+    """Ours in services that cannot be known on their first day: that one, and those after it."""
+    mine = [row for row in rows if row["rules"] == OURS and group(row) == "first-day"]
+    lines = []
+    for row in mine:
+        first = [false for false in row["false"] if false["hour"] < 24]
+        days, shapes = row["instance_days"], Counter(false["site"].split("/")[0] for false in row["false"])
+        lines.append([
+            "censuses" if row["case"]["census_s"] else "counts only", per_thousand_days(len(first), days / 2),
+            per_thousand_days(len(row["false"]) - len(first), days / 2), f"{len({f['subject'] for f in row['false']})} of {row['runs']}",
+            ", ".join(f"{shape} {n}" for shape, n in shapes.most_common()),
+        ])  # fmt: skip
+    head = [
+        "sees",
+        "`leak` on the first day, per 1,000 instance-days (95 %)",
+        "on the second",
+        "services with any",
+        "of these shapes",
+    ]
+    return table(head, lines) + "\n\n" + _about(mine)
 
 
 def peer_times(rows: Sequence[Row]) -> str:
@@ -134,7 +164,7 @@ def peer_times(rows: Sequence[Row]) -> str:
 
 def peer_false(rows: Sequence[Row]) -> str:
     """Every rule in the same healthy services (ours with censuses and without), fewest first."""
-    healthy = [row for row in rows if "per_h" not in row["case"]]
+    healthy = [row for row in rows if group(row) == "healthy"]
     healthy.sort(key=lambda row: len(row["false"]) / max(row["instance_days"], 1e-9))
     return table(*_false_lines(healthy, by_rule=True)) + "\n\n" + _about(rows)
 
@@ -142,8 +172,6 @@ def peer_false(rows: Sequence[Row]) -> str:
 def _false_lines(rows: Sequence[Row], *, by_rule: bool = False) -> tuple[list[str], list[list[str]]]:
     lines = []
     for row in rows:
-        if "per_h" in row["case"]:
-            continue
         any_of = len({false["subject"] for false in row["false"]})
         sees = "censuses" if row["case"]["census_s"] else "counts only"
         first = sees if not by_rule else f"`{row['rules']}`" + (f", {sees}" if row["rules"] == OURS else "")
@@ -153,10 +181,9 @@ def _false_lines(rows: Sequence[Row], *, by_rule: bool = False) -> tuple[list[st
 
 def _about(rows: Sequence[Row]) -> str:
     """Size and seed: a number without them is none."""
-    seeds = ", ".join(str(seed) for seed in sorted({row["seed"] for row in rows}))
     runs = sorted({row["runs"] for row in rows if "per_h" in row["case"]})
-    healthy = sorted({round(row["instance_days"]) for row in rows if "per_h" not in row["case"]})
-    said = [f"seed {seeds}"]
+    healthy = sorted({round(row["instance_days"]) for row in rows if group(row) != "leak"})
+    said = [seeds(rows)]
     said += [f"{'-'.join(str(r) for r in runs)} runs of each case"] if runs else []
     said += [f"{'/'.join(f'{d:,}' for d in healthy)} healthy instance-days"] if healthy else []
     said += [f"looks {looks:g} s apart" for looks in sorted({row["looks_s"] for row in rows if "looks_s" in row})]
@@ -192,9 +219,9 @@ def live_kinds(document: Mapping[str, Any]) -> str:
     """Recall by kind and rate."""
     scores = document["scores"]
     lines = []
-    for group, unit in (("by_rate", "/s"), ("by_kind", "")):
-        for value in dict.fromkeys(v for score in scores.values() for v in score[group]):
-            cells = [score[group].get(value) for score in scores.values()]
+    for part, unit in (("by_rate", "/s"), ("by_kind", "")):
+        for value in dict.fromkeys(v for score in scores.values() for v in score[part]):
+            cells = [score[part].get(value) for score in scores.values()]
             lines.append([f"{value}{unit}", *("" if c is None else f"{c['hits']}/{c['of']}" for c in cells)])
     return table(["found", *(MODES.get(mode, mode) for mode in scores)], lines) + "\n\n" + _live_about(document)
 

@@ -22,7 +22,7 @@ matplotlib.rcParams |= {
 from matplotlib import pyplot as plt  # noqa: E402
 from matplotlib.axes import Axes  # noqa: E402
 
-from bench.leakbench.score import poisson, quantile  # noqa: E402
+from bench.leakbench.score import group, poisson, quantile  # noqa: E402
 
 Row = Mapping[str, Any]
 OURS = "parkwarden"
@@ -139,7 +139,7 @@ def false_alarms(long: Sequence[Row], peers: Sequence[Row], out: Path) -> None:
     """False alarms per 1,000 healthy instance-days with their 95 % interval, ours in blue."""
     bars: list[tuple[str, str, Row]] = []
     for row in long:
-        if row["rules"] == OURS and "per_h" not in row["case"]:
+        if row["rules"] == OURS and group(row) == "healthy":
             sees = "censuses" if row["case"]["census_s"] else "counts only"
             bars.append((f"Parkwarden, {sees}", BLUE, row))
     for row in peers:

@@ -93,6 +93,32 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
+def group(row: Row) -> str:
+    """`leak`, `healthy` or `first-day`."""
+    return "leak" if "per_h" in row["case"] else row["case"].get("group", "healthy")
+
+
+def merged(rows: Sequence[Row]) -> list[Row]:
+    """One row per case and rule, whatever the seeds, in order of first sight; `seeds` says which."""
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    for row in rows:
+        key = row["case"]["name"], row["rules"]
+        if key not in found:
+            found[key] = {**row, "seeds": row.get("seeds", [row["seed"]])}
+            continue
+        into = found[key]
+        for name in ("runs", "found", "instance_days", "times_min", "suspect_min", "false"):
+            into[name] = into[name] + row[name]
+        into["seeds"] = sorted({*into["seeds"], *row.get("seeds", [row["seed"]])})
+    return list(found.values())
+
+
+def seeds(rows: Sequence[Row]) -> str:
+    """`seed 7`, `seeds 1, 2`."""
+    all_of_them = sorted({seed for row in rows for seed in row.get("seeds", [row["seed"]])})
+    return f"seed{'s' if len(all_of_them) > 1 else ''} {', '.join(map(str, all_of_them))}"
+
+
 def found_in_time(row: Row) -> int:
     """Runs whose leak was found before three times the target (or within the horizon where there is none)."""
     return sum(t is not None and t <= row["case"]["horizon_min"] for t in row["times_min"])
@@ -100,7 +126,7 @@ def found_in_time(row: Row) -> int:
 
 def long_tables(rows: Sequence[Row]) -> str:
     """Everything of the long ruler, by rule."""
-    parts = []
+    rows, parts = merged(rows), []
     for rules in dict.fromkeys(row["rules"] for row in rows):
         mine = [row for row in rows if row["rules"] == rules]
         parts.append(f"## {rules}\n\n" + _times([r for r in mine if "per_h" in r["case"]]))
@@ -133,7 +159,7 @@ def _times(rows: Sequence[Row]) -> str:
 
 
 def _false(rows: Sequence[Row]) -> str:
-    healthy = [row for row in rows if "per_h" not in row["case"]]
+    healthy = sorted((row for row in rows if group(row) != "leak"), key=group, reverse=True)
     if not healthy:
         return ""
     lines = []
@@ -143,10 +169,17 @@ def _false(rows: Sequence[Row]) -> str:
         first = sum(f["hour"] < 24 for f in row["false"])
         with_any = len({f["subject"] for f in row["false"]})
         lines.append([
-            "census" if row["case"]["census_s"] else "counts only", per_thousand_days(len(row["false"]), row["instance_days"]),
+            group(row), "census" if row["case"]["census_s"] else "counts only", per_thousand_days(len(row["false"]), row["instance_days"]),
             f"{with_any} of {row['runs']}", f"{first} of {len(row['false'])}", told,
         ])  # fmt: skip
     return table(
-        ["healthy", "false leaks per 1,000 instance-days (95 %)", "services with any", "on the first day", "by shape"],
+        [
+            "services",
+            "sees",
+            "false leaks per 1,000 instance-days (95 %)",
+            "services with any",
+            "on the first day",
+            "by shape",
+        ],
         lines,
     )

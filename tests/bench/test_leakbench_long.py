@@ -14,13 +14,13 @@ import pytest
 
 from bench.leakbench import score
 from bench.leakbench.__main__ import main
-from bench.leakbench.long import command, worlds
-from bench.leakbench.long.cases import LEAK, Case, Subject, cases, healthy, healthy_runs, leaking, lives
+from bench.leakbench.long import batches, command, worlds
+from bench.leakbench.long.cases import LEAK, Case, Subject, cases, first_day, healthy, healthy_runs, leaking, lives
 from bench.leakbench.long.events import Life, beat, beats, save, watched
 from bench.leakbench.long.judges import OURS, Accused, judges
 from bench.leakbench.long.process import Process
-from bench.leakbench.long.run import Outcome, judge, tasks
-from bench.leakbench.long.worlds import DAY, HOUR, INNOCENT, MINUTE, Load, Shape, World
+from bench.leakbench.long.run import Outcome, Task, balanced, healthy_tasks, judge, leak_tasks, undone
+from bench.leakbench.long.worlds import DAY, FIRST_DAY, HOUR, INNOCENT, MINUTE, TIDAL, Load, Shape, World
 from parkwarden.formats.recording import Reader
 from parkwarden.model import Census, Event, Gone, Named, SiteCounts, Started
 
@@ -105,12 +105,12 @@ def test_who_is_stuck_does_nothing() -> None:
     assert len(np.setdiff1d(np.intersect1d(ids[-1], ids[-13]), ran)) > 120
 
 
-@pytest.mark.parametrize("kind", INNOCENT)
+@pytest.mark.parametrize("kind", [*INNOCENT, *FIRST_DAY])
 def test_nobody_dies_before_being_born(kind: str) -> None:
     """In every shape goroutines are born within the process's life and die later, whatever their habits."""
     for seed in range(3):
         w = world(seed, 3 * HOUR, 9 * HOUR)
-        births, deaths = INNOCENT[kind](np.random.default_rng(seed))(w)
+        births, deaths = (INNOCENT | FIRST_DAY)[kind](np.random.default_rng(seed))(w)
         assert len(births) == len(deaths)
         assert (births >= w.begin).all()
         assert (deaths > births).all()
@@ -144,13 +144,38 @@ def test_shapes_have_the_level_they_claim(shape: Shape, hours: list[float], expe
     assert level(shape, hours) == pytest.approx(expected, rel=0.12, abs=1.2)
 
 
-def test_subscribers_come_in_the_morning_and_leave_in_the_evening() -> None:
-    """The day's crowd is there eight hours after the load rose and gone at night; a restart at noon brings it back."""
-    day = partial(worlds.daily, n=100, early_s=0.0, width_s=HOUR, life_s=8 * HOUR, back_s=60.0)
+def test_subscribers_come_as_the_load_rises() -> None:
+    """Whatever part of the day's rise has come, that part of the people has; they are gone at night, and a restart in between brings back who was there."""
+    people = partial(worlds.subscribers, n=4000, life_s=10 * HOUR, back_s=60.0)
+    load = worlds.load(np.random.default_rng(1), 0.0, DAY, swing=0.5)
+    load = Load(0.0, np.roll(load.values[:1440], -int(load.morning // 60) + 480), morning=8 * HOUR)
+    times = np.array([2.0, 5.0, 8.0, 10.0, 23.9]) * HOUR
+    risen = (load(times[:4]) - 0.5).tolist()
+    came = counts(people, world(load=load), times) / 4000
+    assert came[:4] == pytest.approx(risen, abs=0.04)
+    assert came[4] < 0.2
+    again = counts(people, world(load=load, begin=6 * HOUR), times) / 4000
+    assert again[[2, 3]] == pytest.approx(came[[2, 3]], abs=0.03)
+
+
+def test_subscribers_no_load_shows_come_in_the_morning_and_leave_in_the_evening() -> None:
+    """The day's crowd is there eight hours after the morning and gone at night; a restart at noon brings it back."""
+    day = partial(worlds.unseen_subscribers, n=100, early_s=0.0, width_s=HOUR, life_s=8 * HOUR, back_s=60.0)
     load = Load(0.0, np.ones(1500), morning=6 * HOUR)
     times = np.array([1.0, 10.0, 20.0]) * HOUR
     assert counts(day, world(load=load), times) == pytest.approx([0, 100, 0], abs=5)
     assert counts(day, world(load=load, begin=9 * HOUR), times) == pytest.approx([0, 100, 0], abs=5)
+
+
+def test_what_comes_late_begins_in_the_middle_of_a_life() -> None:
+    """Nobody before; from then on the shape as ever; a life that begins afterwards has it from its start, one that ended before never."""
+    pool = partial(worlds.late, shape=partial(worlds.filling, n=50, tau_s=600.0), at=6 * HOUR)
+    times = np.array([5.9, 6.5, 12.0]) * HOUR
+    early, middle, full = counts(pool, world(), times)
+    assert (early, full) == (0, 50)
+    assert 40 <= middle <= 50
+    assert counts(pool, world(begin=11 * HOUR), times)[2] == pytest.approx(50, abs=2)
+    assert counts(pool, world(end=5 * HOUR), times).tolist() == [0, 0, 0]
 
 
 def test_a_pool_of_the_peak_never_shrinks_and_was_once_needed() -> None:
@@ -191,17 +216,27 @@ def test_restarts_come_every_few_hours() -> None:
 
 
 def test_the_healthy_mix_has_all_shapes_in_forty_sites() -> None:
-    """Every healthy service has each shape at least once; some have replicas, some restarts, half tell requests."""
+    """Every healthy service has each shape that can be known at least once, subscribers only where the load shows them; some have replicas, some restarts, half tell requests."""
     mix = [healthy(1, 0.0, run, days=0.1) for run in range(12)]
-    for subject in mix:
+    for run, subject in enumerate(mix):
         kinds = [named.site.id.split("/")[0] for named in subject.names]
         assert len(kinds) == 40
-        assert set(kinds) == set(INNOCENT)
+        assert set(INNOCENT) - set(kinds) == ({TIDAL} if run % 5 == 4 else set())
+        assert not set(kinds) & set(FIRST_DAY)
         assert subject.onset is None
     assert [len(s.instances) for s in mix[:4]] == [1, 1, 1, 3]
     assert list(healthy_runs(5)) == [0, 1, 2, 3]
     reads = [next(e for e in s.instances[0].events(1) if hasattr(e, "reading")) for s in mix]
     assert sum(r.reading.requests_total is not None for r in reads) == 6
+
+
+def test_first_days_are_apart() -> None:
+    """What cannot be known on its first day is in services of its own, one site of each such shape among steady ones, watched for two days."""
+    subject = first_day(1, 0.0, 3)
+    kinds = [named.site.id.split("/")[0] for named in subject.names]
+    assert kinds[:4] == list(FIRST_DAY)
+    assert set(kinds[4:]) <= {"queue-fast", "queue-slow", "standing"}
+    assert subject.instance_days == 6.0
 
 
 def test_a_recording_of_a_subject_is_read_back(tmp_path: Path) -> None:
@@ -245,11 +280,11 @@ def test_times_count_from_the_onset_and_what_is_said_before_is_false() -> None:
     """Suspicion and verdict at the planted site count from the onset on; a leak said earlier, elsewhere or of everything is false, once a day."""
 
     def script(now: float) -> list[Accused]:
-        said = [Accused("i", "other", False, "")]
+        said = [Accused("i", "other", False, str)]
         if 600 < now < 900:
-            said += [Accused("i", LEAK, True, "early"), Accused("i", "", True, "all")]
+            said += [Accused("i", LEAK, True, lambda: "early"), Accused("i", "", True, str)]
         if now > 2000:
-            said.append(Accused("i", LEAK, now > 2600, ""))
+            said.append(Accused("i", LEAK, now > 2600, str))
         return said
 
     scripted = Scripted(script)
@@ -264,7 +299,7 @@ def test_times_count_from_the_onset_and_what_is_said_before_is_false() -> None:
 
 def test_a_peer_may_accuse_the_whole_process() -> None:
     """Who cannot name sites is right if the process leaks; a healthy one is wrongly accused once a day."""
-    whole = lambda now: [Accused("i", "", True, "")]  # noqa: E731
+    whole = lambda now: [Accused("i", "", True, str)]  # noqa: E731
     (right,) = judge([_subject(1800.0)], lambda: Scripted(whole), False)
     assert right.leak_s == pytest.approx(7.0)
     assert len(right.false) == 1
@@ -292,6 +327,13 @@ def test_the_command_measures_scores_and_keeps(tmp_path: Path, capsys: pytest.Ca
     assert (ours["rules"], peer["rules"]) == ("parkwarden", "leakprof-100")
     assert ours["runs"] == len(ours["times_min"]) == 2
     assert "census/360/alone/flat" in capsys.readouterr().out
+    assert command.main([*told, "--rules", "parkwarden", "--rules", "leakprof-100", "--append"]) == 0
+    assert "nothing to do" in capsys.readouterr().out
+    assert command.main([*told, "--runs", "3", "--seed", "2", "--append"]) == 0
+    assert [(row["rules"], row["seed"], row["runs"]) for row in json.loads(out.read_text())] == [
+        ("parkwarden", 1, 2), ("leakprof-100", 1, 2), ("parkwarden", 2, 3),
+    ]  # fmt: skip
+    assert "(5/5; " in capsys.readouterr().out
 
 
 def test_what_was_kept_is_shown_again_and_subjects_can_be_saved(
@@ -310,12 +352,81 @@ def test_what_was_kept_is_shown_again_and_subjects_can_be_saved(
 
 
 def test_every_cell_is_measured() -> None:
-    """Four rates, alone or among traffic, six kinds of day, in both modes; healthy days apart."""
-    todo = tasks(1, [*cases(300.0), *cases(0.0)], 30, 50, [300.0, 0.0], [OURS])
-    assert len({t.case.name for t in todo if t.case}) == 2 * 4 * 2 * 6
-    assert {len(t.runs) for t in todo if t.case} == {24, 6}
-    assert sum(3 if run % 4 == 3 else 1 for t in todo if t.case is None for run in t.runs) in range(100, 106)
+    """Four rates, alone or among traffic, six kinds of day, in both modes, fewer runs where nothing is promised; healthy days apart, in batches."""
+    todo = leak_tasks(1, [*cases(300.0), *cases(0.0)], 40, [OURS])
+    runs: dict[str, int] = {}
+    for task in todo:
+        runs[task.name] = runs.get(task.name, 0) + len(task.runs)
+    assert len(runs) == 2 * 4 * 2 * 6
+    assert {n for name, n in runs.items() if name.endswith(("start", "ongoing"))} == {10}
+    assert {n for name, n in runs.items() if not name.endswith(("start", "ongoing"))} == {40}
+    apart = healthy_tasks(1, "healthy", 300, 0.0, [OURS])
+    assert sum(task.instance_days for task in apart) in range(300, 303)
+    assert max(task.instance_days for task in apart) < 80
+    assert sum(task.instance_days for task in healthy_tasks(1, "first-day", 30, 0.0, [OURS], days=2)) in range(30, 36)
     assert beat(1) - beat(0) == 60.0
+
+
+def test_wherever_it_is_cut_all_have_about_the_same_share() -> None:
+    """The order is balanced: after half of the batches every case and group has half of its own, give or take one batch."""
+    todo = [
+        *leak_tasks(1, cases(0.0), 100, [OURS]), *healthy_tasks(1, "healthy", 900, 0.0, [OURS]), *healthy_tasks(1, "first-day", 60, 0.0, [OURS], 2)
+    ]  # fmt: skip
+    ordered = balanced(todo)
+    assert sorted(map(repr, ordered)) == sorted(map(repr, todo))
+    half = ordered[: len(ordered) // 2]
+    for name in {task.name for task in todo}:
+        done, of = (sum(task.name == name for task in some) for some in (half, todo))
+        assert abs(done - of / 2) <= 1, name
+
+
+def _outcomes(task: Task) -> dict[str, list[Outcome]]:
+    return {rule: [Outcome(f"{task.name}/{run}", 1.0, leak_s=60.0 * run) for run in task.runs] for rule in task.rules}
+
+
+def test_batches_add_up_and_what_is_kept_is_not_measured_again() -> None:
+    """Rows hold which runs they have; those are skipped the next time, other seeds have rows of their own and are merged for the tables."""
+    todo = leak_tasks(1, cases(0.0)[:1], 30, [OURS])
+    rows: dict[tuple[str, str, int], dict[str, object]] = {}
+    for task in todo[:1]:
+        for rule, outcomes in _outcomes(task).items():
+            batches.add(rows, task, rule, outcomes)
+    assert undone(todo, rows.values()) == todo[1:]
+    assert undone(todo, []) == todo
+    other = leak_tasks(2, cases(0.0)[:1], 30, [OURS])
+    assert undone(other, rows.values()) == other
+    for task in [*todo[1:], *other]:
+        batches.add(rows, task, OURS, _outcomes(task)[OURS])
+    assert undone([*todo, *other], rows.values()) == []
+    (row,) = score.merged(list(rows.values()))
+    assert (row["runs"], row["instance_days"], row["seeds"]) == (60, 60.0, [1, 2])
+    assert sorted(row["times_min"]) == sorted([*map(float, range(30))] * 2)
+    assert [r["runs"] for r in rows.values()] == [30, 30]
+    assert score.seeds([row]) == "seeds 1, 2"
+
+
+def test_the_time_limit_leaves_out_what_would_end_later(tmp_path: Path) -> None:
+    """What is not expected to end in time is not begun, and said; a run without time keeps what it had."""
+    said: list[str] = []
+    todo = leak_tasks(1, [Case(360, True, "flat", 0.0)], 2, [OURS], 1.6 * HOUR)
+    assert batches.run(todo, 1, said.append, limit_s=0.0) == []
+    assert "1 of 1 batches were not begun" in said[-1]
+    kept: list[list[dict[str, object]]] = []
+    (row,) = batches.run(todo, 1, said.append, keep=kept.append)
+    assert kept == [[row]]
+    assert row["done"] == [0, 1]
+    assert batches.run([], 1, said.append, rows=[row]) == [row]
+
+
+def test_the_pace_is_learnt_by_kind_of_task() -> None:
+    """What was measured says how long the like will take; the unmeasured takes the mean."""
+    (leak,), (quiet,) = leak_tasks(1, cases(0.0)[:1], 4, [OURS]), healthy_tasks(1, "healthy", 2, 300.0, [OURS])
+    pace = batches.Pace()
+    assert pace.expects(quiet) == pytest.approx(2 * batches.FIRST_PACE_S)
+    pace.done(leak, 7.0 * leak.instance_days)
+    assert pace.expects(quiet) == pytest.approx(14.0)
+    pace.done(quiet, 4.0)
+    assert (pace.expects(quiet), pace.expects(leak)) == pytest.approx((4.0, 7.0 * leak.instance_days))
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,12 @@ def healthy(rules: str, days: float, wrong: int, census_s: float = 0.0) -> dict[
     }  # fmt: skip
 
 
+def first_day(days: float, hours: list[float]) -> dict[str, Any]:
+    false = [{"subject": f"s{i}", "site": "late-pool/1", "hour": hour, "why": ""} for i, hour in enumerate(hours)]
+    case = {"name": "first-day/0", "census_s": 0.0, "group": "first-day"}
+    return healthy("parkwarden", days, 0) | {"case": case, "false": false}
+
+
 def share(hits: int, of: int) -> dict[str, Any]:
     return {"hits": hits, "of": of}
 
@@ -69,7 +76,7 @@ def test_no_number_of_the_page_was_written_by_hand() -> None:
 
 def test_the_page_has_a_block_for_each_table_and_no_other() -> None:
     """What is rendered has its place, every place is rendered."""
-    made = page.render({"long": LONG, "peers": PEERS, "live": LIVE})
+    made = page.render({"long": [*LONG, first_day(2.0, [])], "peers": PEERS, "live": LIVE})
     assert set(made) == set(page.blocks(PAGE.read_text()))
 
 
@@ -135,3 +142,26 @@ def test_a_median_that_was_never_reached_is_drawn_in_the_top_row() -> None:
     from bench.leakbench.picture import NEVER, line
 
     assert line([leak("x", 6.0, [None, None]), leak("x", 1.0, [5.0, None])]) == [(1.0, 5.0, 0.5), (6.0, NEVER, 0.0)]
+
+
+def test_first_days_are_counted_apart() -> None:
+    """Services that nobody can know on their first day have a table of their own, by day, and are in no other."""
+    both = [*LONG, first_day(60.0, [2.0, 3.0, 30.0])]
+    made = page.render({"long": both, "peers": PEERS})
+    assert "66.67 (2 in 30 days" in made["long-first-day"]
+    assert "33.33 (1 in 30 days" in made["long-first-day"]
+    assert "late-pool 3" in made["long-first-day"]
+    alone = page.render({"long": LONG, "peers": PEERS})
+    assert "long-first-day" not in alone
+    assert alone["long-false"].split("*Measured")[0] == made["long-false"].split("*Measured")[0]
+    assert alone["peers-false"] == made["peers-false"]
+
+
+def test_rows_of_several_runs_are_one(tmp_path: Path) -> None:
+    """`long.json` and `long-*.json`, of any seeds, add up on the page."""
+    (tmp_path / "long.json").write_text(json.dumps(LONG))
+    (tmp_path / "long-2.json").write_text(json.dumps([row | {"seed": 4} for row in LONG]))
+    files = page.measured(tmp_path)
+    assert [row["runs"] for row in files["long"]] == [6, 10]
+    assert "0 in 600 days" in page.long_false(files["long"])
+    assert "seeds 3, 4" in page.long_times(files["long"])

@@ -6,7 +6,7 @@ A `Subject` is one service with one or more replicas, watched on virtual time fr
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -15,9 +15,11 @@ import numpy as np
 from bench.leakbench.long.events import Life, Watched, named, watched
 from bench.leakbench.long.worlds import (
     DAY,
+    FIRST_DAY,
     HOUR,
     INNOCENT,
     MINUTE,
+    TIDAL,
     Load,
     Rng,
     Shape,
@@ -46,6 +48,11 @@ QUIET_S = 1.5 * HOUR
 """Watched before the earliest onset."""
 SITES = 40
 """Of a healthy instance."""
+TIDAL_SWING, CALM_SWING = (0.4, 0.7), (0.05, 0.4)
+"""Of the day's load where subscribers bring it, and where there are none."""
+STEADY = ("queue-fast", "queue-slow", "standing")
+STEADY_SITES = 16
+"""Beside the shapes of a first day: as quiet as can be, so that what is measured is these."""
 WAKE_S = (10.0, 60.0)
 """A restart takes so long."""
 
@@ -158,30 +165,53 @@ def leaking(seed: int, case: Case, run: int, onset_within: float = DAY) -> Subje
 
 
 def healthy(seed: int, census_s: float, run: int, days: float = 1.0) -> Subject:
-    """A service of SITES innocent sites of all shapes; by turns: requests told or not, restarts and deploys every 3-6 h or none, one replica or three."""
+    """A service of SITES innocent sites of all shapes; by turns: requests told or not, restarts and deploys every 3-6 h or none, one replica or three.
+
+    Four of five have subscribers, and a day that shows them; the fifth's is calmer.
+    """
     rng = _rng(seed, "healthy", run)
+    tidal = run % 5 != 4
+    kinds = [kind for kind in INNOCENT if tidal or kind != TIDAL]
+    kinds += [kinds[int(i)] for i in rng.integers(len(kinds), size=SITES - len(kinds))]
+    swing = rng.uniform(*(TIDAL_SWING if tidal else CALM_SWING))
+    return _service(rng, "healthy", run, {f"{kind}/{i}": kind for i, kind in enumerate(kinds)}, swing, census_s, days)
+
+
+def first_day(seed: int, census_s: float, run: int, days: float = 2.0) -> Subject:
+    """A small service with one site of each shape that cannot be known on its first day, on a calm day; watched for a second day, on which it can."""
+    rng = _rng(seed, "first-day", run)
+    kinds = [*FIRST_DAY, *(STEADY[int(i)] for i in rng.integers(len(STEADY), size=STEADY_SITES))]
+    names = {f"{kind}/{i}": kind for i, kind in enumerate(kinds)}
+    return _service(rng, "first-day", run, names, rng.uniform(0, 0.1), census_s, days)
+
+
+def _service(
+    rng: Rng, group: str, run: int, kinds: Mapping[str, str], swing: float, census_s: float, days: float
+) -> Subject:
     until = days * DAY
-    told, hasty, replicas = run % 2 == 0, run % 3 == 0, 3 if run % 4 == 3 else 1
+    told, hasty, lively = run % 2 == 0, run % 3 == 0, group == "healthy"
     old = -rng.uniform(0, 48) * HOUR if rng.uniform() < 0.5 else 0.0
     every = rng.uniform(3, 6) * HOUR if hasty else 0.0
     traffic = load(
-        rng, min(old, 0.0) - DAY, until, swing=rng.uniform(0.2, 0.7), wobble=rng.uniform(0.03, 0.15),
-        bursts_per_day=rng.uniform(0, 4), steps_per_day=rng.uniform(0, 1),
+        rng, min(old, 0.0) - DAY, until, swing=swing, wobble=rng.uniform(0.03, 0.15),
+        bursts_per_day=rng.uniform(0, 4) * lively, steps_per_day=rng.uniform(0, 1) * lively,
     )  # fmt: skip
-    kinds = list(INNOCENT)
-    kinds += [kinds[int(i)] for i in rng.integers(len(kinds), size=SITES - len(kinds))]
-    shapes = {f"{kind}/{i}": INNOCENT[kind](rng) for i, kind in enumerate(kinds)}
-    name = f"healthy/{run}"
-    pulses = {site: pulse(rng, site.split("/")[0]) for site in shapes}
-    ids = [f"{name}.{i}" for i in range(replicas)]
+    shapes = {site: (INNOCENT | FIRST_DAY)[kind](rng) for site, kind in kinds.items()}
+    name = f"{group}/{run}"
+    pulses = {site: pulse(rng, kind) for site, kind in kinds.items()}
     instances = [
         watched(
-            rng, one, name, lives(rng, old * rng.uniform(0.2, 1), until, every), shapes, traffic,
+            rng, f"{name}.{i}", name, lives(rng, old * rng.uniform(0.2, 1), until, every), shapes, traffic,
             until=until, census_s=census_s, requests_per_s=50.0 * told, pulses=pulses,
         )
-        for one in ids
+        for i in range(replicas(run))
     ]  # fmt: skip
     return Subject(name, instances, named(rng, shapes), until)
+
+
+def replicas(run: int) -> int:
+    """Instances of a healthy service."""
+    return 3 if run % 4 == 3 else 1
 
 
 def healthy_runs(instances: int) -> Iterator[int]:
@@ -189,8 +219,14 @@ def healthy_runs(instances: int) -> Iterator[int]:
     run, done = 0, 0
     while done < instances:
         yield run
-        done += 3 if run % 4 == 3 else 1
+        done += replicas(run)
         run += 1
 
 
-__all__ = ["LEAK", "LOADS", "SITES", "Case", "Load", "Subject", "cases", "healthy", "healthy_runs", "leaking", "lives"]
+GROUPS: Mapping[str, Callable[[int, float, int, float], Subject]] = {"healthy": healthy, "first-day": first_day}
+"""Healthy services, by what can be known of them."""
+
+__all__ = [
+    "GROUPS", "LEAK", "LOADS", "SEPARATE", "SITES", "Case", "Load", "Subject", "cases", "first_day", "healthy", "healthy_runs", "leaking", "lives",
+    "replicas",
+]  # fmt: skip

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import NamedTuple, Protocol
 
 from bench.leakbench.peers.base import Peer
-from parkwarden.model import Event, Named, Verdict
+from parkwarden.model import Event, Finding, Named, Verdict
 from parkwarden.run.engine import Engine
 
 OURS = "parkwarden"
 
 
 class Accused(NamedTuple):
-    """`site` "" = the whole process; `sure`: a `leak`, not only a suspicion."""
+    """`site` "" = the whole process; `sure`: a `leak`, not only a suspicion; `why` is asked only for what is kept."""
 
     instance: str
     site: str
     sure: bool
-    why: str
+    why: Callable[[], str]
 
 
 class Judge(Protocol):
@@ -47,8 +48,12 @@ class Parkwarden:
         for finding in self._engine.tick(now).findings:
             if finding.verdict.rank >= Verdict.SUSPECT.rank:
                 sure = finding.verdict is Verdict.LEAK
-                why = "; ".join(f"{e.what}: {e.value}" for e in finding.evidence) if sure else ""
-                yield Accused(finding.instances[0], finding.site.id if finding.site else "", sure, why)
+                site = finding.site.id if finding.site else ""
+                yield Accused(finding.instances[0], site, sure, partial(_why, finding))
+
+
+def _why(finding: Finding) -> str:
+    return "; ".join(f"{e.what}: {e.value}" for e in finding.evidence)
 
 
 class OnePeer:
@@ -82,7 +87,7 @@ class OnePeer:
         for instance, peer in self._peers.items():
             said = peer.tick(now)
             for site in said - self._standing.get(instance, set()):
-                yield Accused(instance, site, True, peer.name)
+                yield Accused(instance, site, True, partial(str, peer.name))
             self._standing[instance] = said
 
 

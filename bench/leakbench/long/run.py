@@ -7,23 +7,23 @@ asked after every look; a subject whose leak was found is over.
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
 
-from bench.leakbench.long.cases import LEAK, Case, Subject, healthy, healthy_runs, leaking
+from bench.leakbench.long.cases import GROUPS, LEAK, SEPARATE, Case, Subject, healthy_runs, leaking, replicas
 from bench.leakbench.long.events import beat, beats
 from bench.leakbench.long.judges import OURS, Judge, judges
-from bench.leakbench.long.worlds import DAY, MINUTE
+from bench.leakbench.long.worlds import DAY
 from parkwarden.model import Gone
 
 TICK_LAG_S = 2.0
 """Judged so long after a look: a census is in by then."""
 TOGETHER = 24
 """Subjects judged at once: enough that columns are worth walking, few enough for 100 MB."""
+SPARSE = 4
+"""Cases without a promise get one run of so many."""
 WHY = 400
 """Characters kept of what a false accusation was based on."""
 
@@ -39,7 +39,7 @@ class Outcome:
     false: list[dict[str, Any]] = field(default_factory=list)
     _said: set[tuple[str, int]] = field(default_factory=set)
 
-    def accused(self, subject: Subject, site: str, sure: bool, at: float, why: str, ours: bool) -> None:
+    def accused(self, subject: Subject, site: str, sure: bool, at: float, why: Callable[[], str], ours: bool) -> None:
         """Weigh one accusation. A peer that accuses the whole process of a leaking one is right; we have to name the site."""
         guilty = subject.onset is not None and at >= subject.onset and (site == LEAK or (site == "" and not ours))
         if guilty:
@@ -48,7 +48,7 @@ class Outcome:
             self.leak_s = since if sure and self.leak_s is None else self.leak_s
         elif sure and (key := (site, int(at // DAY))) not in self._said:
             self._said.add(key)
-            self.false.append({"subject": self.subject, "site": site, "hour": round(at / 3600, 2), "why": why[:WHY]})
+            self.false.append({"subject": self.subject, "site": site, "hour": round(at / 3600, 2), "why": why()[:WHY]})
 
 
 def judge(subjects: Sequence[Subject], make: Callable[[], Judge], ours: bool) -> list[Outcome]:
@@ -83,7 +83,7 @@ def judge(subjects: Sequence[Subject], make: Callable[[], Judge], ours: bool) ->
 
 @dataclass(frozen=True)
 class Task:
-    """One batch: runs of one case, or (`case` None) healthy services with this census beat."""
+    """One batch, the work of one core for a minute or so: runs of one case, or (`case` None) healthy services of a group with this census beat."""
 
     seed: int
     case: Case | None
@@ -93,33 +93,50 @@ class Task:
     onset_within: float = DAY
     days: int = 1
     """Healthy services are watched so long: the first day is the hardest, nothing of before is known."""
+    group: str = "healthy"
+
+    @property
+    def name(self) -> str:
+        return self.case.name if self.case else f"{self.group}/{self.census_s:.0f}"
+
+    @property
+    def instance_days(self) -> float:
+        """About."""
+        if self.case is None:
+            return float(self.days * sum(map(replicas, self.runs)))
+        return len(self.runs) * (self.onset_within / 2 + self.case.horizon_s) / DAY
 
     def subjects(self) -> list[Subject]:
         if self.case is None:
-            return [healthy(self.seed, self.census_s, run, self.days) for run in self.runs]
+            return [GROUPS[self.group](self.seed, self.census_s, run, self.days) for run in self.runs]
         return [leaking(self.seed, self.case, run, self.onset_within) for run in self.runs]
 
 
-def work(task: Task) -> tuple[Task, dict[str, list[Outcome]]]:
+def work(task: Task) -> dict[str, list[Outcome]]:
     """Simulate once, judge by each of the rules."""
     subjects = task.subjects()
-    makers = judges(list(task.rules))
-    return task, {name: judge(subjects, make, name == OURS) for name, make in makers.items()}
+    return {name: judge(subjects, make, name == OURS) for name, make in judges(list(task.rules)).items()}
 
 
-def tasks(
-    seed: int, cases: Iterable[Case], runs: int, healthy_days: int, census: Sequence[float], rules: Sequence[str],
-    onset_within: float = DAY, days: int = 1,
-) -> list[Task]:  # fmt: skip
-    """Everything to be measured, in batches."""
-    names = tuple(rules)
-    found = [
-        Task(seed, case, case.census_s, batch, names, onset_within) for case in cases for batch in _batches(range(runs))
+def leak_tasks(
+    seed: int, cases: Iterable[Case], runs: int, rules: Sequence[str], onset_within: float = DAY
+) -> list[Task]:
+    """`runs` of each case in batches; where nothing is promised, a SPARSE part of them."""
+    return [
+        Task(seed, case, case.census_s, batch, tuple(rules), onset_within)
+        for case in cases
+        for batch in _batches(range(math.ceil(runs / SPARSE) if case.load in SEPARATE else runs))
     ]
-    for census_s in census:
-        runs_of = healthy_runs(math.ceil(healthy_days / days))
-        found += [Task(seed, None, census_s, batch, names, days=days) for batch in _batches(runs_of)]
-    return found
+
+
+def healthy_tasks(
+    seed: int, group: str, instance_days: int, census_s: float, rules: Sequence[str], days: int = 1
+) -> list[Task]:
+    """Services of a group that have so many instance-days together, each watched for `days`."""
+    return [
+        Task(seed, None, census_s, batch, tuple(rules), days=days, group=group)
+        for batch in _batches(healthy_runs(math.ceil(instance_days / days)))
+    ]
 
 
 def _batches(runs: Iterable[int]) -> Iterator[tuple[int, ...]]:
@@ -128,51 +145,25 @@ def _batches(runs: Iterable[int]) -> Iterator[tuple[int, ...]]:
         yield batch
 
 
-def run(todo: Sequence[Task], jobs: int, tell: Callable[[str], None]) -> list[dict[str, Any]]:
-    """Rows of the result (see score.py), one per case and rule."""
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-    results: dict[Task, dict[str, list[Outcome]]] = {}
-    longest_first = sorted(todo, key=lambda t: -(len(t.runs) * (t.case.horizon_s if t.case else 2 * t.days * DAY)))
-    with ProcessPoolExecutor(jobs) as pool:
-        try:
-            for future in as_completed([pool.submit(work, task) for task in longest_first]):
-                task, by_rule = future.result()
-                results[task] = by_rule
-                tell(f"{len(results)}/{len(todo)} {_name(task)}")
-        except KeyboardInterrupt:
-            pool.shutdown(wait=False, cancel_futures=True)
-            tell("interrupted: what was measured so far counts")
-    rows: dict[tuple[str, str], dict[str, Any]] = {}
+def undone(todo: Iterable[Task], rows: Iterable[dict[str, Any]]) -> list[Task]:
+    """What `rows` do not hold yet, of these seeds."""
+    done = {(row["case"]["name"], row["rules"], row["seed"]): set(row["done"]) for row in rows}
+    left = []
     for task in todo:
-        for rule, outcomes in results.get(task, {}).items():
-            _add(rows, task, rule, outcomes)
-    return list(rows.values())
+        common = set.intersection(*(done.get((task.name, rule, task.seed), set()) for rule in task.rules))
+        if runs := tuple(run for run in task.runs if run not in common):
+            left.append(replace(task, runs=runs))
+    return left
 
 
-def _name(task: Task) -> str:
-    return task.case.name if task.case else f"healthy/{task.census_s:.0f}"
-
-
-def _add(rows: dict[tuple[str, str], dict[str, Any]], task: Task, rule: str, outcomes: Sequence[Outcome]) -> None:
-    row = rows.setdefault(
-        (_name(task), rule),
-        {
-            "ruler": "long", "rules": rule, "seed": task.seed,
-            "case": {"name": _name(task), "census_s": task.census_s, **(
-                {**asdict(task.case), "target_min": task.case.target_min, "horizon_min": task.case.horizon_s / MINUTE}
-                if task.case else {}
-            )},
-            "runs": 0, "found": 0, "times_min": [], "suspect_min": [], "instance_days": 0.0, "false": [],
-        },
-    )  # fmt: skip
-    for outcome in outcomes:
-        row["runs"] += 1
-        row["found"] += outcome.leak_s is not None
-        row["times_min"].append(_minutes(outcome.leak_s))
-        row["suspect_min"].append(_minutes(outcome.suspect_s))
-        row["instance_days"] += outcome.instance_days
-        row["false"] += outcome.false
-
-
-def _minutes(seconds: float | None) -> float | None:
-    return None if seconds is None else round(seconds / MINUTE, 2)
+def balanced(todo: Sequence[Task]) -> list[Task]:
+    """In such an order that wherever it is cut, about the same share of every case and group is done."""
+    of: dict[str, int] = {}
+    for task in todo:
+        of[task.name] = of.get(task.name, 0) + 1
+    seen: dict[str, int] = {}
+    place: list[tuple[float, int]] = []
+    for i, task in enumerate(todo):
+        nth = seen[task.name] = seen.get(task.name, 0) + 1
+        place.append(((nth - 0.5) / of[task.name], i))
+    return [todo[i] for _, i in sorted(place)]

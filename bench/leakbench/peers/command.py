@@ -16,7 +16,7 @@ instead of fifty seconds, so that it sees slower growth, and more of the healthy
 from __future__ import annotations
 
 import argparse
-import json
+import math
 import multiprocessing
 import sys
 import time
@@ -25,9 +25,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.leakbench.long import events
+from bench.leakbench.long.batches import Row, run
 from bench.leakbench.long.cases import Case
+from bench.leakbench.long.command import keep
 from bench.leakbench.long.judges import OURS
-from bench.leakbench.long.run import run, tasks
+from bench.leakbench.long.run import healthy_tasks, leak_tasks
 from bench.leakbench.peers import peers
 
 OUT = Path("out/leakbench/peers.json")
@@ -71,6 +73,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--runs", type=int, default=20, help="leaks of each rate (20)")
     parser.add_argument("--healthy", type=int, default=300, metavar="DAYS", help="healthy instance-days (300)")
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--minutes", type=float, help="stop after so long, with what there is")
     parser.add_argument("--rules", action="append", metavar="NAME", help="only these (default: ours and all peers)")
     parser.add_argument("--looks", type=float, default=events.PROFILE_S, metavar="S", help="between two looks (60)")
     parser.add_argument("--quick", action="store_true", help="a minute or two, to see that it runs")
@@ -84,14 +87,17 @@ def main(argv: Sequence[str]) -> int:
         events.PROFILE_S = told.looks
     began = time.monotonic()
     wanted = told.rules or rules()
-    todo = tasks(told.seed, cases(), told.runs, 0, [], wanted)
+    todo = leak_tasks(told.seed, cases(), told.runs, wanted, HORIZON_H * 3600)
     if others := [name for name in wanted if name != OURS]:
-        todo += tasks(told.seed, [], 0, told.healthy, [300.0], others)
+        todo += healthy_tasks(told.seed, "healthy", told.healthy, 300.0, others)
+
+    def keep_them(rows: list[Row]) -> None:
+        keep(told.out, [row | {"looks_s": told.looks} for row in rows])
+
     rows = run(
-        todo, told.jobs, lambda text: print(f"{time.monotonic() - began:6.0f} s  {text}", file=sys.stderr, flush=True)
-    )
-    told.out.parent.mkdir(parents=True, exist_ok=True)
-    told.out.write_text(json.dumps([row | {"looks_s": told.looks} for row in rows], indent=1))
+        todo, told.jobs, lambda text: print(f"{(time.monotonic() - began) / 60:6.1f} min  {text}", file=sys.stderr, flush=True),
+        keep=keep_them, limit_s=told.minutes * 60 if told.minutes else math.inf,
+    )  # fmt: skip
     print(
         f"{sum(r['instance_days'] for r in rows):,.0f} instance-days in {time.monotonic() - began:,.0f} s; {told.out}"
     )
