@@ -27,6 +27,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from parkwarden.aggregate.close import CloseLook
 from parkwarden.aggregate.life import LifeTable
 from parkwarden.model import Census, Instance, Leaked, ServiceKey, Signal, Site, SiteCounts, other_life
 
@@ -136,6 +137,8 @@ class SiteTable:
     asked_at: float | None = None
     """Last leak profile, whatever it said."""
     life: LifeTable = field(default_factory=LifeTable)
+    close: CloseLook | None = None
+    """Every goroutine seen, while all censuses of this life were seconds apart."""
 
     @property
     def nbytes(self) -> int:
@@ -144,7 +147,7 @@ class SiteTable:
             self.times, self.recent, self.floors, self.told, self.load, self.means, self.weights, self.jitter, self.reached,
             self.peak, self.first_at,
         )  # fmt: skip
-        return sum(c.nbytes for c in columns) + self.life.nbytes
+        return sum(c.nbytes for c in columns) + self.life.nbytes + (self.close.nbytes if self.close else 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,6 +252,12 @@ class SiteWindows:
             self.dropped["unannounced"] += 1
             self._new_life(table, table.instance, keep_counts=True)
         ran = None if event.ran is None else np.concatenate([np.empty(0, np.int64), *event.ran.values()])
+        if not table.life.censuses:
+            table.close = CloseLook(table.instance.start_time)
+        if table.close is not None and not table.close.goes_on(event.at):
+            table.close = None
+        if table.close is not None:
+            table.close.update(event.at, slots, goids, event.max_goid, ran)
         table.life.update(event.at, slots, goids, event.max_goid, ran)
 
     def leaked(self, event: Leaked) -> None:
@@ -429,8 +438,13 @@ class SiteWindows:
         for row in [row for row, proof in table.proofs.items() if values[row] < proof.count]:
             del table.proofs[row]  # some of the proven have left after all: nothing about the others is proven any more
         _shake(table)
+        same = len(LEVELS_S)  # slots of these levels and of all longer ones go on
         for level, length in enumerate(LEVELS_S):
-            _lower(table, level, int(at // length), values)
+            if (bucket := int(at // length)) > table.bucket[level]:
+                _open(table, level, bucket, values)
+            else:
+                same = min(same, level)
+        _lower(table, same, values)
         if table.watched_since is None:
             table.watched_since = at
         table.last_at = at
@@ -557,15 +571,18 @@ class SiteWindows:
             del known[:-DEPLOYS]
 
 
-def _lower(table: SiteTable, level: int, bucket: int, values: Counts) -> None:
-    """Take counts into the floor of their time slot, first opening it (and the empty ones before) where it is new."""
+def _lower(table: SiteTable, level: int, values: Counts) -> None:
+    """Take counts into the newest time slots of this level and all longer ones."""
+    floors, means, weights = table.floors[level:, :, -1], table.means[level:, :, -1], table.weights[level:, -1]
+    np.minimum(floors, values, out=floors)
+    weights += 1
+    means += (values - means) / weights[:, None]
+
+
+def _open(table: SiteTable, level: int, bucket: int, values: Counts) -> None:
+    """Take counts into a new time slot, after the empty ones before it."""
     floors, told, means, weights = table.floors[level], table.told[level], table.means[level], table.weights[level]
     steps = min(bucket - table.bucket[level], FLOORS) if table.bucket[level] >= 0 else FLOORS
-    if steps <= 0:
-        np.minimum(floors[:, -1], values, out=floors[:, -1])
-        weights[-1] += 1
-        means[:, -1] += (values - means[:, -1]) / weights[-1]
-        return
     if LEVELS_S[level] == 300.0:
         np.maximum(table.peak, floors[:, :steps].max(axis=1, initial=0), out=table.peak)
     floors[:, :-steps] = floors[:, steps:]
@@ -603,6 +620,8 @@ def _give_up(table: SiteTable, sites: Iterable[str]) -> None:
     for site in sites:
         row = table.rows.pop(site)
         table.life.drop(row)
+        if table.close is not None:
+            table.close.drop(row)
         table.free.append(row)
 
 

@@ -163,6 +163,13 @@ _OTHERS = (
         "The site was not there, or did not grow, before the version that is deployed now. The change that came with it is where to look first.",
     ),
     Code(
+        "PW517",
+        "close-look",
+        "in a close look goroutines come in a straight line to one place and none that is old leaves",
+        "Censuses seconds apart followed every goroutine: births at this site go on as steadily as they began, nobody beyond a certain age "
+        "leaves, and they do no work. A pool that fills slows down or works, traffic leaves. Only lives longer than the look look the same.",
+    ),
+    Code(
         "PW590",
         "no-data",
         "no instance of a service answers",

@@ -107,14 +107,3 @@ def test_growth_from_the_start_of_the_process_stays_suspect_for_a_while() -> Non
 def test_one_census_knows_nothing() -> None:
     """Too little data is no verdict."""
     assert not said(censuses(_looks(1, _leak(50, 1.0, 100.0))), LATER, "survivors")
-
-
-@pytest.mark.parametrize(("slows", "leaks"), [(False, 1), (True, 0)])
-def test_half_a_minute_of_dense_looks_is_enough(slows: bool, leaks: int) -> None:
-    """One a second, evenly since long before, none gone within 30 s: leak; of a pool of that age, ever slower, only a suspicion."""
-    births = [float(k) for k in range(1, 130)]
-    if slows:
-        births = [-40.0 * math.log(1 - k / 131) for k in range(1, 130)]
-    looks = {at: {"s": [int(20 * b) for b in births if b < at]} for at in (60.0 + 2 * k for k in range(16))}
-    found = said(censuses(looks, per_s=20.0), 90.0, "survivors")
-    assert sum(s.verdict is Verdict.LEAK for s in found) == leaks

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from parkwarden.aggregate.sites import Remembered
 from parkwarden.judge.fleet import (
+    close_look,
     load_growth,
     new_since_deploy,
     proven_leak,
@@ -64,15 +65,18 @@ def _judge(
     rises = site_floor_growth.judge(rows, now, rules.floor, floors)
     out = stack_persistence.signals(rows, standing, now, rules.persistence)
     for table, note, risen in zip(rows.tables, notes, rises, strict=True):
-        stayed = [_believed(sites, table, j, rules) for j in _stayed(sites, table, note, now, rules)]
+        closely = close_look.judges(table)
+        close = _close(sites, table, note, rules) if closely else []
+        stayed = [] if closely else [_believed(sites, table, j, rules) for j in _stayed(sites, table, note, now, rules)]
         risen = {row: _believed(sites, table, r, rules) for row, r in risen.items()}
         if survivors.knows(table, now):  # censuses see more than counts: these alone accuse nobody there
-            here = {j.row for j in stayed if j.steady or j.leak}
+            here = {j.row for j in stayed if j.steady or j.leak} | {j.row for j in close if j.steady}
             risen = {row: r if row in here else replace(r, leak=False) for row, r in risen.items()}
         out += survivors.signals(table, stayed, now)
+        out += close_look.signals(table, close, now)
         out += site_floor_growth.signals(table, risen, now)
         out += load_growth.signals(table, load_growth.judge(risen, rules.load), now)
-        suspected = [*risen, *(j.row for j in stayed), *table.proofs]
+        suspected = [*risen, *(j.row for j in stayed), *(j.row for j in close), *table.proofs]
         out += new_since_deploy.signals(table, new_since_deploy.judge(sites, table, suspected, now, rules.deploy), now)
         if table.proofs:
             out += proven_leak.signals(table, proven_leak.judge(table, rules.proof), now)
@@ -124,6 +128,15 @@ def _stayed(
         note["life"], note["stayed"] = stamp, survivors.judge(table, now, rules.survivors, sites)
     stayed: list[survivors.Judged] = note["stayed"]
     return stayed
+
+
+def _close(sites: SiteWindows, table: SiteTable, note: dict[str, Any], rules: Rules) -> list[close_look.Judged]:
+    """A close look is judged anew only after a census."""
+    stamp = (table.lives, table.life.censuses)
+    if note.get("closely") != stamp:
+        note["closely"], note["close"] = stamp, close_look.judge(table, rules.close, sites)
+    close: list[close_look.Judged] = note["close"]
+    return close
 
 
 def _requests_per_s(windows: Windows, instance_id: str, now: float) -> float:

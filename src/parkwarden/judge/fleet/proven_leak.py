@@ -5,13 +5,14 @@ Why         what the profile names can never run again: nothing that still runs 
             and again; a program may also park goroutines for ever on purpose, once, when it begins.
 Input       per row the most goroutines any leak profile of this life proved, P, and how many were there at each look. P goroutines that can
             never leave are in every count since they came: a look with fewer than P is older than the newest of them.
-Method      Standing: the last `late_share` of the time since the site was first seen, `watched_s` at least, has no look with fewer than P.
+Method      Standing: the last `late_share` of the time since the site was first seen, `watched_s` at least, has no look with fewer than P, and
+            where censuses are seconds apart not `CAME` more are proven than those of the first census who are still there.
 Verdicts    `leak`; `suspect` for a single goroutine (P = 1: main parked at its end, a waiter for a signal) and for those that stand. A later
             profile that is silent takes nothing back: the same goroutine may come and go between runs (golang/go#79452). It
             ends with the life, or when the site has fewer goroutines than were proven.
 Parameters  `ProofRule`.
 If wrong    the design has no false positives; custom wait primitives below the runtime's (gVisor's) are the known hazard. A leak of rate r
-            that comes at random is taken to stand with chance e^(-r x late_share x time watched): 2 % at 0.2 a second after 30 s. Once more
+            that comes at random is taken to stand with chance e^(-r x late_share x time watched): 0.5 % at 0.2 a second after 30 s. Once more
             of its goroutines come and a profile proves them it is a leak.
 Blind       anything reachable from a global or a running goroutine, timers, I/O, system calls, sleeps, spinning. A leak that ended before
             we came stays a suspicion.
@@ -29,6 +30,9 @@ import numpy as np
 from parkwarden.aggregate.sites import FLOORS, LEVELS_S, NOT_TOLD, Proof, SiteTable
 from parkwarden.model import Signal, Verdict
 
+CAME = 2
+"""Proven goroutines that came after the first census of a close look, from which on they keep coming."""
+
 NAME = "proven-leak"
 CODE = "PW513"
 
@@ -42,8 +46,8 @@ class ProofRule:
     watched_s: float = 10.0
     """Before a site was watched for so long it cannot be said to stand. Longer: programs that park goroutines on purpose are accused at
     their first leak profile; shorter: slow leaks are not."""
-    late_share: float = 0.67
-    """Part of the time watched in which one of the proven must have come: the first third is for what begins with a process. Smaller:
+    late_share: float = 0.9
+    """Part of the time watched in which one of the proven must have come: the first tenth is for what begins with a process. Smaller:
     slow leaks look as if they stood; larger: crowds that are started slowly look as if they leaked."""
 
 
@@ -70,8 +74,21 @@ def _stands(table: SiteTable, row: int, proof: Proof, rule: ProofRule) -> bool:
     first, last = float(table.first_at[row]), table.last_at
     if proof.came or last is None or math.isnan(first) or last - first < rule.watched_s:
         return False
-    proof.came = _least(table, row, last - rule.late_share * (last - first)) < proof.count
+    proof.came = (
+        _least(table, row, last - rule.late_share * (last - first)) < proof.count
+        or _came(table, row, proof.count) >= CAME
+    )
     return not proof.came
+
+
+def _came(table: SiteTable, row: int, proven: int) -> int:
+    """How many of the proven must have come since the first census: they are more than those of then who are still there."""
+    if table.close is None:
+        return 0
+    rows = table.close.rows()
+    stood = (rows.slot == row) & (rows.first == table.close.at[0]) & ~rows.gone
+    scales = table.close.scales()
+    return proven - int(stood.sum()) * int(scales[row]) if row < len(scales) else 0
 
 
 def _least(table: SiteTable, row: int, since: float) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from parkwarden.judge.fleet.blocked_share import BlockedRule
+from parkwarden.judge.fleet.close_look import CloseRule
 from parkwarden.judge.fleet.gc_pressure import GcPressureRule
 from parkwarden.judge.fleet.goroutine_excess import ExcessRule
 from parkwarden.judge.fleet.goroutine_trend import TrendRule
@@ -36,6 +37,7 @@ class Rules:
     persistence: PersistenceRule = field(default_factory=PersistenceRule)
     floor: FloorRule = field(default_factory=FloorRule)
     survivors: SurvivorRule = field(default_factory=SurvivorRule)
+    close: CloseRule = field(default_factory=CloseRule)
     proof: ProofRule = field(default_factory=ProofRule)
     load: LoadRule = field(default_factory=LoadRule)
     age: AgeRule = field(default_factory=AgeRule)

@@ -43,3 +43,29 @@ def http1(site: Site) -> bool:
 def reads(site: Site) -> bool:
     """Whether this is the site of the background readers."""
     return any(frame.function.startswith(READER) for frame in site.frames)
+
+
+IDLE = ("net/http.(*conn).readRequest", "bufio.(*Reader).Peek", "net/http.(*connReader).Read")
+"""A connection's goroutine between two requests (net/http/server.go: serve, readRequest)."""
+
+WRITES = (
+    "net.(*conn).Write",
+    "net.(*netFD).Write",
+    "internal/poll.(*FD).Write",
+    "internal/poll.(*FD).Writev",
+    "internal/poll.(*FD).SendFile",
+)
+"""Blocked in a write: the client does not read."""
+
+ALONE = 0.8
+"""Share of a site's goroutines that must have no client any more: the others may be young."""
+
+
+def idle(site: Site) -> bool:
+    """Whether these connections wait for their next request: no handler is under way."""
+    return any(frame.function in IDLE for frame in site.frames) and not writes(site)
+
+
+def writes(site: Site) -> bool:
+    """Whether they are blocked in a write."""
+    return any(frame.function in WRITES for frame in site.frames)
