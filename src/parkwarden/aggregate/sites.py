@@ -440,7 +440,7 @@ class SiteWindows:
         _shake(table)
         same = len(LEVELS_S)  # slots of these levels and of all longer ones go on
         for level, length in enumerate(LEVELS_S):
-            if (bucket := int(at // length)) > table.bucket[level]:
+            if (bucket := int(at // length)) > table.bucket[level] or table.bucket[level] < 0:
                 _open(table, level, bucket, values)
             else:
                 same = min(same, level)

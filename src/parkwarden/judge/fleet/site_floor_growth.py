@@ -173,7 +173,8 @@ def judge(rows: Rows, now: float, rule: FloorRule, known: Sequence[Known] | None
         news = _news(rows, known, scale)
         if not news.any():
             continue
-        picked = np.flatnonzero(_screened(rows, scale, rule) & news[rows.table])
+        fresh = np.flatnonzero(news[rows.table])
+        picked = fresh[_screened(rows, fresh, scale, rule)]
         for of in np.split(picked, np.flatnonzero(np.diff(rows.table[picked])) + 1) if len(picked) else ():
             found_there = known[int(rows.table[of[0]])].by_scale[scale][1]
             for i, series in zip(of.tolist(), _series(rows, of, scale), strict=True):
@@ -206,17 +207,16 @@ def _news(rows: Rows, known: Sequence[Known], scale: int) -> npt.NDArray[np.bool
     return news
 
 
-def _screened(rows: Rows, scale: int, rule: FloorRule) -> npt.NDArray[np.bool_]:
-    """Rows that may have risen: the last values stand above the first ones, beyond what jitter and wander do, and the middle lies between."""
-    found = np.zeros(len(rows), bool)
-    jitter = rows.jitter + 0.25
+def _screened(rows: Rows, of: npt.NDArray[np.int64], scale: int, rule: FloorRule) -> npt.NDArray[np.bool_]:
+    """Of these rows those that may have risen: the last values stand above the first ones, beyond what jitter and wander do, and the middle lies between."""
+    found = np.zeros(len(of), bool)
+    jitter = rows.jitter[of] + 0.25
     for level in (-1,) if scale == CLOSE else (0,) if scale == NEAR else range(1, len(LEVELS_S)):
-        counts = rows.recent if level < 0 else rows.floors[level]
-        values = rows.recent if level < 0 else rows.means[level]
+        values = rows.recent[of] if level < 0 else rows.means[level][of]
         told = np.stack(
             [~np.isnan(times) if level < 0 else t.told[level] for t, times in zip(rows.tables, rows.times, strict=True)]
-        )[rows.table]
-        size = counts.shape[1]
+        )[rows.table[of]]
+        size = values.shape[1]
         third = size // 3
         sums = [np.add.reduceat(np.where(told, values, 0), (0, third, size - third), axis=1, dtype=np.float64)]
         numbers = np.add.reduceat(told, (0, third, size - third), axis=1, dtype=np.int64)
@@ -296,14 +296,17 @@ def _judge_row(rows: Rows, i: int, s: Series, scale: int, now: float, rule: Floo
     table, row = rows.tables[int(rows.table[i])], int(rows.row[i])
     if len(s.at) < LEAST_POINTS:
         return None
-    g = _growth(s, rule)
-    onset, base, late = g.onset, g.base, g.late
+    onset = _onset(s)
     after = s.at > s.at[onset]
-    span, rise = now - float(s.at[onset]), late - base
-    if after.sum() < LEAST_POINTS - 1 or span <= 0 or rise < rule.suspect_rise:
+    span = now - float(s.at[onset])
+    if after.sum() < LEAST_POINTS - 1 or span <= 0:
         return None
     chance = kendall.chance(s.value[max(len(s.value) - kendall.MOST, onset) :])
     if chance > rule.suspect_p:
+        return None
+    g = _growth(s, onset, rule)
+    base, late, rise = g.base, g.late, g.late - g.base
+    if rise < rule.suspect_rise:
         return None
     before = s.value[: onset + 1]
     high = float((before - s.err[: onset + 1]).max())
@@ -386,10 +389,15 @@ def _average(values: Floats, weights: Floats) -> float:
     return float((values * weights).sum() / weights.sum())
 
 
-def _growth(s: Series, rule: FloorRule) -> _Growth:
+def _onset(s: Series) -> int:
+    """When it was last at its bottom."""
     late = float(s.value[-3:].mean())
-    bottom = float(s.value.min() + s.err[s.value.argmin()])
-    onset = int(np.flatnonzero(s.value <= bottom + np.maximum(0.02 * (late - bottom), 1.0) + s.err)[-1])
+    lowest = s.value.argmin()
+    bottom = float(s.value[lowest] + s.err[lowest])
+    return int(np.flatnonzero(s.value <= bottom + max(0.02 * (late - bottom), 1.0) + s.err)[-1])
+
+
+def _growth(s: Series, onset: int, rule: FloorRule) -> _Growth:
     span = s.at[-1] - s.at[onset]
     before = slice(int(np.searchsorted(s.at, s.at[onset] - max(span, rule.settled_s))), onset + 1)
     base = _average(s.value[before], 1 / s.err[before] ** 2)

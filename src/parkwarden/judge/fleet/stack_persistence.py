@@ -67,8 +67,10 @@ def judge(rows: Rows, rule: PersistenceRule) -> Judged:
 def signals(rows: Rows, judged: Judged, now: float, rule: PersistenceRule) -> list[Signal]:
     """What to say about the suspect rows."""
     out = []
-    for i in np.flatnonzero(judged.suspect).tolist():
-        n, share, least = int(judged.count[i]), float(judged.share[i]), int(rows.recent[i, -rule.samples :].min())
+    suspect = np.flatnonzero(judged.suspect)
+    lowest = rows.recent[suspect, -rule.samples :].min(axis=1).tolist()
+    told = (suspect.tolist(), judged.count[suspect].tolist(), judged.share[suspect].tolist(), lowest)
+    for i, n, share, least in zip(*told, strict=True):
         out.append(
             Signal(
                 detector=NAME,

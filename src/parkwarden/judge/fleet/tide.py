@@ -84,9 +84,8 @@ def growth(table: SiteTable, since: float, now: float, row: int | None = None) -
     first = FLOORS - 1 - int((now - since) // LEVELS_S[level])
     beside = int((now - since) * BESIDE // LEVELS_S[level])
     before, after = slice(max(first - beside, 0), max(first + beside, 0) + 1), slice(-1 - 2 * beside, None)
-    load = table.load[level]
-    if not np.isnan(load[before]).all() and not np.isnan(load[after]).all():
-        early, late = float(np.nanmean(load[before])), float(np.nanmean(load[after]))
+    early, late = _told_mean(table.load[level, before]), _told_mean(table.load[level, after])
+    if early is not None and late is not None:
         return _interval(math.log((late + 1e-3) / (early + 1e-3)), REQUESTS_ERR)
     if not (table.told[level, before].any() and table.told[level, after].any()):
         return Growth(math.nan, math.nan, math.nan)
@@ -106,6 +105,13 @@ def growth(table: SiteTable, since: float, now: float, row: int | None = None) -
     heard = np.cumsum(weights[order])
     middle = float(ratios[order][np.searchsorted(heard, heard[-1] / 2)])
     return _interval(middle, math.sqrt(math.pi / 2 / heard[-1]))
+
+
+def _told_mean(load: npt.NDArray[np.float32]) -> float | None:
+    """Mean of what was told, None where nothing was; np.nanmean's sum without its checks, which cost more than the mean of a few values."""
+    told = ~np.isnan(load)
+    n = int(np.count_nonzero(told))
+    return float(np.float32(float(np.where(told, load, np.float32(0)).sum()) / n)) if n else None
 
 
 def unseen(span_s: float) -> float:
