@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import islice
 from typing import Any
 
 from bench.leakbench.long.cases import GROUPS, LEAK, SEPARATE, Case, Subject, healthy_runs, leaking, replicas
@@ -20,8 +19,9 @@ from parkwarden.model import Gone
 
 TICK_LAG_S = 2.0
 """Judged so long after a look: a census is in by then."""
-TOGETHER = 24
-"""Subjects judged at once: enough that columns are worth walking, few enough for 100 MB."""
+TOGETHER = 12
+"""Runs judged at once, at most: more make the judge no faster (measured: a healthy day costs the same by 6 and by 48, a leak's run a fifth more
+by 10 than by 40), and what is kept, and balanced, is whole batches."""
 SPARSE = 4
 """Cases without a promise get one run of so many."""
 WHY = 400
@@ -140,9 +140,11 @@ def healthy_tasks(
 
 
 def _batches(runs: Iterable[int]) -> Iterator[tuple[int, ...]]:
-    rest = iter(runs)
-    while batch := tuple(islice(rest, TOGETHER)):
-        yield batch
+    """As few as may be, of about the same size."""
+    all_of_them = list(runs)
+    number = math.ceil(len(all_of_them) / TOGETHER)
+    for i in range(number):
+        yield tuple(all_of_them[i * len(all_of_them) // number : (i + 1) * len(all_of_them) // number])
 
 
 def undone(todo: Iterable[Task], rows: Iterable[dict[str, Any]]) -> list[Task]:
