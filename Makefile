@@ -36,7 +36,7 @@ lint: setup  ## ruff, mypy --strict, import contracts
 bench: setup  ## side by side with the peers; table on the terminal, JSON in bench/out/
 	$(BIN)/python -m bench
 
-leakbench: setup  ## how good the detectors are: simulated fleets (30 min; LONG=--quick: 2), others' rules (PEERS=OPTIONS), real Go programs (LIVE=OPTIONS)
+leakbench: setup  ## how good the detectors are: simulated fleets (20 min; LONG=--quick: 2), others' rules (PEERS=OPTIONS), real Go programs (LIVE=OPTIONS)
 	$(BIN)/python -m bench.leakbench long $(LONG)
 	$(BIN)/python -m bench.leakbench peers $(PEERS)
 	$(BIN)/python -m bench.leakbench live $(LIVE)

@@ -123,7 +123,7 @@ def long_false(rows: Sequence[Row]) -> str:
             lines.append(
                 [f"{sees}, elsewhere in leaking services", per_thousand_days(len(wrong), days), f"{any_of} of {runs}"]
             )
-    return table(head, lines) + "\n\n" + _about(rows)
+    return table(head, lines) + "\n\n" + _about([row for row in mine if group(row) != "first-day"])
 
 
 def first_day(rows: Sequence[Row]) -> str:
@@ -184,7 +184,9 @@ def _about(rows: Sequence[Row]) -> str:
     runs = sorted({row["runs"] for row in rows if "per_h" in row["case"]})
     healthy = sorted({round(row["instance_days"]) for row in rows if group(row) != "leak"})
     said = [seeds(rows)]
-    said += [f"{'-'.join(str(r) for r in runs)} runs of each case"] if runs else []
+    said += (
+        [f"{runs[0]}-{runs[-1]} runs of each case" if len(runs) > 1 else f"{runs[0]} runs of each case"] if runs else []
+    )
     said += [f"{'/'.join(f'{d:,}' for d in healthy)} healthy instance-days"] if healthy else []
     said += [f"looks {looks:g} s apart" for looks in sorted({row["looks_s"] for row in rows if "looks_s" in row})]
     return f"*Measured: {', '.join(said)}.*"
