@@ -17,7 +17,6 @@ Example: half of 400 blocked for minutes, then 90 %: suspect. Source: the A3 rul
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 
 from parkwarden.aggregate.windows import Windows
@@ -52,7 +51,7 @@ def judge(windows: Windows, now: float, rule: BlockedRule) -> Judged:
     """Verdicts and NUMBERS for every row."""
     params = (now, rule.jump, rule.min_extra, rule.min_samples, rule.max_age_s, rule.mean_s, rule.hold_s)
     fields = ("blocked_share", "goroutines")
-    return scan(NAME, "blocked", windows, fields, params, NUMBERS, ((NAME, dataclasses.astuple(rule)), 5))
+    return scan(NAME, "blocked", windows, fields, params, NUMBERS, ((NAME, rule), 5))
 
 
 def signals(windows: Windows, judged: Judged) -> list[Signal]:

@@ -106,16 +106,17 @@ class _What:
 
 def fuse(signals: Sequence[Signal], scene: Scene, now: float, rules: Rules) -> list[Finding]:
     """Findings, worst first. One per (service, env, site); process-wide ones only where no site explains them."""
-    signals = [_plain(signal) for signal in signals]
+    keys: dict[str, ServiceKey] = {}
     places: dict[tuple[ServiceKey, str], list[Signal]] = defaultdict(list)
     processes: dict[tuple[ServiceKey, str], list[Signal]] = defaultdict(list)
     for signal in signals:
-        instance = scene.instance(signal.instance)
-        key = instance.service_key
+        key = keys.get(signal.instance)
+        if key is None:
+            key = keys[signal.instance] = scene.instance(signal.instance).service_key
         if signal.site is not None:
             places[key, signal.site].append(signal)
         else:
-            processes[key, PROCESS_WIDE.get(signal.detector, signal.detector)].append(signal)
+            processes[key, PROCESS_WIDE.get(signal.detector, signal.detector)].append(_plain(signal))
     for place in [place for place in scene.told if place not in places]:
         del scene.told[place]
     findings = [_place(key, site, said, scene, now, rules) for (key, site), said in places.items()]
@@ -186,7 +187,8 @@ class _Told:
         )
 
 
-def _tell(key: ServiceKey, site_id: str, said: Sequence[Signal], scene: Scene) -> _Told:
+def _tell(key: ServiceKey, site_id: str, witnesses: Sequence[Signal], scene: Scene) -> _Told:
+    said = [_plain(signal) for signal in witnesses]
     site = scene.site(site_id)
     worst, verdict, confidence, instances = _weigh(said)
     of_worst = [s for s in said if s.instance == worst]
@@ -227,7 +229,7 @@ def _tell(key: ServiceKey, site_id: str, said: Sequence[Signal], scene: Scene) -
         path=what.path,
     )
     accused = [scene.instance(name) for name in instances[:MAX_INSTANCES]]
-    return _Told(said, what, accused, version, worst, count, rate, since, proven, _evidence(said), finding)
+    return _Told(witnesses, what, accused, version, worst, count, rate, since, proven, _evidence(said), finding)
 
 
 def _version(key: ServiceKey, since: float | None, scene: Scene) -> str:

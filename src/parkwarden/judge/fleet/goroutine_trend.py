@@ -23,7 +23,6 @@ Source: the A1 rule of the house's map; prometheus `stddev_over_time(go_goroutin
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
@@ -70,7 +69,7 @@ def judge(windows: Windows, now: float, rule: TrendRule) -> Judged:
     """Verdicts and NUMBERS for every row."""
     params = (now, rule.window_s, rule.min_samples, rule.min_span_s, rule.max_gap_s, rule.sigma, rule.slope_per_s,
               rule.release_share, rule.hold_s)  # fmt: skip
-    return scan(NAME, "trend", windows, ("goroutines",), params, NUMBERS, ((NAME, dataclasses.astuple(rule)), 4))
+    return scan(NAME, "trend", windows, ("goroutines",), params, NUMBERS, ((NAME, rule), 4))
 
 
 def signals(

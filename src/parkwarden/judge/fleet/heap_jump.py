@@ -21,7 +21,6 @@ Source: the A2 rule of the house's map (ring of 128 samples of Alloc, TotalAlloc
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 
 from parkwarden.aggregate.windows import Windows
@@ -54,7 +53,7 @@ def judge(windows: Windows, now: float, rule: HeapJumpRule) -> Judged:
     """Verdicts and NUMBERS for every row."""
     params = (now, rule.growth_share, rule.growth_b, rule.max_gap_s, rule.hold_s)
     fields = ("heap_inuse", "heap_alloc", "num_gc")
-    return scan(NAME, "heap", windows, fields, params, NUMBERS, ((NAME, dataclasses.astuple(rule)), 4))
+    return scan(NAME, "heap", windows, fields, params, NUMBERS, ((NAME, rule), 4))
 
 
 def signals(windows: Windows, judged: Judged) -> list[Signal]:

@@ -68,6 +68,8 @@ def _judge(
         closely = close_look.judges(table)
         close = _close(sites, table, note, rules) if closely else []
         stayed = [] if closely else [_believed(sites, table, j, rules) for j in _stayed(sites, table, note, now, rules)]
+        if not (stayed or close or risen or table.proofs):
+            continue
         risen = {row: _believed(sites, table, r, rules) for row, r in risen.items()}
         if survivors.knows(table, now):  # censuses see more than counts: these alone accuse nobody there
             here = {j.row for j in stayed if j.steady or j.leak} | {j.row for j in close if j.steady}
