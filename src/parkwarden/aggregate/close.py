@@ -20,8 +20,8 @@ from parkwarden.model.snapshot import Ints
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 
-CLOSE_S = 10.0
-"""Censuses at most so far apart are a close look; a fleet's are minutes apart."""
+CLOSE_S = 15.0
+"""Censuses at most so far apart are a close look (text dumps of a large process are 8 s apart); a fleet's are minutes apart."""
 LONGEST_S = 1000.0
 """A watch for longer is judged by its life table: a hundred beats of its closest looks."""
 ROWS_PER_SITE = 4096

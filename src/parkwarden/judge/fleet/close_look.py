@@ -3,7 +3,7 @@
 Watches     every goroutine that the censuses of a close look saw (aggregate/close.py): births, departures by age, who worked.
 Why         in a close look nearly every process is young, so "it may be filling since it began" cannot be the last word. A pool's births slow down
             or stop, and its members work; traffic leaves; a leak does neither.
-Input       at least `least_looks` censuses at most 10 s apart since the first look at this life; 1,000 s at most, then survivors judge.
+Input       at least `least_looks` censuses at most 15 s apart since the first look at this life; 1,000 s at most, then survivors judge.
 Method      Leaving: for each age from which on few left, the stay that all older than it were exposed to is weighed against lives that end: of
             the length of the watch on average, or going on as those that did end suggest (their hazard at that age, falling with age as 1/t).
             Younger ones may leave as they like. The exposed time is only what we watched. The odds rise as e^(exposure / watch).
@@ -11,7 +11,7 @@ Method      Leaving: for each age from which on few left, the stay that all olde
             variance scaled by how uneven they are) and come at many times. Where a crew of one go stands, only who came while we watched counts.
             Working: who ran after its first census, or was elsewhere and came back, works. Workers who share what there is to do run
             each the less the more they are, each leak runs for itself: workers are accused only where runs rise with their number, or where
-            `line` of them came in a line that no filling pool draws.
+            `line` of them came in a line that no filling pool draws; where nobody tells who works, `line_untold`.
             Sleepers that never woke may wake: they are suspects for a minute. Goroutines whose client waits (serving.py) are suspects.
 Verdicts    `leak`; `suspect` with one of these doubts or with odds between `suspect_odds` and `leak_odds`.
 Parameters  `CloseRule`.
@@ -54,6 +54,8 @@ REGULAR = 0.33
 """Least variance, in Poisson's, that the numbers who run are believed to have: tickers are more regular than chance."""
 PEERS = "IO wait"
 """Wait reason of those who wait for somebody outside: clients come for seconds and for hours, at one line."""
+IDLE = ("chan receive", "select", "sync.Cond.Wait", "IO wait", "sleep")
+"""Waits of workers without work: nobody idles at a lock, in a send or for a group to end."""
 ASLEEP = ("sleep",)
 """Wait reasons that end by themselves."""
 
@@ -88,6 +90,8 @@ class CloseRule:
     """Share of them seen to work from which on they are workers."""
     line: int = 100
     """Workers that must have come in a line."""
+    line_untold: int = 25
+    """The same where nobody tells who works (text dumps): beyond, most pools of a process have their size."""
     filling_odds: float = 20.0
     """How much likelier a line must be there than a pool that fills with the time of the look as its time constant."""
     asleep_s: float = 60.0
@@ -224,8 +228,8 @@ def _case(close: CloseLook, slot: int, here: Rows, site: Site, old: float, rule:
         doubt = "fewer and fewer come, it may be filling"
     else:
         # a pool that lets go is not filling: where many leave young, those who stay are none
-        lets_go = transit - leavers >= max(rule.known, len(births.at)) and not site.wait_reason.startswith(PEERS)
-        doubt = "" if lets_go else _at_work(close, slot, here.worked[grown], births, rule)
+        lets_go = transit - leavers >= max(rule.known, len(births.at)) and not site.wait_reason == PEERS
+        doubt = "" if lets_go else _at_work(close, slot, site, here.worked[grown], births, rule)
         if not doubt and site.wait_reason in ASLEEP and not here.worked[grown].any() and oldest < rule.asleep_s:
             doubt = "they sleep and may wake"
     enough = log_odds >= math.log(rule.leak_odds)
@@ -304,11 +308,15 @@ def _stopped(last: float, first: float, until: float, apart: int, rule: CloseRul
     return apart * math.log1p(-silent) < math.log(rule.stopped_p)
 
 
-def _at_work(close: CloseLook, slot: int, worked: npt.NDArray[np.bool_], births: _Births, rule: CloseRule) -> str:
+def _at_work(
+    close: CloseLook, slot: int, site: Site, worked: npt.NDArray[np.bool_], births: _Births, rule: CloseRule
+) -> str:
     """The doubt that they are workers; empty where they are none, or each works for itself."""
     if close.told_ran and worked.mean() <= rule.working_share:
         return ""
     n = len(births.at)
+    if not close.told_ran and (n >= rule.line_untold or site.wait_reason not in IDLE):
+        return ""
     x = np.clip((births.at - births.at[0]) / births.span, 0.0, 1.0)
     bend = float(x.sum()) + n * math.log(-math.expm1(-1.0))  # line against e^-x
     if n >= rule.line and bend >= math.log(rule.filling_odds):
