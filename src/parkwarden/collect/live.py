@@ -321,6 +321,8 @@ def _brief(error: Exception) -> str:
 class _Looks:
     """The ladder of looks at one service."""
 
+    dump_limit = (limits.TEXT_DUMP_MAX_GOROUTINES, "TEXT_DUMP_MAX_GOROUTINES")
+
     def __init__(self, session: _Session, options: LiveOptions, tell: Tell) -> None:
         self.session = session
         self.options = options
@@ -431,7 +433,7 @@ class _Looks:
     async def _text_dump(self) -> None:
         if not self.options.text_dump:
             self.bag.costs.append(LookCost("goroutine?debug=2", note="not asked: switched off"))
-        elif not self._too_many("goroutine?debug=2", limits.TEXT_DUMP_MAX_GOROUTINES, "TEXT_DUMP_MAX_GOROUTINES"):
+        elif not self._too_many("goroutine?debug=2", *self.dump_limit):
             await self._pprof("goroutine", "debug=2", "goroutine?debug=2")
 
     def _too_many(self, what: str, most: int, name: str) -> bool:
@@ -507,6 +509,8 @@ class _Looks:
 class _Close(_Looks):
     """Close looks at one service for a while: every one is heard, the last of each is kept."""
 
+    dump_limit = (CLOSE_DUMP_MAX_GOROUTINES, "CLOSE_DUMP_MAX_GOROUTINES")
+
     def __init__(self, session: _Session, options: LiveOptions, tell: Tell) -> None:
         super().__init__(session, options, tell)
         self._last: dict[str, list[Artefact]] = {}
@@ -571,12 +575,6 @@ class _Close(_Looks):
             self._tracing = told is None and self.options.census and self._busy < BUSY_TRACING_TRIES
         await self._text_dump()
         return max(DUMP_EVERY_S, min(self._price("goroutine?debug=2"), self.options.interval_s / CLOSE_DUMPS))
-
-    async def _text_dump(self) -> None:
-        if not self.options.text_dump or (self.bag.goroutines or 0) > CLOSE_DUMP_MAX_GOROUTINES:
-            await super()._text_dump()
-        else:
-            await self._pprof("goroutine", "debug=2", "goroutine?debug=2")
 
     def _price(self, look: str) -> float:
         """Seconds until this look has stalled the service for no more than STALL_SHARE of its time."""

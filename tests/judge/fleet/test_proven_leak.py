@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from parkwarden.aggregate.sites import SiteWindows
 from parkwarden.judge.fleet.proven_leak import ProofRule
 from parkwarden.judge.fleet.rules import Rules
-from parkwarden.model import Instance, Leaked, Verdict
+from parkwarden.model import Census, Instance, Leaked, Verdict
 from tests.judge.fleet.places_cases import fed, said
 
 
@@ -84,3 +85,17 @@ def test_proof_ends_with_the_life() -> None:
     fed(lambda t: {"s": 6}, 460.0, 500.0, sites=sites)
     assert not said(sites, 461.0, "proven-leak")
     assert sites.memory(sites.tables["a"].instance, "s").proven_at is not None
+
+
+@pytest.mark.parametrize(("before", "verdict"), [(2, Verdict.LEAK), (6, Verdict.SUSPECT)])
+def test_a_close_look_tells_who_of_the_proven_came(before: int, verdict: Verdict) -> None:
+    """Six are proven among traffic as large: of the first census two are still there, so four have come; or all six are."""
+    sites = SiteWindows()
+    sites.started(Instance(id="a", labels={"service": "pay"}), 10.0)
+    for k in range(16):
+        at = 10.0 + 2 * k
+        stuck = list(range(1, before + 1)) + ([] if before == 6 else list(range(100, 100 + k // 3)))
+        passing = [1000 * (k + 1) + i for i in range(12)]
+        sites.census(Census(at, "a", {"s": np.array(sorted(stuck + passing), np.int64)}, 1000 * (k + 2)))
+    sites.leaked(Leaked(41.0, "a", {"s": 6}))
+    assert [s.verdict for s in said(sites, 42.0, "proven-leak")] == [verdict]

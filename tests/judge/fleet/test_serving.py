@@ -31,3 +31,13 @@ def test_a_hijacked_connection_has_no_reader() -> None:
     assert serving.http1(plain)
     assert not serving.http1(socket)
     assert serving.reads(_site("internal/poll.(*FD).Read", "net/http.(*connReader).backgroundRead"))
+
+
+def test_between_two_requests_a_connection_is_idle() -> None:
+    """No handler is under way, the client may come again; blocked in a write the client is there and does not read."""
+    between = _site("internal/poll.(*FD).Read", "bufio.(*Reader).Peek", "net/http.(*conn).serve")
+    stuck = _site("internal/poll.(*FD).Write", "net.(*conn).Write", "shop.Send", "net/http.(*conn).serve")
+    assert serving.idle(between)
+    assert not serving.writes(between)
+    assert serving.writes(stuck)
+    assert not serving.idle(stuck)

@@ -228,7 +228,7 @@ def _case(close: CloseLook, slot: int, here: Rows, site: Site, old: float, rule:
         doubt = "fewer and fewer come, it may be filling"
     else:
         # a pool that lets go is not filling: where many leave young, those who stay are none
-        lets_go = transit - leavers >= max(rule.known, len(births.at)) and not site.wait_reason == PEERS
+        lets_go = transit - leavers >= max(rule.known, len(births.at)) and site.wait_reason != PEERS
         doubt = "" if lets_go else _at_work(close, slot, site, here.worked[grown], births, rule)
         if not doubt and site.wait_reason in ASLEEP and not here.worked[grown].any() and oldest < rule.asleep_s:
             doubt = "they sleep and may wake"
