@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from statistics import median
 
 import numpy as np
 import numpy.typing as npt
@@ -216,7 +217,7 @@ class LifeTable:
     @property
     def gap_s(self) -> float:
         """Median distance of the last censuses, infinite before the second."""
-        return float(np.median(self._gaps)) if self._gaps else math.inf
+        return float(median(self._gaps)) if self._gaps else math.inf
 
     @property
     def began_at(self) -> float | None:
