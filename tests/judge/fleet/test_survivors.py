@@ -31,16 +31,16 @@ def _leak(n: int, every_s: float, onset: float) -> list[tuple[float, float]]:
     return [(onset + every_s * k, 1e12) for k in range(n)]
 
 
-def test_five_who_stay_are_suspect_four_are_not() -> None:
-    """Four are an accident: five is the least number of survivors that is worth a closer look."""
-    for n, fires in ((5, True), (4, False)):
+def test_four_who_stay_are_suspect_three_are_not() -> None:
+    """Three are an accident: four is the least number of survivors that is worth a closer look."""
+    for n, fires in ((4, True), (3, False)):
         lives = _leak(n, 290.0, LATER + QUIET + 10)
         found = [
             s for s in said(censuses(_looks(26 + n, lives)), LATER + BEAT * (25 + n), "survivors") if s.site == "s"
         ]
         assert bool(found) == fires
         if fires:
-            assert found[0].numbers["survivors"] == 5
+            assert found[0].numbers["survivors"] == 4
 
 
 def test_a_dozen_who_stay_are_a_leak() -> None:

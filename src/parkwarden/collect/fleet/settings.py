@@ -25,7 +25,7 @@ class CollectSettings:
     """Goroutine profile on beat: sites by count. 0 = never."""
     census_every_s: float = 300.0
     """Census on beat: who is still here. 0 = never."""
-    census_s: float = 0.05
+    census_s: float = 0.2
     """Length of a census' trace; every goroutine is in it however short it is."""
 
     close_watch_s: float = 60.0

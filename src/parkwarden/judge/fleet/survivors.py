@@ -11,7 +11,7 @@ Method      For each age A of `AGES_S` from the least that counts on: graduates 
             down (Laplace's trend test), must come from several intervals between censuses, and must not have come with the tide (tide.py): of a rising load
             only the part of the watch counts in which it stood still, and what stood there may not have grown merely as the load may have.
             The least age follows the beat: four censuses, `least_age_s` to `min_age_s`; where a client is being served (serving.py), `min_age_s` always.
-            Survivors that were seen to run are at work: leaks that tick exist, but for them `working` times the odds are asked.
+            Survivors that were seen to run are at work: leaks that tick exist, but they must outlast a working day.
 Verdicts    `leak`: odds >= `leak_odds`, nothing in doubt. `suspect`: odds >= `suspect_odds`. `unknown`: fewer than two censuses.
             Growth that began with the process may be a filling pool: suspect until a straight line is `line_odds` likelier than a pool that takes `fills_s`.
             Growth that began before the watch may be a heap that waits for its batch: suspect until it is `heap_s` old. Where censuses
@@ -74,20 +74,24 @@ class SurvivorRule:
 
     suspect_odds: float = 3.0
     """How much likelier growth must be than a settled crowd. Lower: more closer looks for nothing."""
-    leak_odds: float = 60.0
+    leak_odds: float = 400.0
     """The same for `leak`: 5 survivors within an hour or 6 within six, after two quiet hours. Higher: safer and later (each doubling costs
     about half a survivor)."""
     growth: float = 0.5
     """Survivors that must have come for each that stood there before: a pool that grows to the greatest need so far is at its limit most of the time."""
     young_odds: float = 8.0
     """The same against a crowd that began with the watch and stays `heap_s` on average (`dense_ripe` beats in a dense look) without having lost anybody yet."""
-    working: float = 30.0
-    """Times the odds asked where survivors were seen to run: workers of a pool and connections with traffic run, few leaks do."""
-    least: int = 5
+    working_s: float = 43_200.0
+    """Where survivors were seen to run they may be people who stay for their working day: suspect for so long. Leaks that tick wait for it."""
+    least: int = 4
     """Survivors (each batch one) below which nothing is said: four are an accident."""
     intervals: int = 3
     """Intervals between censuses in which survivors must have come: a batch falls into one, at worst two."""
-    crowd: int = 12
+    batch: float = 20.0
+    """So many between two looks, and as many as stayed, are a batch; below, healthy traffic of the site makes such steps."""
+    apart: float = 0.6
+    """And which lie so far apart, in beats: a burst takes a minute."""
+    crowd: int = 7
     """Survivors from which on two intervals are enough: what spreads so evenly over both is no batch."""
     min_age_s: float = 120.0
     """Nobody younger is a survivor where censuses are minutes apart or a client waits: requests end with their time-out, 30 or 60 s."""
@@ -95,7 +99,7 @@ class SurvivorRule:
     """Nor where they are two seconds apart: most work of a service is done by then."""
     beats: float = 4.0
     """The least age in beats of the censuses: who is gone after fewer was seen too seldom to say when."""
-    leavers_share: float = 0.1
+    leavers_share: float = 0.25
     """Leavers per graduate that a leak may have: its site has other traffic, and sampling errs."""
     suspect_slowing: float = -2.3
     """Laplace's U (standard normal where arrivals are steady) below which arrivals slow down: 1 in 100."""
@@ -117,6 +121,12 @@ class SurvivorRule:
     """Growth that began within the first half hour of a process, or a quarter of its own length after it, began with the process."""
     filling_count: int = 1000
     """Usual heaps that wait for a batch are smaller."""
+    hang_per_h: float = 1800.0
+    """What comes so fast may be all requests of a site that hang on a slow back end: suspect until `hang_s` old."""
+    hang_s: float = 660.0
+    """Usual time-outs are ten minutes at most."""
+    people_per_h: float = 240.0
+    """No crowd of people comes to one process faster for long. What comes more slowly is suspect while the load rises, or as long as nobody can know."""
     filled_slowing: float = -1.0
     """Laplace's U that all who are there, those from before included, must have in a dense look: a pool that fills with a time constant of
     its age has -2, and half a minute cannot tell it later."""
@@ -312,8 +322,10 @@ def _case(
     # seen once is enough to say that they go on coming
     aged = (watch.last - here.since >= watch.least_age) & (here.since >= heap.begin)
     intervals = len(np.unique(here.arrived[aged]))
+    came = np.sort(here.since[aged])
     if intervals < 2 or (
-        intervals < rule.intervals and len(_clumps(np.sort(here.since[aged]), watch.least_age)) < rule.crowd
+        intervals < rule.intervals
+        and (len(_clumps(came, watch.least_age)) < rule.crowd or came[-1] - came[0] < rule.apart * watch.gap)
     ):
         return None
     slowing = min(slowing, _slowing(heap, old, watch))
@@ -329,12 +341,21 @@ def _case(
         or (new and not _line(whole, old, slowing, watch))
         or (unseen and length < watch.ripe and count < rule.filling_count)
     )
+    if _at_once(table, row, begin, count, rule):
+        return None
     working = bool(here.worked[grown].any())
-    enough = heap.odds >= math.log(rule.leak_odds * (rule.working if working else 1.0))
+    enough = heap.odds >= math.log(rule.leak_odds)
     strong = bool(slowing >= rule.leak_slowing) and not _explained(table, row, since, begin, watch)
-    # people who come in the morning stay for hours, and come one by one: as long as the load rises they may be what comes
-    filling = filling or (count < rule.filling_count and not watch.dense and tide.flank(table, row).rising)
     span = max(watch.previous - heap.begin, 1e-9)
+    per_h = (count - scale) / span * 3600.0
+    if not watch.dense:
+        filling = filling or (working and length < rule.working_s and count < rule.filling_count)
+        if per_h >= rule.hang_per_h:  # whoever hangs on a slow back end leaves with its time-out
+            filling = filling or length < rule.hang_s
+        elif (
+            per_h < rule.people_per_h
+        ):  # who comes in the morning stays for hours: while the load rises, or nobody knows, it may be they
+            filling = filling or not tide.flank(table, row).over
     return Judged(
         row=row,
         leak=enough and strong and not filling,
@@ -344,7 +365,7 @@ def _case(
         survivors=count,
         leavers=leavers * scale,
         since=begin,
-        rate_per_min=float((count - scale) / span * 60),
+        rate_per_min=float(per_h / 60),
         filling=filling,
         steady=strong and not filling,
         working=working,
@@ -391,7 +412,7 @@ def _clumps(births: Floats, old: float) -> Floats:
     """The first of each batch (`births` rise): what came within an eighth of the age judged, or a 64th of it all, came together."""
     if len(births) < 2:
         return births
-    width = max((births[-1] - births[0]) / 64, old / 8)
+    width = max((births[-1] - births[0]) / 64, old / 24)
     firsts = np.floor((births - births[0]) / width)
     apart: Floats = births[np.concatenate([[True], firsts[1:] > firsts[:-1]])]
     return apart
@@ -417,6 +438,13 @@ def _explained(table: SiteTable, row: int, since: Floats, begin: float, watch: _
     if math.isnan(most) or (length > WITNESSED_S and not tide.told(table)):
         most = max(tide.unseen(length), 1.0 if math.isnan(most) else most)
     return len(since) < early * most
+
+
+def _at_once(table: SiteTable, row: int, begin: float, count: int, rule: SurvivorRule) -> bool:
+    """Whether most came between two looks: ids are dated by the census, and a batch that is most of what was born meanwhile looks spread over all of it."""
+    since = table.times >= begin
+    steps = np.diff(table.recent[row, since].astype(np.float64))
+    return bool(len(steps)) and float(steps.max()) >= max(rule.batch, count)
 
 
 def _stopped(here: Everybody, births: Floats, watch: _Watch) -> bool:

@@ -57,6 +57,8 @@ TRAFFIC = (0.3, 3.0)
 """Variance from look to look over the mean: a crowd of short visits has 1 (Poisson); who stays has less, batches have more, and neither tells the load."""
 FLANK_PER_H = 0.04
 """Growth an hour that is a tide coming in: a day that swings by a fifth rises by 5 % an hour at its steepest."""
+FLANK_STEEP = 0.15
+"""Growth an hour that must be ruled out before it is said that no tide comes in: what a day of 1 : 3 has on its flank."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +139,15 @@ class Flank:
 
     per_h: float
     error: float
+    slots: int
+    """Slots in which the load was looked at, told or not."""
+
+    @property
+    def over(self) -> bool:
+        """Whether no tide comes in: long enough watched, and surely no steep one; where nothing tells the load, nothing says that it rises."""
+        if math.isnan(self.per_h):
+            return self.slots >= FLANK_LEAST
+        return not self.rising and self.per_h + FLANK_SIGMAS * self.error < FLANK_STEEP
 
     @property
     def rising(self) -> bool:
@@ -147,7 +158,8 @@ class Flank:
 def flank(table: SiteTable, row: int | None = None) -> Flank:
     """How the load went in the last hours, in time slots of twenty minutes; of the windows of `FLANK_SLOTS` the one that is surest of a rise."""
     series = _log_load(table, row)
-    best = Flank(math.nan, math.nan)
+    looked = int((table.weights[FLANK_LEVEL] > 0).sum())
+    best = Flank(math.nan, math.nan, looked)
     for slots in FLANK_SLOTS:
         known = ~np.isnan(series[-slots:])
         if known.sum() < FLANK_LEAST:
@@ -158,7 +170,7 @@ def flank(table: SiteTable, row: int | None = None) -> Flank:
         per_h = float((x @ y) / (x @ x))
         rest = y - per_h * x
         scatter = max(math.sqrt(float(rest @ rest) / (len(x) - 2)), FLANK_ERR)
-        found = Flank(per_h, scatter * math.sqrt(FLANK_CORRELATED / float(x @ x)))
+        found = Flank(per_h, scatter * math.sqrt(FLANK_CORRELATED / float(x @ x)), looked)
         if math.isnan(best.per_h) or found.per_h / found.error > best.per_h / best.error:
             best = found
     return best
