@@ -50,6 +50,8 @@ SITES = 40
 """Of a healthy instance."""
 TIDAL_SWING, CALM_SWING = (0.4, 0.7), (0.05, 0.4)
 """Of the day's load where subscribers bring it, and where there are none."""
+TIDAL_WOBBLE, WOBBLE = (0.03, 0.06), (0.03, 0.15)
+"""Of the hours: what would hide the day's rise of some 10 % an hour would make its subscribers unknowable."""
 STEADY = ("queue-fast", "queue-slow", "standing")
 STEADY_SITES = 16
 """Beside the shapes of a first day: as quiet as can be, so that what is measured is these."""
@@ -167,14 +169,17 @@ def leaking(seed: int, case: Case, run: int, onset_within: float = DAY) -> Subje
 def healthy(seed: int, census_s: float, run: int, days: float = 1.0) -> Subject:
     """A service of SITES innocent sites of all shapes; by turns: requests told or not, restarts and deploys every 3-6 h or none, one replica or three.
 
-    Four of five have subscribers, and a day that shows them; the fifth's is calmer.
+    Three of five have subscribers, and a day whose load shows them above its wobble; the load of the others swings less and wobbles more.
     """
     rng = _rng(seed, "healthy", run)
-    tidal = run % 5 != 4
+    tidal = run % 5 < 3
     kinds = [kind for kind in INNOCENT if tidal or kind != TIDAL]
     kinds += [kinds[int(i)] for i in rng.integers(len(kinds), size=SITES - len(kinds))]
-    swing = rng.uniform(*(TIDAL_SWING if tidal else CALM_SWING))
-    return _service(rng, "healthy", run, {f"{kind}/{i}": kind for i, kind in enumerate(kinds)}, swing, census_s, days)
+    swing, wobble = (TIDAL_SWING, TIDAL_WOBBLE) if tidal else (CALM_SWING, WOBBLE)
+    traffic = partial(
+        load, swing=rng.uniform(*swing), wobble=rng.uniform(*wobble), bursts_per_day=rng.uniform(0, 4), steps_per_day=rng.uniform(0, 1)
+    )  # fmt: skip
+    return _service(rng, "healthy", run, {f"{kind}/{i}": kind for i, kind in enumerate(kinds)}, traffic, census_s, days)
 
 
 def first_day(seed: int, census_s: float, run: int, days: float = 2.0) -> Subject:
@@ -182,26 +187,24 @@ def first_day(seed: int, census_s: float, run: int, days: float = 2.0) -> Subjec
     rng = _rng(seed, "first-day", run)
     kinds = [*FIRST_DAY, *(STEADY[int(i)] for i in rng.integers(len(STEADY), size=STEADY_SITES))]
     names = {f"{kind}/{i}": kind for i, kind in enumerate(kinds)}
-    return _service(rng, "first-day", run, names, rng.uniform(0, 0.1), census_s, days)
+    traffic = partial(load, swing=rng.uniform(0, 0.1), wobble=rng.uniform(*WOBBLE))
+    return _service(rng, "first-day", run, names, traffic, census_s, days)
 
 
 def _service(
-    rng: Rng, group: str, run: int, kinds: Mapping[str, str], swing: float, census_s: float, days: float
+    rng: Rng, group: str, run: int, kinds: Mapping[str, str], traffic: Callable[..., Load], census_s: float, days: float
 ) -> Subject:
     until = days * DAY
-    told, hasty, lively = run % 2 == 0, run % 3 == 0, group == "healthy"
+    told, hasty = run % 2 == 0, run % 3 == 0
     old = -rng.uniform(0, 48) * HOUR if rng.uniform() < 0.5 else 0.0
     every = rng.uniform(3, 6) * HOUR if hasty else 0.0
-    traffic = load(
-        rng, min(old, 0.0) - DAY, until, swing=swing, wobble=rng.uniform(0.03, 0.15),
-        bursts_per_day=rng.uniform(0, 4) * lively, steps_per_day=rng.uniform(0, 1) * lively,
-    )  # fmt: skip
+    day = traffic(rng, min(old, 0.0) - DAY, until)
     shapes = {site: (INNOCENT | FIRST_DAY)[kind](rng) for site, kind in kinds.items()}
     name = f"{group}/{run}"
     pulses = {site: pulse(rng, kind) for site, kind in kinds.items()}
     instances = [
         watched(
-            rng, f"{name}.{i}", name, lives(rng, old * rng.uniform(0.2, 1), until, every), shapes, traffic,
+            rng, f"{name}.{i}", name, lives(rng, old * rng.uniform(0.2, 1), until, every), shapes, day,
             until=until, census_s=census_s, requests_per_s=50.0 * told, pulses=pulses,
         )
         for i in range(replicas(run))

@@ -38,6 +38,8 @@ class Load:
     values: Floats
     morning: float = 0.0
     """A time at which the day's load rises fastest (every DAY again)."""
+    swing: float = 0.0
+    """Of the day: its load is 1 - swing to 1 + swing times the mean."""
 
     def __call__(self, t: Floats | float) -> Floats:
         """The factor at time(s) `t`."""
@@ -75,7 +77,7 @@ def load(
         values[inside] *= rng.uniform(1.5, 3)
     for at in rng.uniform(begin, end, rng.poisson(steps_per_day * (end - begin) / DAY)):
         values[t > at] *= rng.uniform(0.7, 1.5)
-    return Load(begin, values, morning)
+    return Load(begin, values, morning, swing)
 
 
 @dataclass
@@ -164,10 +166,17 @@ def crowd(w: World, n: float, life_s: float, back_s: float) -> Lives:
 
 
 def subscribers(w: World, n: int, life_s: float, back_s: float) -> Lives:
-    """People who bring the day's load: they come while it rises, as many as it rises, and leave after their working day; a restart brings back who was there."""
+    """People who bring the load, `n` at its mean: as the day's load rises by a share, so many more come; all stay for about a working day.
+
+    Day's people come while the sine rises, as dense as it is steep; the night's by turns. A restart brings back who was there.
+    """
     days = np.arange(np.floor((w.begin - w.load.morning) / DAY) - 1, np.ceil((w.end - w.load.morning) / DAY) + 1)
-    rises = DAY / (2 * np.pi) * np.arcsin(w.rng.uniform(-1, 1, (len(days), n)))  # as dense as the sine is steep
-    return _days(w, (w.load.morning + days[:, None] * DAY + rises).ravel(), life_s, back_s)
+    tide = w.rng.poisson(2 * n * w.load.swing, len(days))
+    morning = w.load.morning + np.repeat(days, tide) * DAY
+    rises = DAY / (2 * np.pi) * np.arcsin(w.rng.uniform(-1, 1, len(morning)))
+    before = w.begin - 2 * life_s
+    night = w.rng.uniform(before, w.end, w.rng.poisson(n * (1 - w.load.swing) / life_s * (w.end - before)))
+    return _days(w, np.concatenate([morning + rises, night]), life_s, back_s)
 
 
 def unseen_subscribers(w: World, n: int, early_s: float, width_s: float, life_s: float, back_s: float) -> Lives:
