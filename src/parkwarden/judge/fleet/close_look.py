@@ -48,6 +48,10 @@ QUANTILES = (0.5, 0.8, 0.9, 0.95, 0.99, 1.0)
 """Ages tried: those by which so many of the departed had left."""
 BINS = 16
 """Parts of the time of births by which their unevenness is told."""
+FEW_LEFT = 5
+"""Departures from which on a site's own hazard is known well enough to be the null."""
+CREW = 0.2
+"""Times per goroutine at which a crew may have been hired."""
 ALL = 0.9
 """Share that runs in one census where something is told to all of them."""
 REGULAR = 0.33
@@ -253,14 +257,17 @@ def _staying(close: CloseLook, here: Rows, old: float) -> tuple[float, int]:
     enter = here.first - here.born
     leave = np.where(here.gone, here.last + gap / 2, end) - here.born
     told = np.maximum(leave - np.maximum(enter, old), 0.0)
-    expected = float(told.sum()) / (end - close.at[0])
+    hazard = 1.0 / (end - close.at[0])
+    if int(here.gone.sum()) >= FEW_LEFT:  # the site's own habit is better than ours
+        hazard = min(hazard, float(here.gone.sum()) / float((leave - enter).sum()))
+    expected = float(told.sum()) * hazard
     left = here.gone & (leave > old)
     before = here.gone & (leave > old / 2) & ~left
     if before.any():
         exposed = float(np.maximum(np.minimum(leave, old) - np.maximum(enter, old / 2), 0.0).sum())
-        hazard = float(before.sum()) / max(exposed, gap)
+        fades = float(before.sum()) / max(exposed, gap) * old
         beyond = leave > np.maximum(enter, old)
-        fading = hazard * old * float(np.log(leave[beyond] / np.maximum(enter, old)[beyond]).sum())
+        fading = fades * float(np.log(leave[beyond] / np.maximum(enter, old)[beyond]).sum())
         expected = max(expected, fading)
     leavers = int(left.sum())
     if leavers >= expected:
@@ -281,6 +288,8 @@ def _births(
         standing = len(born) - len(mine)
         if len(mine) < least or len(mine) < rule.growth * standing:
             continue
+        if standing and _apart(born[:standing], close.gap_s / 8) > max(2, standing * CREW):
+            continue  # those before came in a line, too: it is all one line, or none
         line = _line(mine, until, standing, close, rule)
         ended = _stopped(newest, float(mine[0]), end - close.gap_s, line.apart, rule)
         if line.stopped or ended or line.apart < least:
@@ -293,13 +302,17 @@ def _births(
 def _line(born: Floats, until: float, standing: int, close: CloseLook, rule: CloseRule) -> _Births:
     first = float(born[0])
     span = max(until - first, 1e-9)
-    width = max(span / 64, close.gap_s / 8)
-    apart = len(np.unique(np.floor((born - first) / width)))
+    apart = _apart(born, max(span / 64, close.gap_s / 8))
     rest = np.minimum(born[1:], until)
     parts = np.histogram(rest, bins=BINS, range=(first, until))[0]
     uneven = max(1.0, float(parts.var(ddof=1)) / max(float(parts.mean()), 1e-9)) if len(rest) >= 2 * BINS else 1.0
     slowing = (float(rest.mean()) - (first + until) / 2) / (span / math.sqrt(12 * len(rest) / uneven))
     return _Births(born, until, standing, apart, slowing, _stopped(float(born[-1]), first, until, apart, rule))
+
+
+def _apart(born: Floats, width: float) -> int:
+    """At how many times they came."""
+    return len(np.unique(np.floor((born - born[0]) / width)))
 
 
 def _stopped(last: float, first: float, until: float, apart: int, rule: CloseRule) -> bool:
