@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, lru_cache, partial
 from operator import is_
 from typing import TYPE_CHECKING
 
@@ -68,6 +68,9 @@ CROWD = 50
 MAX_KNOWN = 20_000
 """Sites of which the atlas's answer is remembered."""
 
+CURE = "Find who should have served or ended this wait, and make sure that it does on every way out."
+"""Where the atlas knows none."""
+
 SUSPECT_RANK = Verdict.SUSPECT.rank
 
 _OWN = frozenset((float, int, type(None)))
@@ -93,7 +96,7 @@ class Scene:
     """What was found out about sites, for the next time: neither stack nor modules change often."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _What:
     """What a site is, whatever its numbers are: the atlas's pattern, whose line it is, the way there."""
 
@@ -102,6 +105,23 @@ class _What:
     pattern: Pattern | None
     culprit: Frame | None
     path: tuple[Frame, ...]
+
+    @cached_property
+    def where(self) -> str:
+        site = self.site
+        return f"{site.function} ({site.file.rsplit('/', 1)[-1]}:{site.line})" if site.function else f"site {site.id}"
+
+    @cached_property
+    def kind(self) -> str:
+        return self.pattern.title if self.pattern else f"goroutines in `{self.site.wait_reason or 'wait'}`"
+
+    @cached_property
+    def explanation(self) -> str:
+        return f"{self.pattern.meaning} {self.pattern.why}" if self.pattern else ""
+
+    @property
+    def cure(self) -> str:
+        return self.pattern.cure if self.pattern else CURE
 
 
 def fuse(signals: Sequence[Signal], scene: Scene, now: float, rules: Rules) -> list[Finding]:
@@ -198,20 +218,13 @@ def _tell(key: ServiceKey, site_id: str, witnesses: Sequence[Signal], scene: Sce
     proven = any(s.detector == "proven-leak" for s in said)
     what = _what(site, scene, scene.modules(key), count or 0, proven)
     pattern = what.pattern
-    where = f"{site.function} ({site.file.rsplit('/', 1)[-1]}:{site.line})" if site.function else f"site {site.id}"
-    kind = pattern.title if pattern else f"goroutines in `{site.wait_reason or 'wait'}`"
-    cure = (
-        pattern.cure
-        if pattern
-        else "Find who should have served or ended this wait, and make sure that it does on every way out."
-    )
     version = _version(key, since, scene)
     finding = partial(
         Finding,
         code=pattern.code if pattern else "PW100",
         verdict=verdict,
         confidence=confidence,
-        title=f"{kind}: {count or 0:,} goroutines at {where}",
+        title=f"{what.kind}: {count or 0:,} goroutines at {what.where}",
         pattern=pattern.id if pattern else "goroutine-leak",
         service=key[0],
         instance=instances[0] if len(instances) == 1 else None,
@@ -221,15 +234,19 @@ def _tell(key: ServiceKey, site_id: str, witnesses: Sequence[Signal], scene: Sce
         culprit=what.culprit,
         count=count,
         rate_per_min=rate,
-        since=when(since),
+        since=_when(since),
         since_version=version,
-        advice="\n\n".join(part for part in (ADVICE[grade(rate)], cure) if part),
-        explanation=f"{pattern.meaning} {pattern.why}" if pattern else "",
+        advice="\n\n".join(part for part in (ADVICE[grade(rate)], what.cure) if part),
+        explanation=what.explanation,
         grade=grade(rate),
         path=what.path,
     )
     accused = [scene.instance(name) for name in instances[:MAX_INSTANCES]]
     return _Told(witnesses, what, accused, version, worst, count, rate, since, proven, _evidence(said), finding)
+
+
+_when = lru_cache(4096)(when)
+"""Growth begins once and is told every minute."""
 
 
 def _version(key: ServiceKey, since: float | None, scene: Scene) -> str:

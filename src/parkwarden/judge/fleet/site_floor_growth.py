@@ -169,6 +169,7 @@ def judge(rows: Rows, now: float, rule: FloorRule, known: Sequence[Known] | None
     known = known or [Known() for _ in rows.tables]
     if not len(rows):
         return []
+    slots: dict[tuple[int, int], _Slots] = {}
     for scale in (CLOSE, NEAR, FAR):
         news = _news(rows, known, scale)
         if not news.any():
@@ -177,8 +178,8 @@ def judge(rows: Rows, now: float, rule: FloorRule, known: Sequence[Known] | None
         picked = fresh[_screened(rows, fresh, scale, rule)]
         for of in np.split(picked, np.flatnonzero(np.diff(rows.table[picked])) + 1) if len(picked) else ():
             found_there = known[int(rows.table[of[0]])].by_scale[scale][1]
-            for i, series in zip(of.tolist(), _series(rows, of, scale), strict=True):
-                rise = _judge_row(rows, i, series, scale, now, rule)
+            for i, series in zip(of.tolist(), _series(rows, of, scale, slots), strict=True):
+                rise = _judge_row(rows, i, series, scale, now, rule, slots)
                 if rise is not None:
                     found_there.append(rise)
     found: list[dict[int, Rise]] = []
@@ -269,8 +270,8 @@ def _slots(table: SiteTable, scale: int) -> _Slots:
     return _Slots(np.concatenate(ends), np.concatenate(looks), tuple(parts)) if parts else _NO_SLOTS
 
 
-def _series(rows: Rows, of: npt.NDArray[np.int64], scale: int) -> list[Series]:
-    """Rows of one table at one scale."""
+def _series(rows: Rows, of: npt.NDArray[np.int64], scale: int, known: dict[tuple[int, int], _Slots]) -> list[Series]:
+    """Rows of one table at one scale. `known`: slots by table and scale."""
     n = int(rows.table[of[0]])
     table = rows.tables[n]
     jitter = table.jitter[rows.row[of], None].astype(np.float64) + 0.25
@@ -279,7 +280,7 @@ def _series(rows: Rows, of: npt.NDArray[np.int64], scale: int) -> list[Series]:
         at, value = rows.times[n, use], rows.recent[np.ix_(of, use)].astype(np.float64)
         err = np.broadcast_to(np.sqrt(jitter), value.shape)
     else:
-        slots = _slots(table, scale)
+        slots = known.get((n, scale)) or known.setdefault((n, scale), _slots(table, scale))
         at, value = slots.at, np.empty((len(of), len(slots.at)))
         begin = 0
         for level, used, clip in slots.parts:
@@ -291,7 +292,9 @@ def _series(rows: Rows, of: npt.NDArray[np.int64], scale: int) -> list[Series]:
     return [Series(at, v, e) for v, e in zip(value, err, strict=True)]
 
 
-def _judge_row(rows: Rows, i: int, s: Series, scale: int, now: float, rule: FloorRule) -> Rise | None:
+def _judge_row(
+    rows: Rows, i: int, s: Series, scale: int, now: float, rule: FloorRule, slots: dict[tuple[int, int], _Slots]
+) -> Rise | None:
     """Is it a trend, is it much, is it new, is it even, is it not the load, is it no pool that fills."""
     table, row = rows.tables[int(rows.table[i])], int(rows.row[i])
     if len(s.at) < LEAST_POINTS:
@@ -311,7 +314,7 @@ def _judge_row(rows: Rows, i: int, s: Series, scale: int, now: float, rule: Floo
     before = s.value[: onset + 1]
     high = float((before - s.err[: onset + 1]).max())
     if scale != FAR and late >= high + rule.suspect_rise:
-        (old,) = _series(rows, np.array([i]), FAR)
+        (old,) = _series(rows, np.array([i]), FAR, slots)
         high = max(high, float(old.value[old.at < s.at[onset]].max(initial=0.0)))
     if s.at[onset] > now - FLOORS * LEVELS_S[1]:
         high = max(high, float(table.peak[row]))
