@@ -50,6 +50,8 @@ BINS = 16
 """Parts of the time of births by which their unevenness is told."""
 FEW_LEFT = 5
 """Departures from which on a site's own hazard is known well enough to be the null."""
+LONGEST_LIVES = 4.0
+"""Mean life in lengths of the look that the null may have at most: what stays for longer is not told from what stays for ever."""
 CREW = 0.2
 """Times per goroutine at which a crew may have been hired."""
 ALL = 0.9
@@ -259,7 +261,8 @@ def _staying(close: CloseLook, here: Rows, old: float) -> tuple[float, int]:
     told = np.maximum(leave - np.maximum(enter, old), 0.0)
     hazard = 1.0 / (end - close.at[0])
     if int(here.gone.sum()) >= FEW_LEFT:  # the site's own habit is better than ours
-        hazard = min(hazard, float(here.gone.sum()) / float((leave - enter).sum()))
+        own = float(here.gone.sum()) / float((leave - enter).sum())
+        hazard = min(hazard, max(own, hazard / LONGEST_LIVES))
     expected = float(told.sum()) * hazard
     left = here.gone & (leave > old)
     before = here.gone & (leave > old / 2) & ~left
