@@ -15,10 +15,14 @@ Method      Leaving: for each age from which on few left, the stay that all olde
             Sleepers that never woke may wake: they are suspects for a minute. Goroutines whose client waits (serving.py) are suspects.
 Verdicts    `leak`; `suspect` with one of these doubts or with odds between `suspect_odds` and `leak_odds`.
 Parameters  `CloseRule`.
-If wrong    of exponential lives as long as the watch 1 in `leak_odds` sites that also look straight are accused (the exposure after the oldest
-            departure is, by the hazard's own clock, exponential); lives that all end later than we looked, and pools with no work that fill
-            in a line beyond the end of the look, cannot be told in any such time and are accused.
-Blind       what comes more seldom than about six times in the look and the process's life before; Go before 1.23 above 10,000 goroutines.
+If wrong    simulated sites of 0.2-20 arrivals a second, 80 of each, no work told: exponential lives of 5-30 s accused 4 of 240, of twice or four times
+            the look's length 25 of 160; uniform and log-normal lives up to a minute 10 of 320 (Pareto's, whose mean is infinite, 9 of 80); fixed lives of
+            10-30 s 0 of 240. Pools whose members do nothing, that fill more and more slowly: of 50 members and more with half
+            the look as time constant 1 of 180, with 10 members half. Recorded checks of 60 look-alikes and healing twins: none. Lives that all end later
+            than we looked, and idle pools that fill in a line beyond the end, cannot be told in such a time and are accused.
+            A straight leak is found in 158 of 160.
+Blind       what comes more seldom than about six times in the look and the process's life before; processes whose goroutines nobody can name
+            (Go before 1.23 above 10,000).
 Example     30 s at a process of 13 s: 9 came, one every five seconds, none worked, none left in 170 goroutine-seconds: 280 times, leak.
 Source      E. L. Kaplan & P. Meier 1958 (censored, left-truncated lives); P.-S. Laplace 1773; D. R. Cox & P. A. W. Lewis 1966.
 """

@@ -3,19 +3,18 @@
 Watches     the life table of each instance (aggregate/life.py), fed by censuses.
 Why         what leaks never dies. A standing pool has no births, a burst no survivors, a crowd of websockets has departures at every age, a
             filling pool slows down: each has a life table of its own, where counts look the same.
-Input       who is at the site since when, and how many left at which age (`LifeTable.left`); censuses at any distance, from two seconds to hours.
+Input       who is at the site since when, and how many left at which age (`LifeTable.left`); censuses minutes or hours apart (seconds: close_look.py).
 Method      For each age A of `AGES_S` from the least that counts on: graduates are goroutines that reached A at the site while we watched and were seen in
             two censuses, leavers those who left after having been seen so old, in all we remember of the site. What came in one go counts once. Two stories
             are weighed (settled.py): a crowd that has settled, whatever its rate and stay, and arrivals that began some time and of
             whom nobody leaves. Besides, leavers may be at most `leavers_share` of the graduates; arrivals must still go on, must not slow
             down (Laplace's trend test), must come from several intervals between censuses, and must not have come with the tide (tide.py): of a rising load
             only the part of the watch counts in which it stood still, and what stood there may not have grown merely as the load may have.
-            The least age follows the beat: four censuses, `least_age_s` to `min_age_s`; where a client is being served (serving.py), `min_age_s` always.
+            The least age follows the beat: four censuses, at most `min_age_s`; where a client is being served (serving.py), `min_age_s` always.
             Survivors that were seen to run are at work: leaks that tick exist, but they must outlast a working day.
 Verdicts    `leak`: odds >= `leak_odds`, nothing in doubt. `suspect`: odds >= `suspect_odds`. `unknown`: fewer than two censuses.
             Growth that began with the process may be a filling pool: suspect until a straight line is `line_odds` likelier than a pool that takes `fills_s`.
-            Growth that began before the watch may be a heap that waits for its batch: suspect until it is `heap_s` old. Where censuses
-            are seconds apart both are `dense_ripe` beats.
+            Growth that began before the watch may be a heap that waits for its batch: suspect until it is `heap_s` old.
 Parameters  `SurvivorRule`.
 If wrong    a settled crowd, whatever its rate and stay and however often one looks, is accused in less than 1 of `leak_odds` site histories (Ville's
             inequality; 1 of 100 where 20 was asked, tests/judge/fleet/test_settled.py), and only before anybody of it has ever left. With the doubts, on simulated
@@ -80,7 +79,7 @@ class SurvivorRule:
     growth: float = 0.5
     """Survivors that must have come for each that stood there before: a pool that grows to the greatest need so far is at its limit most of the time."""
     young_odds: float = 8.0
-    """The same against a crowd that began with the watch and stays `heap_s` on average (`dense_ripe` beats in a dense look) without having lost anybody yet."""
+    """The same against a crowd that began with the watch and stays `heap_s` on average without having lost anybody yet."""
     working_s: float = 43_200.0
     """Where survivors were seen to run they may be people who stay for their working day: suspect for so long. Leaks that tick wait for it."""
     least: int = 4
@@ -95,8 +94,6 @@ class SurvivorRule:
     """Survivors from which on two intervals are enough: what spreads so evenly over both is no batch."""
     min_age_s: float = 120.0
     """Nobody younger is a survivor where censuses are minutes apart or a client waits: requests end with their time-out, 30 or 60 s."""
-    least_age_s: float = 6.0
-    """Nor where they are two seconds apart: most work of a service is done by then."""
     beats: float = 4.0
     """The least age in beats of the censuses: who is gone after fewer was seen too seldom to say when."""
     leavers_share: float = 0.25
@@ -113,10 +110,6 @@ class SurvivorRule:
     """How much likelier a straight line must be than such a filling: 360 an hour show it after about an hour and a half, 60 after three, 6 after six."""
     heap_s: float = 9000.0
     """Growth that began before the watch may be a heap that waits for its batch (every hour, every two): it stays suspect until it is so old."""
-    dense_s: float = 10.0
-    """Censuses at most so far apart are one closer look: who asks for it is told what it can tell."""
-    dense_ripe: float = 10.0
-    """There growth must have gone on for so many beats, whenever it began: a pool that takes longer without slowing down is told from a leak by watching on."""
     settled_s: float = 1800.0
     """Growth that began within the first half hour of a process, or a quarter of its own length after it, began with the process."""
     filling_count: int = 1000
@@ -127,9 +120,6 @@ class SurvivorRule:
     """Usual time-outs are ten minutes at most."""
     people_per_h: float = 240.0
     """No crowd of people comes to one process faster for long. What comes more slowly is suspect while the load rises, or as long as nobody can know."""
-    filled_slowing: float = -1.0
-    """Laplace's U that all who are there, those from before included, must have in a dense look: a pool that fills with a time constant of
-    its age has -2, and half a minute cannot tell it later."""
     tide: float = 1.25
     """Growth of the load from which on more goroutines are no proof: pools grow with the tide."""
 
@@ -171,24 +161,12 @@ class _Watch:
     rule: SurvivorRule
 
     @property
-    def dense(self) -> bool:
-        return self.gap <= self.rule.dense_s
-
-    @property
     def least_age(self) -> float:
-        return min(max(self.rule.beats * self.gap, self.rule.least_age_s), self.rule.min_age_s)
+        return min(self.rule.beats * self.gap, self.rule.min_age_s)
 
     def until(self, old: float) -> float:
         """Who is so old and was seen twice was born before."""
         return min(self.last - old, self.previous)
-
-    @property
-    def ripe(self) -> float:
-        return self.rule.dense_ripe * self.gap if self.dense else self.rule.heap_s
-
-    @property
-    def settled(self) -> float:
-        return self.ripe * self.rule.settled_s / self.rule.heap_s
 
 
 def knows(table: SiteTable, now: float) -> bool:
@@ -334,12 +312,11 @@ def _case(
     scale = int(table.life.scales()[row])
     count = int((since >= heap.begin).sum()) * scale
     length = watch.last - begin
-    unripe = max(length / 4, watch.settled)
+    unripe = max(length / 4, rule.settled_s)
     new, unseen = begin - watch.start < unripe, begin - watch.first < unripe
     filling = bool(
-        (watch.dense and _laplace(since, float(since.min()), watch.until(old)) < rule.filled_slowing)
-        or (new and not _line(whole, old, slowing, watch))
-        or (unseen and length < watch.ripe and count < rule.filling_count)
+        (new and not _line(whole, old, slowing, watch))
+        or (unseen and length < rule.heap_s and count < rule.filling_count)
     )
     if _at_once(table, row, begin, count, rule):
         return None
@@ -348,14 +325,13 @@ def _case(
     strong = bool(slowing >= rule.leak_slowing) and not _explained(table, row, since, begin, watch)
     span = max(watch.previous - heap.begin, 1e-9)
     per_h = (count - scale) / span * 3600.0
-    if not watch.dense:
-        filling = filling or (working and length < rule.working_s and count < rule.filling_count)
-        if per_h >= rule.hang_per_h:  # whoever hangs on a slow back end leaves with its time-out
-            filling = filling or length < rule.hang_s
-        elif (
-            per_h < rule.people_per_h
-        ):  # who comes in the morning stays for hours: while the load rises, or nobody knows, it may be they
-            filling = filling or not tide.flank(table, row).over
+    filling = filling or (working and length < rule.working_s and count < rule.filling_count)
+    if per_h >= rule.hang_per_h:  # whoever hangs on a slow back end leaves with its time-out
+        filling = filling or length < rule.hang_s
+    elif (
+        per_h < rule.people_per_h
+    ):  # who comes in the morning stays for hours: while the load rises, or nobody knows, it may be they
+        filling = filling or not tide.flank(table, row).over
     return Judged(
         row=row,
         leak=enough and strong and not filling,
@@ -386,7 +362,7 @@ def _heap(since: Floats, leavers: float, old: float, first: float, watch: _Watch
         told = {"span_s": span, "watch_s": watched, "exposure_s": exposure}
         odds = log_odds(standing, len(births), leavers, **told)
         # odds of two stories side by side: each limit is met where the lesser excess is
-        young = log_odds_young(len(births), leavers, **told, stay_s=watch.ripe)
+        young = log_odds_young(len(births), leavers, **told, stay_s=watch.rule.heap_s)
         odds = min(odds, young + math.log(watch.rule.leak_odds / watch.rule.young_odds))
         best = _Heap(births, standing, int((since <= edge).sum()), odds)
     if standing and watch.start < watch.first and first == watch.first and len(births) >= FEW:
@@ -461,8 +437,6 @@ def _line(heap: _Heap, old: float, slowing: float, watch: _Watch) -> bool:
     if slowing < rule.leak_slowing:
         return False
     span = watch.until(old) - heap.begin
-    if watch.dense:
-        return span >= rule.dense_ripe * watch.gap and slowing >= rule.filled_slowing
     bend = span / rule.fills_s
     each = math.log(-math.expm1(-bend) / bend)
     return float(((heap.births - heap.begin) / rule.fills_s + each).sum()) >= math.log(rule.line_odds)
