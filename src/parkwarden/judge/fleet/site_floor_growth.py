@@ -178,8 +178,12 @@ def judge(rows: Rows, now: float, rule: FloorRule, known: Sequence[Known] | None
         picked = fresh[_screened(rows, fresh, scale, rule)]
         for of in np.split(picked, np.flatnonzero(np.diff(rows.table[picked])) + 1) if len(picked) else ():
             found_there = known[int(rows.table[of[0]])].by_scale[scale][1]
-            for i, series in zip(of.tolist(), _series(rows, of, scale, slots), strict=True):
-                rise = _judge_row(rows, i, series, scale, now, rule, slots)
+            tried = zip(of.tolist(), _series(rows, of, scale, slots), strict=True)
+            trends = [t for i, series in tried if (t := _trend(i, series, now, rule)) is not None]
+            rising = np.array([t.i for t in trends], np.int64)
+            past = _series(rows, rising, FAR, slots) if trends and scale != FAR else [t.series for t in trends]
+            for trend, old in zip(trends, past, strict=True):
+                rise = _judge_row(rows, trend, old, scale, now, rule)
                 if rise is not None:
                     found_there.append(rise)
     found: list[dict[int, Rise]] = []
@@ -292,29 +296,40 @@ def _series(rows: Rows, of: npt.NDArray[np.int64], scale: int, known: dict[tuple
     return [Series(at, v, e) for v, e in zip(value, err, strict=True)]
 
 
-def _judge_row(
-    rows: Rows, i: int, s: Series, scale: int, now: float, rule: FloorRule, slots: dict[tuple[int, int], _Slots]
-) -> Rise | None:
-    """Is it a trend, is it much, is it new, is it even, is it not the load, is it no pool that fills."""
-    table, row = rows.tables[int(rows.table[i])], int(rows.row[i])
+@dataclass(frozen=True, slots=True)
+class _Trend:
+    """A row that rises in order since it was last at its bottom."""
+
+    i: int
+    series: Series
+    onset: int
+    chance: float
+
+
+def _trend(i: int, s: Series, now: float, rule: FloorRule) -> _Trend | None:
+    """Is it a trend."""
     if len(s.at) < LEAST_POINTS:
         return None
     onset = _onset(s)
-    after = s.at > s.at[onset]
-    span = now - float(s.at[onset])
-    if after.sum() < LEAST_POINTS - 1 or span <= 0:
+    if (s.at > s.at[onset]).sum() < LEAST_POINTS - 1 or now <= s.at[onset]:
         return None
     chance = kendall.chance(s.value[max(len(s.value) - kendall.MOST, onset) :])
-    if chance > rule.suspect_p:
-        return None
+    return _Trend(i, s, onset, chance) if chance <= rule.suspect_p else None
+
+
+def _judge_row(rows: Rows, trend: _Trend, old: Series, scale: int, now: float, rule: FloorRule) -> Rise | None:
+    """Is it much, is it new (beside its `old`, longer past), is it even, is it not the load, is it no pool that fills."""
+    i, s, onset, chance = trend.i, trend.series, trend.onset, trend.chance
+    table, row = rows.tables[int(rows.table[i])], int(rows.row[i])
+    after = s.at > s.at[onset]
+    span = now - float(s.at[onset])
     g = _growth(s, onset, rule)
     base, late, rise = g.base, g.late, g.late - g.base
     if rise < rule.suspect_rise:
         return None
     before = s.value[: onset + 1]
     high = float((before - s.err[: onset + 1]).max())
-    if scale != FAR and late >= high + rule.suspect_rise:
-        (old,) = _series(rows, np.array([i]), FAR, slots)
+    if scale != FAR:
         high = max(high, float(old.value[old.at < s.at[onset]].max(initial=0.0)))
     if s.at[onset] > now - FLOORS * LEVELS_S[1]:
         high = max(high, float(table.peak[row]))
