@@ -72,7 +72,7 @@ def _judge(
             continue
         risen = {row: _believed(sites, table, r, rules) for row, r in risen.items()}
         if survivors.knows(table, now):  # censuses see more than counts: these alone accuse nobody there
-            here = {j.row for j in stayed if j.steady or j.leak} | {j.row for j in close if j.steady}
+            here = {j.row for j in stayed if j.leak} | {j.row for j in close if j.steady}
             risen = {row: r if row in here else replace(r, leak=False) for row, r in risen.items()}
         out += survivors.signals(table, stayed, now)
         out += close_look.signals(table, close, now)

@@ -73,7 +73,7 @@ class SurvivorRule:
 
     suspect_odds: float = 3.0
     """How much likelier growth must be than a settled crowd. Lower: more closer looks for nothing."""
-    leak_odds: float = 400.0
+    leak_odds: float = 80.0
     """The same for `leak`: 5 survivors within an hour or 6 within six, after two quiet hours. Higher: safer and later (each doubling costs
     about half a survivor)."""
     growth: float = 0.5
