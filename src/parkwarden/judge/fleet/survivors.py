@@ -73,8 +73,8 @@ class SurvivorRule:
 
     suspect_odds: float = 3.0
     """How much likelier growth must be than a settled crowd. Lower: more closer looks for nothing."""
-    leak_odds: float = 80.0
-    """The same for `leak`: 5 survivors within an hour or 6 within six, after two quiet hours. Higher: safer and later (each doubling costs
+    leak_odds: float = 120.0
+    """The same for `leak`: 4 or 5 survivors within an hour or 6 within six, after some quiet hours. Higher: safer and later (each doubling costs
     about half a survivor)."""
     growth: float = 0.5
     """Survivors that must have come for each that stood there before: a pool that grows to the greatest need so far is at its limit most of the time."""
