@@ -33,7 +33,8 @@ instance gw-1 service=gateway env=prod version=1.4.0 started=-1h
 site hub "chan send" shop/cart.(*Hub).Publish hub.go:42 by shop/cart.New hub.go:30
 load 5s goroutines 300x24 300+250x24 6300x60
 load 10m leaked hub 0 6x1
-crowd hub initial 6 lives forever
+crowd hub initial 5 lives forever
+crowd hub births 1/min lives forever from 6m until 7m
 look profile every 1m
 """
 
@@ -216,7 +217,7 @@ def test_unknown_detectors_are_refused(tmp_path: Path) -> None:
     """An expectation of a detector that is none is an error with the nearest name, before anything is judged."""
     file = tmp_path / "x.txt"
     file.write_bytes(LEAK + b"expect at 10m leak proven-leek\n")
-    with pytest.raises(FormatError, match="line 8") as caught:
+    with pytest.raises(FormatError, match="line 9") as caught:
         replay([str(file)], Options())
     assert "proven-leak" in caught.value.hint
 
