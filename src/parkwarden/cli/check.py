@@ -65,7 +65,7 @@ def command(
     no_census: Annotated[
         bool,
         typer.Option(
-            "--no-census", help="Never trace (a census is a trace of 50 ms); text dumps of small services stand in."
+            "--no-census", help="Never trace (a census is a trace of 100 ms); text dumps of small services stand in."
         ),
     ] = False,
     record: Annotated[

@@ -63,7 +63,7 @@ def command(
 ) -> None:
     """Watch services, say which line leaks, how long until the limit, and alert.
 
-    Every 5 s the cheap numbers, every minute a goroutine profile, every 5 minutes a census (a 50 ms trace); closer looks only on
+    Every 5 s the cheap numbers, every minute a goroutine profile, every 5 minutes a census (a 200 ms trace); closer looks only on
     suspicion and within budgets. State is kept in DIR (default parkwarden-data): stopped or killed, it goes on where it was.
 
     \b
