@@ -73,11 +73,15 @@ class SurvivorRule:
 
     suspect_odds: float = 3.0
     """How much likelier growth must be than a settled crowd. Lower: more closer looks for nothing."""
-    leak_odds: float = 120.0
+    leak_odds: float = 60.0
     """The same for `leak`: 4 or 5 survivors within an hour or 6 within six, after some quiet hours. Higher: safer and later (each doubling costs
     about half a survivor)."""
     growth: float = 0.5
     """Survivors that must have come for each that stood there before: a pool that grows to the greatest need so far is at its limit most of the time."""
+    odds_each: float = 0.2
+    """Log odds asked more for each further survivor: of a leak each triples them; where dozens came and the odds are still low, a pool grows with its day."""
+    odds_most: float = 12.0
+    """But at most so much."""
     young_odds: float = 8.0
     """The same against a crowd that began with the watch and stays `heap_s` on average without having lost anybody yet."""
     working_s: float = 43_200.0
@@ -112,6 +116,8 @@ class SurvivorRule:
     """Growth that began before the watch may be a heap that waits for its batch (every hour, every two): it stays suspect until it is so old."""
     settled_s: float = 1800.0
     """Growth that began within the first half hour of a process, or a quarter of its own length after it, began with the process."""
+    settled_gaps: float = 3.0
+    """Or within so many of its own mean gaps between arrivals: a slow filling may begin late."""
     filling_count: int = 1000
     """Usual heaps that wait for a batch are smaller."""
     hang_per_h: float = 1800.0
@@ -269,6 +275,8 @@ class _Heap:
     """Batches that stood there before, and how many goroutines they were."""
     before: int
     odds: float
+    came: int
+    """Of the births, those while we watched."""
 
     @property
     def begin(self) -> float:
@@ -311,27 +319,16 @@ def _case(
         return None
     scale = int(table.life.scales()[row])
     count = int((since >= heap.begin).sum()) * scale
-    length = watch.last - begin
-    unripe = max(length / 4, rule.settled_s)
-    new, unseen = begin - watch.start < unripe, begin - watch.first < unripe
-    filling = bool(
-        (new and not _line(whole, old, slowing, watch))
-        or (unseen and length < rule.heap_s and count < rule.filling_count)
-    )
     if _at_once(table, row, begin, count, rule):
         return None
     working = bool(here.worked[grown].any())
-    enough = heap.odds >= math.log(rule.leak_odds)
+    more = min(rule.odds_each * (heap.came - rule.least), rule.odds_most)
+    enough = heap.odds >= math.log(rule.leak_odds) + more
     strong = bool(slowing >= rule.leak_slowing) and not _explained(table, row, since, begin, watch)
     span = max(watch.previous - heap.begin, 1e-9)
     per_h = (count - scale) / span * 3600.0
-    filling = filling or (working and length < rule.working_s and count < rule.filling_count)
-    if per_h >= rule.hang_per_h:  # whoever hangs on a slow back end leaves with its time-out
-        filling = filling or length < rule.hang_s
-    elif (
-        per_h < rule.people_per_h
-    ):  # who comes in the morning stays for hours: while the load rises, or nobody knows, it may be they
-        filling = filling or not tide.flank(table, row).over
+    filling = not _line(whole, old, slowing, watch) if _new(whole, watch) else False
+    filling = filling or _doubtful(table, row, watch, begin=begin, count=count, per_h=per_h, working=working)
     return Judged(
         row=row,
         leak=enough and strong and not filling,
@@ -346,6 +343,31 @@ def _case(
         steady=strong and not filling,
         working=working,
     )
+
+
+def _new(whole: _Heap, watch: _Watch) -> bool:
+    """Whether growth may have begun with the process: soon after it, by the clock, by its own length, or by its own pace."""
+    gap = (float(whole.births[-1]) - whole.begin) / (len(whole.births) - 1)
+    soon = max((watch.last - whole.begin) / 4, watch.rule.settled_s, watch.rule.settled_gaps * gap)
+    return whole.begin - watch.start < soon
+
+
+def _doubtful(
+    table: SiteTable, row: int, watch: _Watch, *, begin: float, count: int, per_h: float, working: bool
+) -> bool:
+    """Whether it may be a heap that waits for its batch, people who came to stay, or requests that hang."""
+    rule = watch.rule
+    length = watch.last - begin
+    if per_h >= rule.hang_per_h and length < rule.hang_s:
+        return True  # whoever hangs on a slow back end leaves with its time-out
+    if count >= rule.filling_count:
+        return False
+    if begin - watch.first < max(length / 4, rule.settled_s) and length < rule.heap_s:
+        return True  # its growth was not seen to begin
+    if working and length < rule.working_s:
+        return True
+    # who comes in the morning stays for hours: while the load rises, or as long as nobody knows, it may be they
+    return per_h < rule.people_per_h and not tide.flank(table, row).over
 
 
 def _heap(since: Floats, leavers: float, old: float, first: float, watch: _Watch) -> _Heap | None:
@@ -364,7 +386,7 @@ def _heap(since: Floats, leavers: float, old: float, first: float, watch: _Watch
         # odds of two stories side by side: each limit is met where the lesser excess is
         young = log_odds_young(len(births), leavers, **told, stay_s=watch.rule.heap_s)
         odds = min(odds, young + math.log(watch.rule.leak_odds / watch.rule.young_odds))
-        best = _Heap(births, standing, int((since <= edge).sum()), odds)
+        best = _Heap(births, standing, int((since <= edge).sum()), odds, len(births))
     if standing and watch.start < watch.first and first == watch.first and len(births) >= FEW:
         every = _clumps(np.sort(since), old)
         if len(every) >= watch.rule.least:
@@ -380,7 +402,7 @@ def _heap(since: Floats, leavers: float, old: float, first: float, watch: _Watch
             # crowds in which all stay equally long have ages as even as these: of them the coin speaks, who came while nobody left
             odds = min(odds, len(births) * math.log(2.0))
             if best is None or odds > best.odds:
-                best = _Heap(every, 0, 0, odds)
+                best = _Heap(every, 0, 0, odds, len(births))
     return best
 
 

@@ -57,8 +57,10 @@ TRAFFIC = (0.3, 3.0)
 """Variance from look to look over the mean: a crowd of short visits has 1 (Poisson); who stays has less, batches have more, and neither tells the load."""
 FLANK_PER_H = 0.04
 """Growth an hour that is a tide coming in: a day that swings by a fifth rises by 5 % an hour at its steepest."""
-FLANK_STEEP = 0.15
-"""Growth an hour that must be ruled out before it is said that no tide comes in: what a day of 1 : 3 has on its flank."""
+FLANK_STEEP = 0.12
+"""Growth an hour of the best guess, from which on a tide is not ruled out however unsure the guess is: what a day of 1 : 3 has on its flank."""
+FLANK_BLIND = 0.08
+"""Error of the guess, an hour, from which on nothing is known: the first hour and a half of a watch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,10 +146,10 @@ class Flank:
 
     @property
     def over(self) -> bool:
-        """Whether no tide comes in: long enough watched, and surely no steep one; where nothing tells the load, nothing says that it rises."""
+        """Whether no tide comes in, as far as can be known; where nothing tells the load, nothing says that it rises."""
         if math.isnan(self.per_h):
             return self.slots >= FLANK_LEAST
-        return not self.rising and self.per_h + FLANK_SIGMAS * self.error < FLANK_STEEP
+        return not self.rising and self.per_h < FLANK_STEEP and self.error < FLANK_BLIND
 
     @property
     def rising(self) -> bool:
