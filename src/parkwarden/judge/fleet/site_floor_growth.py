@@ -27,6 +27,7 @@ Source      H. B. Mann 1945, M. G. Kendall 1975; exact distribution of S by the 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -78,14 +79,14 @@ class FloorRule:
     """Beyond `leak_rise`, what a rise that has just begun must have: a slow back end, a retry storm."""
     calm_s: float = 2400.0
     """Time within which `hasty_rise` falls to nothing."""
-    crowd_rise: float = 100.0
-    """Goroutines by which a site must have risen that is not known as traffic: so many come in a morning. Lower: earlier, and crowds are accused."""
-    rush_rise: float = 50.0
-    """The same for a rise within minutes; from there it grows to `crowd_rise` within an hour: no crowd comes by 200 an hour for long."""
-    crowd_span_s: float = 21_600.0
-    """A rise that has gone on evenly for so long is hardly a morning: `lasting_rise` is enough then."""
-    lasting_rise: float = 40.0
-    """What a crowd of a few dozen may come to in half a day; lower: a leak of six an hour is found earlier, and late risers are accused."""
+    crowd_rise: float = 8.0
+    """Beyond `leak_rise`, what a rise at a site that is not known as traffic must have once it has lasted `crowd_span_s`."""
+    crowd_span_s: float = 10_800.0
+    """The slower a crowd grows the longer must have been seen that the load does not."""
+    morning_per_h: float = 45.0
+    """Slower than this a site may grow by the people of a morning (a few hundred within half a day): there the load must surely stand still."""
+    unseen_rise: float = 80.0
+    """What a site must have risen by where nothing tells the load: so many come in a morning."""
     suspect_wander: float = 1.5
     """Sigmas of its own wander by which a site must have risen."""
     leak_wander: float = 3.0
@@ -98,16 +99,16 @@ class FloorRule:
     """The same for `leak`."""
     leak_even: float = 0.6
     """Rise of the first third over that of the two after: who comes in the morning comes slowly at first, a leak begins with its cause."""
-    crowd_even: float = 0.75
-    """The same at sites that are not known as traffic."""
     leak_jump: float = 0.4
     """Share of the rise that one value may bring: a larger pool or a cron job comes at once."""
-    leak_span_s: float = 720.0
+    leak_span_s: float = 780.0
     """Counts alone say leak only after so long: a slow back end piles up goroutines for a time-out or two."""
     warm_up_s: float = 14_400.0
     """Growth that began with the process, or with our watch, may be a pool that fills or a tooth of a saw; below `filling_count` it stays suspect for so long."""
-    filled_steady: float = 0.9
-    """`leak_steady` for growth from the start of the process."""
+    fills_s: float = 10_800.0
+    """Growth from the start of the process may be a pool that fills, ever slower, with at most this time constant."""
+    line_odds: float = 1000.0
+    """How much likelier a straight line must be than such a filling: 60 an hour show it within four hours, 6 after eight."""
     settled_s: float = 1800.0
     """Growth that began within the first half hour of a process, or within the first fifth of its life, began with the process."""
     filling_count: int = 1000
@@ -338,6 +339,7 @@ def _judge_row(rows: Rows, trend: _Trend, old: Series, scale: int, now: float, r
     thirds = _thirds(s, g)
     if not _goes_on(thirds[0] + thirds[1], 2 * thirds[2], rule.suspect_steady):
         return None
+    seen = now - (now if table.watched_since is None else table.watched_since)
     jitter = float(table.jitter[row])
     stays = max(base - jitter, 0.0)
     wander = float(np.sqrt(2 * stays + 2 * g.late_err**2 + before.var()))
@@ -348,19 +350,21 @@ def _judge_row(rows: Rows, trend: _Trend, old: Series, scale: int, now: float, r
         if load.most == load.most:  # a queue before something scarce grows faster than its load
             explained = max(explained, (max(load.most, 1.0) ** ELASTICITY - 1) * base)
     else:  # who stays for hours follows the load of the hours before
-        half = tide.growth(table, s.at[onset], now - span / 2, row) if load.most == load.most else load
-        grown = max(load.most, half.most, 1.0) if load.most == load.most else tide.unseen(span)
+        most = tide.high_water(table, row, s.at[onset], now)
+        grown = max(most, load.most) if most == most and load.most == load.most else tide.unseen(span)
+        if seen < 2 * span:  # what the load did before the watch is not known: they may still be catching up with it
+            grown = max(grown, tide.unseen(2 * span - seen))
         explained = (grown - 1) * base
     excess = rise - explained
     if excess < rule.suspect_rise + rule.suspect_wander * wander:
         return None
-    seen = now - (now if table.watched_since is None else table.watched_since)
     age = max(now - _start(table, now), seen)
     news = table.aged >= age and late >= rule.reached * float(table.reached[row]) + rule.leak_rise
     from_start = seen - span < max(span / 4, rule.settled_s) and not news
     filling = from_start and (
         (seen < rule.warm_up_s and late < rule.filling_count)
-        or not _goes_on(thirds[0] + thirds[1], 2 * thirds[2], rule.filled_steady)
+        or (not traffic and base >= TRAFFIC_LEAST and late < rule.filling_count)  # a pool that follows its peaks
+        or not _line(thirds, max(seen - span, 0.0), seen, rule)
     )
     strong = (
         chance <= rule.leak_p
@@ -368,13 +372,15 @@ def _judge_row(rows: Rows, trend: _Trend, old: Series, scale: int, now: float, r
         and (
             scale == FAR or onset >= BASE_POINTS
         )  # what rises since before the window began is for the next longer scale
-        and excess >= _usual(span, traffic, rule) + rule.leak_wander * wander
+        and excess >= _news_from(span, traffic, rule) + rule.leak_wander * wander
         and late >= high + rule.leak_rise
-        and _even(s, g, thirds, rule.leak_even if traffic else rule.crowd_even, rule)
+        and _even(s, g, thirds, rule)
         and not (
             load.least >= rule.tide and (not traffic or span < rule.surge_s or late < rule.surge * load.most * base)
         )
     )
+    if strong and not traffic and late < rule.filling_count:
+        strong = not _comes_with_load(table, row, load, base, rise, span, rule)
     return Rise(
         row=row,
         leak=bool(strong and not filling),
@@ -445,24 +451,42 @@ def _thirds(s: Series, g: _Growth) -> tuple[float, float, float]:
     return levels[1] - levels[0], levels[2] - levels[1], levels[3] - levels[2]
 
 
-def _usual(span: float, traffic: bool, rule: FloorRule) -> float:
-    """Rise that is nothing unusual within such a span."""
-    if traffic:
-        return rule.leak_rise + rule.hasty_rise * max(1 - span / rule.calm_s, 0.0)
-    if span < rule.crowd_span_s:
-        return rule.rush_rise + (rule.crowd_rise - rule.rush_rise) * min(span / 3600.0, 1.0)
-    return rule.lasting_rise
+def _news_from(span: float, traffic: bool, rule: FloorRule) -> float:
+    """Rise within such a span that is no accident."""
+    hasty = rule.hasty_rise * max(1 - span / rule.calm_s, 0.0)
+    return rule.leak_rise + hasty + (0.0 if traffic else rule.crowd_rise * min(span / rule.crowd_span_s, 1.0))
 
 
-def _even(s: Series, g: _Growth, thirds: tuple[float, float, float], even: float, rule: FloorRule) -> bool:
+def _comes_with_load(
+    table: SiteTable, row: int, load: tide.Growth, base: float, rise: float, span: float, rule: FloorRule
+) -> bool:
+    """Whether those who came to a site that is no traffic may be people who bring the load with them: as long as it may be rising."""
+    rose = load.about > 1 + tide.FLANK_PER_H * max(span / 3600.0, 1.0)
+    if rise >= rule.morning_per_h * span / 3600.0:
+        return rose and base >= TRAFFIC_LEAST
+    flank = tide.flank(table, row)
+    if math.isnan(flank.per_h):
+        return rise < rule.unseen_rise
+    return rose or flank.rising or not tide.calm(table, row)
+
+
+def _line(thirds: tuple[float, float, float], begin: float, end: float, rule: FloorRule) -> bool:
+    """Whether what has grown from `begin` to `end` (age, seconds) is so much likelier a line than a pool that fills (Poisson, by thirds of the time)."""
+    edges = np.linspace(begin, end, 4)
+    filled = -np.diff(np.exp(-edges / rule.fills_s))
+    odds = float(np.maximum(thirds, 0.0) @ np.log(filled.sum() / filled / 3))
+    return odds >= math.log(rule.line_odds)
+
+
+def _even(s: Series, g: _Growth, thirds: tuple[float, float, float], rule: FloorRule) -> bool:
     """Whether it has risen all the time: neither slowing down, nor only just begun, nor at once."""
     first, second, third = thirds
     rise = first + second + third
     return bool(
         _goes_on(first + second, 2 * third, rule.leak_steady)
-        and _goes_on((second + third) / 2, first, even)
-        and _goes_on((first + third) / 2, second, even)
-        and _goes_on(second, (first + third) / 2, even)
+        and _goes_on((second + third) / 2, first, rule.leak_even)
+        and _goes_on((first + third) / 2, second, rule.leak_even)
+        and _goes_on(second, (first + third) / 2, rule.leak_even)
         and np.diff(s.value[g.onset :]).max() <= rule.leak_jump * rise + 3 * float(np.median(s.err[g.onset :]))
     )
 

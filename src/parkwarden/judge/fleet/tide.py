@@ -157,35 +157,59 @@ class Flank:
         return self.per_h - FLANK_SIGMAS * self.error > 0 and self.per_h >= FLANK_PER_H
 
 
+def calm(table: SiteTable, row: int | None = None) -> bool:
+    """Whether the load surely does not rise like a tide: the upper end (one sigma) of its slope over the longest window of a flank."""
+    slope = _slope(_log_load(table, row, FLANK_LEVEL), FLANK_SLOTS[-1], FLANK_SLOTS[-1])
+    return slope.per_h + slope.error < FLANK_PER_H
+
+
 def flank(table: SiteTable, row: int | None = None) -> Flank:
     """How the load went in the last hours, in time slots of twenty minutes; of the windows of `FLANK_SLOTS` the one that is surest of a rise."""
-    series = _log_load(table, row)
+    series = _log_load(table, row, FLANK_LEVEL)
     looked = int((table.weights[FLANK_LEVEL] > 0).sum())
     best = Flank(math.nan, math.nan, looked)
     for slots in FLANK_SLOTS:
-        known = ~np.isnan(series[-slots:])
-        if known.sum() < FLANK_LEAST:
-            continue
-        x = (np.arange(slots)[known] - slots) * FLANK_LENGTH_S / 3600.0
-        y = series[-slots:][known]
-        x, y = x - x.mean(), y - y.mean()
-        per_h = float((x @ y) / (x @ x))
-        rest = y - per_h * x
-        scatter = max(math.sqrt(float(rest @ rest) / (len(x) - 2)), FLANK_ERR)
-        found = Flank(per_h, scatter * math.sqrt(FLANK_CORRELATED / float(x @ x)), looked)
+        found = _slope(series, slots, looked)
         if math.isnan(best.per_h) or found.per_h / found.error > best.per_h / best.error:
             best = found
     return best
 
 
-def _log_load(table: SiteTable, row: int | None) -> Floats:
-    """Log of the load by slots of `FLANK_LENGTH_S`, up to a constant; NaN where not told."""
-    load = table.load[FLANK_LEVEL].astype(np.float64)
+def _slope(series: Floats, slots: int, looked: int) -> Flank:
+    """Least squares over the last so many slots of `FLANK_LENGTH_S`."""
+    known = ~np.isnan(series[-slots:])
+    if known.sum() < FLANK_LEAST:
+        return Flank(math.nan, math.nan, looked)
+    x = (np.arange(slots)[known] - slots) * FLANK_LENGTH_S / 3600.0
+    y = series[-slots:][known]
+    x, y = x - x.mean(), y - y.mean()
+    per_h = float((x @ y) / (x @ x))
+    rest = y - per_h * x
+    scatter = max(math.sqrt(float(rest @ rest) / (len(x) - 2)), FLANK_ERR)
+    return Flank(per_h, scatter * math.sqrt(FLANK_CORRELATED / float(x @ x)), looked)
+
+
+def high_water(table: SiteTable, row: int, since: float, now: float) -> float:
+    """The most a crowd of hours may have grown by with the load from `since` until now, as a factor: from the lowest load of as long a time
+    before `since` (it may still have been on its way up) to the highest after. NaN where nothing tells."""
+    span = now - since
+    level = next((i for i, s in enumerate(LEVELS_S) if i and FLOORS * s >= 2 * span), len(LEVELS_S) - 1)
+    series = _log_load(table, row, level)
+    slots = max(int(span // LEVELS_S[level]), 1)
+    before, after = series[-2 * slots - 1 : -slots] if slots < FLOORS else series[:1], series[-slots:]
+    if np.isnan(before).all() or np.isnan(after).all():
+        return math.nan
+    return math.exp(max(float(np.nanmax(after) - np.nanmin(before)), 0.0))
+
+
+def _log_load(table: SiteTable, row: int | None, level: int) -> Floats:
+    """Log of the load by slots of a level, up to a constant; NaN where not told."""
+    load = table.load[level].astype(np.float64)
     if (~np.isnan(load)).sum() >= FLANK_LEAST:
         logs: Floats = np.log(load + 1e-3)
         return logs
-    told = table.weights[FLANK_LEVEL] > 0
-    means = table.means[FLANK_LEVEL].astype(np.float64)
+    told = table.weights[level] > 0
+    means = table.means[level].astype(np.float64)
     whole = means[:, told].mean(axis=1) if told.any() else np.zeros(len(means))
     busy = (whole >= BUSY) & (table.jitter > TRAFFIC[0] * whole) & (table.jitter < TRAFFIC[1] * whole)
     if row is not None:
@@ -195,7 +219,7 @@ def _log_load(table: SiteTable, row: int | None) -> Floats:
         return out
     mean = whole[busy]
     stays = np.maximum(mean - table.jitter[busy], 0.0)
-    weights = 1.0 / ((table.jitter[busy] / 20.0 + stays) / mean**2 + SPREAD**2)
+    weights = 1.0 / ((table.jitter[busy] * 60.0 / LEVELS_S[level] + stays) / mean**2 + SPREAD**2)
     ratios = np.log((means[busy][:, told] + 0.5) / (mean[:, None] + 0.5))
     order = np.argsort(ratios, axis=0)
     heard = np.cumsum(weights[order], axis=0)
