@@ -14,7 +14,7 @@ LEAK = """
 instance gw-1 service=gateway
 site hub "chan send" shop/cart.(*Hub).Publish hub.go:42
 load 1m leaked hub 0 6x1
-load 1m site hub 6x3
+load 20s site hub 3x2 6x7
 """
 
 

@@ -177,7 +177,7 @@ def test_suspicion_brings_evidence() -> None:
             "/debug/pprof/": INDEX,
             "/debug/pprof/goroutine": PROFILE,
             "/debug/pprof/goroutineleak": LEAK,
-            "/debug/pprof/trace?seconds=0.05": TRACE,
+            "/debug/pprof/trace?seconds=0.2": TRACE,
             "/debug/pprof/trace?seconds=1": TRACE,
         }
         async with (
