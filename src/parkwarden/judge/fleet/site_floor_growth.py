@@ -79,7 +79,7 @@ class FloorRule:
     """Beyond `leak_rise`, what a rise that has just begun must have: a slow back end, a retry storm."""
     calm_s: float = 2400.0
     """Time within which `hasty_rise` falls to nothing."""
-    crowd_rise: float = 8.0
+    crowd_rise: float = 6.0
     """Beyond `leak_rise`, what a rise at a site that is not known as traffic must have once it has lasted `crowd_span_s`."""
     crowd_span_s: float = 10_800.0
     """The slower a crowd grows the longer must have been seen that the load does not."""
@@ -89,7 +89,7 @@ class FloorRule:
     """What a site must have risen by where nothing tells the load: so many come in a morning."""
     suspect_wander: float = 1.5
     """Sigmas of its own wander by which a site must have risen."""
-    leak_wander: float = 3.0
+    leak_wander: float = 2.6
     """The same for `leak`."""
     traffic: float = 0.5
     """Jitter over count from which on a site counts as traffic: Poisson's noise of goroutines that leave within a minute is 1."""
@@ -116,13 +116,8 @@ class FloorRule:
     reached: float = 1.5
     """Times what earlier lives reached from which on growth from the start is news."""
     tide: float = 1.1
-    """Growth of the load (at the lower end of its interval) from which on crowds may rise for their own reasons: until it no longer does, half
-    a day at most, they stay suspect. Traffic is judged all the same."""
-    surge: float = 4.0
-    """Times what the load explains that traffic must have grown to while the load has surely risen: a queue before something scarce grows
-    three- to fivefold with a load of half as much again."""
-    surge_s: float = 3600.0
-    """Rises shorter than this are not believed of traffic either while the load has risen: bursts pass."""
+    """Growth of the load (at the lower end of its interval) from which on sites may rise for their own reasons: until it no longer does, half
+    a day at most, they stay suspect. Traffic, too: near saturation a queue grows three- to fivefold with a load of half as much again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -376,8 +371,8 @@ def _judge_row(rows: Rows, trend: _Trend, old: Series, scale: int, now: float, r
         and late >= high + rule.leak_rise
         and _even(s, g, thirds, rule)
         and not (
-            load.least >= rule.tide and (not traffic or span < rule.surge_s or late < rule.surge * load.most * base)
-        )
+            load.least >= rule.tide and late < rule.filling_count
+        )  # near saturation a queue grows far more than its load
     )
     if strong and not traffic and late < rule.filling_count:
         strong = not _comes_with_load(table, row, load, base, rise, span, rule)

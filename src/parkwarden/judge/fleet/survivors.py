@@ -51,6 +51,8 @@ AGES_TRIED = 3
 
 TIDE_S = 3600.0
 """A tide takes hours: where nobody stood before, a shorter growth of the load below `SURGE` makes no heap from nothing."""
+BURST_S = 1800.0
+"""The load is compared over no less: within a burst of a quarter of an hour it does not rise, and pools have grown by it."""
 SURGE = 2.0
 """Growth of the load within minutes that may bring what never was there."""
 WITNESSED_S = 4 * 3600.0
@@ -420,7 +422,7 @@ def _still_since(table: SiteTable, row: int, begin: float, standing: int, watch:
     """Since when (at the earliest `begin`) the load has not grown by more than a tide may explain; None: it still does."""
     since = begin
     for _ in range(CUTS + 1):
-        factor = tide.factor(table, row, since, watch.last)
+        factor = tide.factor(table, row, min(since, watch.last - BURST_S), watch.last)
         sudden = not standing and watch.last - since < TIDE_S and factor < SURGE
         if sudden or not factor >= watch.rule.tide:
             return since
