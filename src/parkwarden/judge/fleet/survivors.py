@@ -11,7 +11,7 @@ Method      For each age A of `AGES_S` from the least that counts on: graduates 
             down (Laplace's trend test), must come from several intervals between censuses, and must not have come with the tide (tide.py): of a rising load
             only the part of the watch counts in which it stood still, and what stood there may not have grown merely as the load may have.
             The least age follows the beat: four censuses, at most `min_age_s`; where a client is being served (serving.py), `min_age_s` always.
-            Survivors that were seen to run are at work: leaks that tick exist, but they must outlast a working day.
+            Survivors that were seen to run are at work: leaks that tick exist, but they must last for `working_s`.
 Verdicts    `leak`: odds >= `leak_odds`, nothing in doubt. `suspect`: odds >= `suspect_odds`. `unknown`: fewer than two censuses.
             Growth that began with the process may be a filling pool: suspect until a straight line is `line_odds` likelier than a pool that takes `fills_s`.
             Growth that began before the watch may be a heap that waits for its batch: suspect until it is `heap_s` old.
@@ -86,8 +86,10 @@ class SurvivorRule:
     """But at most so much."""
     young_odds: float = 8.0
     """The same against a crowd that began with the watch and stays `heap_s` on average without having lost anybody yet."""
-    working_s: float = 43_200.0
-    """Where survivors were seen to run they may be people who stay for their working day: suspect for so long. Leaks that tick wait for it."""
+    working_s: float = 9000.0
+    """Where survivors were seen to run they may be people with something to say to: suspect for so long. Leaks that tick wait for it."""
+    working_count: int = 30
+    """And until so many have stayed: a few who stay for hours are subscribers."""
     least: int = 4
     """Survivors (each batch one) below which nothing is said: four are an accident."""
     intervals: int = 3
@@ -366,7 +368,7 @@ def _doubtful(
         return False
     if begin - watch.first < max(length / 4, rule.settled_s) and length < rule.heap_s:
         return True  # its growth was not seen to begin
-    if working and length < rule.working_s:
+    if working and (length < rule.working_s or count < rule.working_count):
         return True
     # who comes in the morning stays for hours: while the load rises, or as long as nobody knows, it may be they
     return per_h < rule.people_per_h and not tide.flank(table, row).over

@@ -46,7 +46,7 @@ FLANK_LEVEL = 2
 FLANK_LENGTH_S = LEVELS_S[FLANK_LEVEL]
 FLANK_SLOTS = (9, 15)
 """Hours that a flank is looked for in: three and five. A day's tide comes in for twelve at most, its steep part for six."""
-FLANK_LEAST = 4
+FLANK_LEAST = 3
 """Slots told below which nothing is said of a flank."""
 FLANK_ERR = 0.02
 """Error of one slot's log load at least, whatever the rest says."""
