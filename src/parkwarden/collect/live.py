@@ -325,8 +325,6 @@ def _brief(error: Exception) -> str:
 class _Looks:
     """The ladder of looks at one service."""
 
-    dump_limit = (limits.TEXT_DUMP_MAX_GOROUTINES, "TEXT_DUMP_MAX_GOROUTINES")
-
     def __init__(self, session: _Session, options: LiveOptions, tell: Tell) -> None:
         self.session = session
         self.options = options
@@ -335,6 +333,11 @@ class _Looks:
         self.first_error: UnreachableError | LimitError | None = None
         self.listed: set[str] | None = None
         self.taken: dict[str, int] = {}
+
+    @property
+    def dump_limit(self) -> tuple[int, str]:
+        """Goroutines above which no text dump is asked for, and the limit's name."""
+        return limits.TEXT_DUMP_MAX_GOROUTINES, "TEXT_DUMP_MAX_GOROUTINES"
 
     async def one(self) -> None:
         """The one endpoint that was named, whatever it costs: somebody asked for it."""
@@ -513,8 +516,6 @@ class _Looks:
 class _Close(_Looks):
     """Close looks at one service for a while: every one is heard, the last of each is kept."""
 
-    dump_limit = (CLOSE_DUMP_MAX_GOROUTINES, "CLOSE_DUMP_MAX_GOROUTINES")
-
     def __init__(self, session: _Session, options: LiveOptions, tell: Tell) -> None:
         super().__init__(session, options, tell)
         self._last: dict[str, list[Artefact]] = {}
@@ -524,6 +525,10 @@ class _Close(_Looks):
         """Whether censuses are still tried; a text dump stands in where they are not."""
         self._busy = 0
         self._clock = time.time() - time.monotonic()  # a clock that is set meanwhile must not disorder what is heard
+
+    @property
+    def dump_limit(self) -> tuple[int, str]:
+        return CLOSE_DUMP_MAX_GOROUTINES, "CLOSE_DUMP_MAX_GOROUTINES"
 
     async def all(self) -> None:
         """Profiles every second or so, who is there every two, readings every five; the leak profile near the end."""

@@ -54,9 +54,9 @@ def test_a_dozen_who_stay_are_a_leak() -> None:
 
 
 def test_a_leak_older_than_the_watch_is_told_by_its_ids() -> None:
-    """Sixty that came one by one through all the eight hours before, and go on: dates of birth say so within the hour."""
-    lives = _leak(90, 480.0, 1800.0 + 60)
-    found = said(censuses(_looks(14, lives)), LATER + 13 * BEAT, "survivors")
+    """Sixty that came one by one through all the eight hours before, and go on: dates of birth say so within two hours."""
+    lives = _leak(100, 480.0, 1800.0 + 60)
+    found = said(censuses(_looks(27, lives)), LATER + 26 * BEAT, "survivors")
     assert [(s.site, s.verdict) for s in found] == [("s", Verdict.LEAK)]
 
 

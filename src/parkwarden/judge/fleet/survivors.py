@@ -80,6 +80,8 @@ class SurvivorRule:
     about half a survivor)."""
     growth: float = 0.5
     """Survivors that must have come for each that stood there before: a pool that grows to the greatest need so far is at its limit most of the time."""
+    unseen_odds: float = 100.0
+    """Where growth was not seen to begin, dates of birth must be so many times likelier: pools that follow their peaks have such dates."""
     odds_each: float = 0.2
     """Log odds asked more for each further survivor: of a leak each triples them; where dozens came and the odds are still low, a pool grows with its day."""
     odds_most: float = 12.0
@@ -404,7 +406,7 @@ def _heap(since: Floats, leavers: float, old: float, first: float, watch: _Watch
                 onset_s=until - watch.start,
             )
             # crowds in which all stay equally long have ages as even as these: of them the coin speaks, who came while nobody left
-            odds = min(odds, len(births) * math.log(2.0))
+            odds = min(odds, len(births) * math.log(2.0) - math.log(watch.rule.unseen_odds))
             if best is None or odds > best.odds:
                 best = _Heap(every, 0, 0, odds, len(births))
     return best
