@@ -230,6 +230,6 @@ def live_kinds(document: Mapping[str, Any]) -> str:
 
 def _live_about(document: Mapping[str, Any]) -> str:
     return (
-        f"*Measured: seed {document['seed']}, {document['repeats']} repeat(s), checks of {document['for_s']:g} s, "
+        f"*Measured: {seeds([{'seed': n} for n in document['seeds']])}; {len(document['runs'])} checks of {document['for_s']:g} s, "
         f"{document['side_by_side']} services side by side on {document['cpus']} CPUs.*"
     )

@@ -56,7 +56,7 @@ PEERS = [
     healthy("holmes", 30.0, 12, census_s=300.0),
 ]  # fmt: skip
 LIVE = {
-    "ruler": "live", "seed": 3, "repeats": 1, "for_s": 30.0, "side_by_side": 8, "cpus": 2,
+    "ruler": "live", "seeds": [3], "runs": [{}], "for_s": 30.0, "side_by_side": 8, "cpus": 2,
     "scores": {
         "proof": {
             "recall": share(49, 50), "precision": share(49, 49), "lookalikes_accused": share(0, 40),

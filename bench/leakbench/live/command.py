@@ -76,7 +76,8 @@ def main(argv: Sequence[str]) -> int:
         before = [json.loads(file.read_text(encoding="utf-8")) for file in args.rejudge]
         kept = [row for one in before for row in one["runs"] if row["recording"]]
         measured = Measured([rejudged(row) for row in kept], [line for one in before for line in one["failed"]])
-        modes = sorted({row["mode"] for row in measured.rows})
+        modes = [mode for mode in MODES if any(row["mode"] == mode for row in measured.rows)]
+        args.for_s, args.jobs = before[0]["for_s"], before[0]["side_by_side"]
     else:
         try:
             run_all(wanted, args.for_s, args.jobs, keep=args.keep, into=measured, tell=tell)
@@ -87,7 +88,7 @@ def main(argv: Sequence[str]) -> int:
     scores = {mode: tally([row for row in rows if row["mode"] == mode]) for mode in modes}
     args.output.parent.mkdir(parents=True, exist_ok=True)
     document = {
-        "ruler": "live", "seed": args.seed, "repeats": args.repeats, "for_s": args.for_s, "side_by_side": args.jobs,
+        "ruler": "live", "seeds": sorted({row["seed"] for row in rows}), "for_s": args.for_s, "side_by_side": args.jobs,
         "cpus": os.cpu_count(), "took_s": round(time.monotonic() - began), "scores": scores, "runs": rows, "failed": failed, "cut": cut,
     }  # fmt: skip
     args.output.write_text(json.dumps(document, indent=1), encoding="utf-8")
