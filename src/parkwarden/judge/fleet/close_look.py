@@ -37,7 +37,7 @@ import numpy as np
 import numpy.typing as npt
 
 from parkwarden.aggregate.close import LONGEST_S, CloseLook, Rows
-from parkwarden.judge.fleet import serving
+from parkwarden.judge.fleet import laplace, serving
 from parkwarden.model import Signal, Site, Verdict
 
 if TYPE_CHECKING:
@@ -313,7 +313,7 @@ def _line(born: Floats, until: float, standing: int, close: CloseLook, rule: Clo
     rest = np.minimum(born[1:], until)
     parts = np.histogram(rest, bins=BINS, range=(first, until))[0]
     uneven = max(1.0, float(parts.var(ddof=1)) / max(float(parts.mean()), 1e-9)) if len(rest) >= 2 * BINS else 1.0
-    slowing = (float(rest.mean()) - (first + until) / 2) / (span / math.sqrt(12 * len(rest) / uneven))
+    slowing = laplace.trend(rest, first, until, uneven)
     return _Births(born, until, standing, apart, slowing, _stopped(float(born[-1]), first, until, apart, rule))
 
 

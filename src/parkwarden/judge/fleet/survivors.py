@@ -36,7 +36,7 @@ import numpy.typing as npt
 
 from parkwarden.aggregate.life import AGES_S, Everybody
 from parkwarden.aggregate.sites import SiteTable
-from parkwarden.judge.fleet import serving, tide
+from parkwarden.judge.fleet import laplace, serving, tide
 from parkwarden.judge.fleet.settled import log_odds, log_odds_young
 from parkwarden.model import Signal, Verdict
 
@@ -155,8 +155,6 @@ class Judged:
     filling: bool
     steady: bool
     """Neither filling nor slowing down nor with the load: only the odds may be lacking."""
-    working: bool
-    """Survivors were seen to run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -333,7 +331,7 @@ def _case(
     strong = bool(slowing >= rule.leak_slowing) and not _explained(table, row, since, begin, watch)
     span = max(watch.previous - heap.begin, 1e-9)
     per_h = (count - scale) / span * 3600.0
-    filling = not _line(whole, old, slowing, watch) if _new(whole, watch) else False
+    filling = _new(whole, watch) and not _line(whole, old, slowing, watch)
     filling = filling or _doubtful(table, row, watch, begin=begin, count=count, per_h=per_h, working=working)
     return Judged(
         row=row,
@@ -347,7 +345,6 @@ def _case(
         rate_per_min=float(per_h / 60),
         filling=filling,
         steady=strong and not filling,
-        working=working,
     )
 
 
@@ -413,7 +410,7 @@ def _heap(since: Floats, leavers: float, old: float, first: float, watch: _Watch
 
 
 def _clumps(births: Floats, old: float) -> Floats:
-    """The first of each batch (`births` rise): what came within an eighth of the age judged, or a 64th of it all, came together."""
+    """The first of each batch (`births` rise): what came within a 24th of the age judged, or a 64th of it all, came together."""
     if len(births) < 2:
         return births
     width = max((births[-1] - births[0]) / 64, old / 24)
@@ -472,13 +469,7 @@ def _line(heap: _Heap, old: float, slowing: float, watch: _Watch) -> bool:
 
 def _slowing(heap: _Heap, old: float, watch: _Watch) -> float:
     """Laplace's U of all but the first, which begins the time they are tested over."""
-    return _laplace(heap.births[1:], heap.begin, watch.until(old))
-
-
-def _laplace(births: Floats, begin: float, end: float) -> float:
-    """Laplace's trend test: standard normal for steady arrivals in (begin, end), negative where they slow down."""
-    spread = max(end - begin, 1e-9) / math.sqrt(12 * len(births))
-    return (float(births.mean()) - (begin + end) / 2) / spread
+    return laplace.trend(heap.births[1:], heap.begin, watch.until(old))
 
 
 def signals(table: SiteTable, judged: list[Judged], now: float) -> list[Signal]:

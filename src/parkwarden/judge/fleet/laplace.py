@@ -1,0 +1,17 @@
+"""Laplace's trend test of arrivals: do they slow down?
+
+Source: P.-S. Laplace 1773; D. R. Cox & P. A. W. Lewis, The Statistical Analysis of Series of Events, 1966.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+
+def trend(births: npt.NDArray[np.float64], begin: float, end: float, uneven: float = 1.0) -> float:
+    """Standard normal for steady arrivals in (begin, end), negative where they slow down. `uneven`: variance in Poisson's, where they come in clumps."""
+    spread = max(end - begin, 1e-9) / math.sqrt(12 * len(births) / uneven)
+    return (float(births.mean()) - (begin + end) / 2) / spread
