@@ -61,7 +61,7 @@ def measured(folder: Path) -> dict[str, Any]:
 
 def render(files: Mapping[str, Any]) -> dict[str, str]:
     """Block -> Markdown, for those whose measurement is there."""
-    ours = [row for row in files.get("long", []) if row["rules"] == OURS and group(row) == "healthy"]
+    ours = [row for row in files.get("long", []) if row["rules"] == OURS and group(row) == "ordinary"]
     makers: dict[str, tuple[str, Callable[[Any], str]]] = {
         "long-times": ("long", long_times), "long-false": ("long", long_false),
         "long-first-day": ("long", first_day), "live": ("live", live),
@@ -114,14 +114,14 @@ def long_times(rows: Sequence[Row]) -> str:
 def long_false(rows: Sequence[Row]) -> str:
     """Ours in healthy services; and in leaking ones, before the onset and at other sites."""
     mine = [row for row in rows if row["rules"] == OURS]
-    head, lines = _false_lines([row for row in mine if group(row) == "healthy"])
+    head, lines = _false_lines([row for row in mine if group(row) in ("ordinary", "hostile")])
     for census, sees in ((True, "censuses"), (False, "counts only")):
         some = [row for row in mine if "per_h" in row["case"] and (row["case"]["census_s"] > 0) == census]
         wrong, days = [f for row in some for f in row["false"]], sum(row["instance_days"] for row in some)
         if some:
             any_of, runs = len({false["subject"] for false in wrong}), sum(row["runs"] for row in some)
             lines.append(
-                [f"{sees}, elsewhere in leaking services", per_thousand_days(len(wrong), days), f"{any_of} of {runs}"]
+                [f"elsewhere in leaking services, {sees}", per_thousand_days(len(wrong), days), f"{any_of} of {runs}"]
             )
     return table(head, lines) + "\n\n" + _about([row for row in mine if group(row) != "first-day"])
 
@@ -164,7 +164,7 @@ def peer_times(rows: Sequence[Row]) -> str:
 
 def peer_false(rows: Sequence[Row]) -> str:
     """Every rule in the same healthy services (ours with censuses and without), fewest first."""
-    healthy = [row for row in rows if group(row) == "healthy"]
+    healthy = [row for row in rows if group(row) == "ordinary"]
     healthy.sort(key=lambda row: len(row["false"]) / max(row["instance_days"], 1e-9))
     return table(*_false_lines(healthy, by_rule=True)) + "\n\n" + _about(rows)
 
@@ -174,9 +174,17 @@ def _false_lines(rows: Sequence[Row], *, by_rule: bool = False) -> tuple[list[st
     for row in rows:
         any_of = len({false["subject"] for false in row["false"]})
         sees = "censuses" if row["case"]["census_s"] else "counts only"
-        first = sees if not by_rule else f"`{row['rules']}`" + (f", {sees}" if row["rules"] == OURS else "")
+        first = (
+            f"{group(row)} services, {sees}"
+            if not by_rule
+            else f"`{row['rules']}`" + (f", {sees}" if row["rules"] == OURS else "")
+        )
         lines.append([first, per_thousand_days(len(row["false"]), row["instance_days"]), f"{any_of} of {row['runs']}"])
-    return ["rule" if by_rule else "sees", "false per 1,000 instance-days (95 %)", "services with any"], lines
+    return [
+        "rule" if by_rule else "where, and what is seen",
+        "false per 1,000 instance-days (95 %)",
+        "services with any",
+    ], lines
 
 
 def _about(rows: Sequence[Row]) -> str:

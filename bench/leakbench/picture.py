@@ -92,7 +92,7 @@ def rates_to_times(long: Sequence[Row], peers: Sequence[Row], out: Path) -> None
     """A panel per rule: leak rate against median time to its verdict; ours thin in each for comparison."""
     leaks = [row for row in peers if "per_h" in row["case"]]
     healthy = {row["rules"]: row for row in peers if "per_h" not in row["case"]}
-    healthy |= {row["rules"]: row for row in long if (row["rules"], row["case"]["name"]) == (OURS, "healthy/0")}
+    healthy |= {row["rules"]: row for row in long if (row["rules"], row["case"]["name"]) == (OURS, "ordinary/0")}
     names = list(dict.fromkeys(row["rules"] for row in leaks))
     counts = line([row for row in leaks if row["rules"] == OURS])
     census = line([
@@ -139,7 +139,7 @@ def false_alarms(long: Sequence[Row], peers: Sequence[Row], out: Path) -> None:
     """False alarms per 1,000 healthy instance-days with their 95 % interval, ours in blue."""
     bars: list[tuple[str, str, Row]] = []
     for row in long:
-        if row["rules"] == OURS and group(row) == "healthy":
+        if row["rules"] == OURS and group(row) == "ordinary":
             sees = "censuses" if row["case"]["census_s"] else "counts only"
             bars.append((f"Parkwarden, {sees}", BLUE, row))
     for row in peers:
@@ -171,7 +171,7 @@ def false_alarms(long: Sequence[Row], peers: Sequence[Row], out: Path) -> None:
     axes.set(xscale="log", xlim=(least * 0.8, 1e6), ylim=(-0.6, len(bars)))
     axes.set_yticks(range(len(bars)), [name for name, _colour, _row in bars])
     axes.set_xlabel(
-        "false alarms per 1,000 healthy instance-days of 40 sites, 95 % interval (arrow: none seen; each site counts once a day)"
+        "false alarms per 1,000 healthy instance-days of some 34 sites, 95 % interval (arrow: none seen; each site counts once a day)"
     )
     axes.grid(axis="x", color="#dddddd", lw=0.5)
     axes.set_axisbelow(True)

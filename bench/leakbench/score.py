@@ -94,8 +94,8 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def group(row: Row) -> str:
-    """`leak`, `healthy` or `first-day`."""
-    return "leak" if "per_h" in row["case"] else row["case"].get("group", "healthy")
+    """`leak`, `ordinary`, `hostile` or `first-day`."""
+    return "leak" if "per_h" in row["case"] else row["case"]["group"]
 
 
 def merged(rows: Sequence[Row]) -> list[Row]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import pairwise
@@ -15,7 +16,18 @@ import pytest
 from bench.leakbench import score
 from bench.leakbench.__main__ import main
 from bench.leakbench.long import batches, command, worlds
-from bench.leakbench.long.cases import LEAK, Case, Subject, cases, first_day, healthy, healthy_runs, leaking, lives
+from bench.leakbench.long.cases import (
+    LEAK,
+    Case,
+    Subject,
+    cases,
+    first_day,
+    healthy_runs,
+    hostile,
+    leaking,
+    lives,
+    ordinary,
+)
 from bench.leakbench.long.events import Life, beat, beats, save, watched
 from bench.leakbench.long.judges import OURS, Accused, judges
 from bench.leakbench.long.process import Process
@@ -214,9 +226,23 @@ def test_restarts_come_every_few_hours() -> None:
     assert lives(np.random.default_rng(1), -HOUR, DAY, 0.0) == [Life(-HOUR, DAY, "v1")]
 
 
-def test_the_healthy_mix_has_all_shapes_in_forty_sites() -> None:
-    """Every healthy service has each shape that can be known at least once, subscribers only where the load shows them; some have replicas, some restarts, half tell requests."""
-    mix = [healthy(1, 0.0, run, days=0.1) for run in range(12)]
+def test_an_ordinary_service_is_a_leaking_one_without_its_leak() -> None:
+    """The usual sites of the leaking cases, a pool that fills for hours and bursts in each, subscribers where the load shows them, three kinds more."""
+    usual = Counter(
+        named.site.id.split("/")[0] for named in leaking(1, cases(0.0)[0], 0).names if named.site.id != LEAK
+    )
+    for run in range(10):
+        kinds = Counter(named.site.id.split("/")[0] for named in ordinary(1, 0.0, run, days=0.05).names)
+        assert kinds["queue"] == usual["queue"] == 20
+        assert kinds["tickers"] == usual["tickers"] == 8
+        assert (kinds["filling-slow"], kinds["bursts"], kinds[TIDAL]) == (1, 1, int(run % 5 < 3))
+        assert len(kinds) == 4 + int(run % 5 < 3) + 3
+        assert set(kinds) - set(usual) <= set(INNOCENT)
+
+
+def test_the_hostile_mix_has_all_shapes_in_forty_sites() -> None:
+    """Every hostile service has each shape that can be known at least once, subscribers only where the load shows them; some have replicas, some restarts, half tell requests."""
+    mix = [hostile(1, 0.0, run, days=0.1) for run in range(12)]
     for run, subject in enumerate(mix):
         kinds = [named.site.id.split("/")[0] for named in subject.names]
         assert len(kinds) == 40
@@ -359,7 +385,7 @@ def test_every_cell_is_measured() -> None:
     assert len(runs) == 2 * 4 * 2 * 6
     assert {n for name, n in runs.items() if name.endswith(("start", "ongoing"))} == {10}
     assert {n for name, n in runs.items() if not name.endswith(("start", "ongoing"))} == {40}
-    apart = healthy_tasks(1, "healthy", 300, 0.0, [OURS])
+    apart = healthy_tasks(1, "hostile", 300, 0.0, [OURS])
     assert sum(task.instance_days for task in apart) in range(300, 303)
     assert max(task.instance_days for task in apart) < 80
     assert sum(task.instance_days for task in healthy_tasks(1, "first-day", 30, 0.0, [OURS], days=2)) in range(30, 36)
@@ -369,7 +395,7 @@ def test_every_cell_is_measured() -> None:
 def test_wherever_it_is_cut_all_have_about_the_same_share() -> None:
     """The order is balanced: after half of the batches every case and group has half of its own, give or take one batch."""
     todo = [
-        *leak_tasks(1, cases(0.0), 100, [OURS]), *healthy_tasks(1, "healthy", 900, 0.0, [OURS]), *healthy_tasks(1, "first-day", 60, 0.0, [OURS], 2)
+        *leak_tasks(1, cases(0.0), 100, [OURS]), *healthy_tasks(1, "ordinary", 900, 0.0, [OURS]), *healthy_tasks(1, "first-day", 60, 0.0, [OURS], 2)
     ]  # fmt: skip
     ordered = balanced(todo)
     assert sorted(map(repr, ordered)) == sorted(map(repr, todo))

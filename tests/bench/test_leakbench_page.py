@@ -34,7 +34,7 @@ def leak(rules: str, per_h: float, times: list[float | None], **case: Any) -> di
 
 def healthy(rules: str, days: float, wrong: int, census_s: float = 0.0) -> dict[str, Any]:
     false = [{"subject": f"s{i}", "site": "a/1", "hour": 1.0, "why": ""} for i in range(wrong)]
-    case = {"name": f"healthy/{census_s:.0f}", "census_s": census_s}
+    case = {"name": f"ordinary/{census_s:.0f}", "census_s": census_s, "group": "ordinary"}
     return EMPTY | {
         "rules": rules, "case": case, "runs": 5, "found": 0, "times_min": [], "instance_days": days, "false": false,
     }  # fmt: skip

@@ -6,7 +6,7 @@ A `Subject` is one service with one or more replicas, watched on virtual time fr
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -20,14 +20,13 @@ from bench.leakbench.long.worlds import (
     INNOCENT,
     MINUTE,
     TIDAL,
+    USUAL,
     Load,
     Rng,
     Shape,
     leak,
     load,
     pulse,
-    queue,
-    standing,
 )
 from parkwarden.model import Named
 
@@ -44,6 +43,12 @@ LATE = 3.0
 """A leak must be found before so many times its target in 95 % of the runs."""
 NO_TARGET_MIN = 360.0
 """Where nothing is promised a run lasts LATE times as long."""
+BASE: Mapping[str, int] = {"queue": 20, "tickers": 8}
+"""Sites of each kind that make the 300 goroutines of a usual service."""
+LISTED = ("filling-slow", "bursts")
+"""Look-alikes that every ordinary service has one site of; where the day shows them its subscribers, too."""
+DRAWN = 3
+"""And of so many more kinds, drawn from all look-alikes."""
 QUIET_S = 1.5 * HOUR
 """Watched before the earliest onset."""
 SITES = 40
@@ -142,10 +147,8 @@ def leaking(seed: int, case: Case, run: int, onset_within: float = DAY) -> Subje
     begin = onset if from_start else -rng.uniform(0, 6 if case.load == "ongoing" else 48) * HOUR
     swing = 0.5 if case.load in ("told", "untold") else 0.0
     traffic = load(rng, min(begin, 0.0), until, swing=swing, wobble=0.08)
-    shapes: dict[str, Shape] = {
-        f"queue/{i}": partial(queue, busy=rng.uniform(2, 20), life_s=rng.uniform(0.5, 60)) for i in range(20)
-    }
-    shapes |= {f"standing/{i}": partial(standing, n=int(rng.integers(1, 20))) for i in range(8)}
+    kinds = {f"{kind}/{i}": kind for kind, sites in BASE.items() for i in range(sites)}
+    shapes: dict[str, Shape] = {site: USUAL[kind](rng) for site, kind in kinds.items()}
     if from_start:  # watched from before its start: the life before was healthy
         ran = [Life(-1.0, onset - rng.uniform(*WAKE_S), "v1"), Life(onset, until, "v2")]
     else:
@@ -155,7 +158,7 @@ def leaking(seed: int, case: Case, run: int, onset_within: float = DAY) -> Subje
     shapes[LEAK] = partial(leak, per_h=case.per_h, onset=since, busy=busy, life_s=rng.uniform(5, 20))
     name = f"{case.name}/{run}"
     requests = 20.0 if case.load == "told" else 0.0
-    pulses = {site: pulse(rng, "standing" if site.startswith("standing") else "queue-slow") for site in shapes}
+    pulses = {site: pulse(rng, kinds.get(site, "queue")) for site in shapes}
     one = watched(
         rng, name, name, ran, shapes, traffic, until=until, census_s=case.census_s, requests_per_s=requests, pulses=pulses,
         stuck=LEAK,
@@ -166,20 +169,35 @@ def leaking(seed: int, case: Case, run: int, onset_within: float = DAY) -> Subje
     return Subject(name, [one], names, until, onset)
 
 
-def healthy(seed: int, census_s: float, run: int, days: float = 1.0) -> Subject:
-    """A service of SITES innocent sites of all shapes; by turns: requests told or not, restarts and deploys every 3-6 h or none, one replica or three.
+def ordinary(seed: int, census_s: float, run: int, days: float = 1.0) -> Subject:
+    """The service that the leaking cases watch, healthy: its usual sites, and of look-alikes those LISTED, its subscribers, and DRAWN others."""
+    rng = _rng(seed, "ordinary", run)
+    kinds = [kind for kind, sites in BASE.items() for _ in range(sites)] + [*LISTED, *([TIDAL] * _tidal(run))]
+    more = [kind for kind in INNOCENT if kind not in kinds and kind != TIDAL]
+    kinds += [more[int(i)] for i in rng.choice(len(more), size=DRAWN, replace=False)]
+    return _day(rng, "ordinary", run, kinds, census_s, days)
 
-    Three of five have subscribers, and a day whose load shows them above its wobble; the load of the others swings less and wobbles more.
-    """
-    rng = _rng(seed, "healthy", run)
-    tidal = run % 5 < 3
-    kinds = [kind for kind in INNOCENT if tidal or kind != TIDAL]
+
+def hostile(seed: int, census_s: float, run: int, days: float = 1.0) -> Subject:
+    """A service of SITES look-alikes of all shapes, and nothing else."""
+    rng = _rng(seed, "hostile", run)
+    kinds = [kind for kind in INNOCENT if _tidal(run) or kind != TIDAL]
     kinds += [kinds[int(i)] for i in rng.integers(len(kinds), size=SITES - len(kinds))]
-    swing, wobble = (TIDAL_SWING, TIDAL_WOBBLE) if tidal else (CALM_SWING, WOBBLE)
+    return _day(rng, "hostile", run, kinds, census_s, days)
+
+
+def _tidal(run: int) -> bool:
+    """Three of five have subscribers, and a day whose load shows them above its wobble; the load of the others swings less and wobbles more."""
+    return run % 5 < 3
+
+
+def _day(rng: Rng, group: str, run: int, kinds: Sequence[str], census_s: float, days: float) -> Subject:
+    """Sites of these kinds under a day's load with its swing, wobble, bursts and steps."""
+    swing, wobble = (TIDAL_SWING, TIDAL_WOBBLE) if _tidal(run) else (CALM_SWING, WOBBLE)
     traffic = partial(
         load, swing=rng.uniform(*swing), wobble=rng.uniform(*wobble), bursts_per_day=rng.uniform(0, 4), steps_per_day=rng.uniform(0, 1)
     )  # fmt: skip
-    return _service(rng, "healthy", run, {f"{kind}/{i}": kind for i, kind in enumerate(kinds)}, traffic, census_s, days)
+    return _service(rng, group, run, {f"{kind}/{i}": kind for i, kind in enumerate(kinds)}, traffic, census_s, days)
 
 
 def first_day(seed: int, census_s: float, run: int, days: float = 2.0) -> Subject:
@@ -194,12 +212,13 @@ def first_day(seed: int, census_s: float, run: int, days: float = 2.0) -> Subjec
 def _service(
     rng: Rng, group: str, run: int, kinds: Mapping[str, str], traffic: Callable[..., Load], census_s: float, days: float
 ) -> Subject:
+    """By turns: requests told or not, restarts and deploys every 3-6 h or none, one replica or three."""
     until = days * DAY
     told, hasty = run % 2 == 0, run % 3 == 0
     old = -rng.uniform(0, 48) * HOUR if rng.uniform() < 0.5 else 0.0
     every = rng.uniform(3, 6) * HOUR if hasty else 0.0
     day = traffic(rng, min(old, 0.0) - DAY, until)
-    shapes = {site: (INNOCENT | FIRST_DAY)[kind](rng) for site, kind in kinds.items()}
+    shapes = {site: (USUAL | INNOCENT | FIRST_DAY)[kind](rng) for site, kind in kinds.items()}
     name = f"{group}/{run}"
     pulses = {site: pulse(rng, kind) for site, kind in kinds.items()}
     instances = [
@@ -226,10 +245,14 @@ def healthy_runs(instances: int) -> Iterator[int]:
         run += 1
 
 
-GROUPS: Mapping[str, Callable[[int, float, int, float], Subject]] = {"healthy": healthy, "first-day": first_day}
+GROUPS: Mapping[str, Callable[[int, float, int, float], Subject]] = {
+    "ordinary": ordinary,
+    "hostile": hostile,
+    "first-day": first_day,
+}
 """Healthy services, by what can be known of them."""
 
 __all__ = [
-    "GROUPS", "LEAK", "LOADS", "SEPARATE", "SITES", "Case", "Load", "Subject", "cases", "first_day", "healthy", "healthy_runs", "leaking", "lives",
-    "replicas",
+    "GROUPS", "LEAK", "LOADS", "SEPARATE", "SITES", "Case", "Load", "Subject", "cases", "first_day", "healthy_runs", "hostile", "leaking", "lives",
+    "ordinary", "replicas",
 ]  # fmt: skip

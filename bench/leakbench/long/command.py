@@ -21,7 +21,7 @@ from bench.leakbench.long.worlds import HOUR, MINUTE
 from bench.leakbench.score import long_tables
 
 OUT = Path("out/leakbench/long.json")
-QUICK = {"runs": 1, "healthy": 3, "first_day": 2, "onset_h": 2.0, "per_h": 6.0}
+QUICK = {"runs": 1, "healthy": 3, "hostile": 2, "first_day": 2, "onset_h": 2.0, "per_h": 6.0}
 """What ends within two minutes on two cores, without leaks slower than `per_h`: enough to see that it runs, too little to believe."""
 
 
@@ -53,7 +53,14 @@ def _told(argv: list[str]) -> argparse.Namespace:
     say = parser.add_argument
     say("--seed", type=int, default=1)
     say("--runs", type=int, default=20, help="of each case (20); a quarter of the cases that nothing is promised for")
-    say("--healthy", type=int, default=200, metavar="DAYS", help="healthy instance-days of each mode (200)")
+    say(
+        "--healthy",
+        type=int,
+        default=200,
+        metavar="DAYS",
+        help="healthy instance-days of each mode, ordinary services (200)",
+    )
+    say("--hostile", type=int, metavar="DAYS", help="the same of services of nothing but look-alikes (a tenth)")
     say(
         "--first-day",
         type=int,
@@ -72,7 +79,11 @@ def _told(argv: list[str]) -> argparse.Namespace:
         help="add to --out what it does not hold yet: other seeds, more runs, what was cut off",
     )
     say("--census", type=float, choices=[300.0, 0.0], help="only with censuses, or only without")
-    say("--only", metavar="TEXT", help="cases whose name (census/60/among/flat) has it; `healthy`, `first-day`")
+    say(
+        "--only",
+        metavar="TEXT",
+        help="cases whose name (census/60/among/flat) has it; `ordinary`, `hostile`, `first-day`",
+    )
     say("--rules", action="append", metavar="NAME", help="parkwarden (default), a peer, or `peers`")
     say("--onset-h", type=float, default=8.0, help="the leak begins before this hour (8)")
     say(
@@ -86,6 +97,7 @@ def _told(argv: list[str]) -> argparse.Namespace:
     say("--save", type=Path, metavar="DIR", help="write the subjects as recordings instead of judging them")
     say("--out", type=Path, default=OUT)
     told = parser.parse_args(argv)
+    told.hostile = math.ceil(told.healthy / 10) if told.hostile is None else told.hostile
     told.first_day = math.ceil(told.healthy / 10) if told.first_day is None else told.first_day
     if told.quick:
         vars(told).update({name: value for name, value in QUICK.items() if name in vars(told)})
@@ -100,7 +112,9 @@ def chosen(told: argparse.Namespace) -> list[Task]:
         some = [case for case in cases(census_s) if told.only is None or told.only in case.name]
         some = [case for case in some if not told.quick or case.per_h >= QUICK["per_h"]]
         todo += leak_tasks(told.seed, some, told.runs, rules, told.onset_h * HOUR)
-        for group, days, span in (("healthy", told.healthy, told.span), ("first-day", told.first_day, 2)):
+        for group, days, span in (
+            ("ordinary", told.healthy, told.span), ("hostile", told.hostile, told.span), ("first-day", told.first_day, 2),
+        ):  # fmt: skip
             if told.only is None or told.only in group:
                 todo += healthy_tasks(told.seed, group, int(days), census_s, rules, span)
     return todo

@@ -93,7 +93,7 @@ class Task:
     onset_within: float = DAY
     days: int = 1
     """Healthy services are watched so long: the first day is the hardest, nothing of before is known."""
-    group: str = "healthy"
+    group: str = "ordinary"
 
     @property
     def name(self) -> str:

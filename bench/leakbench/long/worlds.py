@@ -273,6 +273,12 @@ def leak(w: World, per_h: float, onset: float, busy: float = 0.0, life_s: float 
     return together((at, np.full(len(at), np.inf)), healthy)
 
 
+USUAL: dict[str, Callable[[Rng], Shape]] = {
+    "queue": lambda h: partial(queue, busy=h.uniform(2, 20), life_s=h.uniform(0.5, 60)),
+    "tickers": lambda h: partial(standing, n=int(h.integers(1, 20))),
+}
+"""What most sites of a service are, leaking or not."""
+
 INNOCENT: dict[str, Callable[[Rng], Shape]] = {
     "queue-fast": lambda h: partial(queue, busy=h.uniform(2, 40), life_s=h.uniform(0.5, 10)),
     "queue-slow": lambda h: partial(queue, busy=h.uniform(2, 20), life_s=h.uniform(30, 300)),
@@ -323,10 +329,10 @@ has left yet. Until one does they are a leak of every goroutine at a site, to co
 PULSES_S: dict[str, tuple[float, float]] = {
     "websockets": (2, 60), "slow-reconnect": (2, 60), "few-subscribers": (2, 60), "daily-subscribers": (2, 60), "unseen-subscribers": (2, 60),
     "queue-fast": (1, 30), "queue-slow": (1, 120), "contended": (1, 120), "retry-storm": (1, 30), "cron": (0.1, 10), "long-jobs": (0.1, 30), "late-jobs": (0.1, 30),
-    "standing": (1, 300),
+    "standing": (1, 300), "tickers": (1, 300), "queue": (1, 120), "peak-pool": (10, 120),
 }  # fmt: skip
-"""Mean seconds between two things that a goroutine does, drawn log-uniformly per site: heartbeats and messages, answers of a back end, work. Others (idle
-pools, waiters for a batch, what hangs) do nothing at all, like a leak."""
+"""Mean seconds between two things that a goroutine does, drawn log-uniformly per site: heartbeats and messages, answers of a back end, work (a pool that grows
+to its greatest need is one whose members have something to do). Others (pools that fill and idle, waiters for a batch, what hangs) do nothing at all, like a leak."""
 
 
 def pulse(rng: Rng, kind: str) -> float:

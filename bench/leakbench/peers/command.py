@@ -89,7 +89,7 @@ def main(argv: Sequence[str]) -> int:
     wanted = told.rules or rules()
     todo = leak_tasks(told.seed, cases(), told.runs, wanted, HORIZON_H * 3600)
     if others := [name for name in wanted if name != OURS]:
-        todo += healthy_tasks(told.seed, "healthy", told.healthy, 300.0, others)
+        todo += healthy_tasks(told.seed, "ordinary", told.healthy, 300.0, others)
 
     def keep_them(rows: list[Row]) -> None:
         keep(told.out, [row | {"looks_s": told.looks} for row in rows])
