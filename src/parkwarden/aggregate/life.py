@@ -88,23 +88,27 @@ class LifeTable:
         self._worked = np.empty(0, bool)
         self.left = np.zeros((0, CLASSES), np.float32)
         """Departures by age when last seen there (class), scaled, forgotten with `FORGET_S`: shape (slots, CLASSES). A new life keeps them."""
+        self.stood = np.zeros((0, CLASSES), np.float16)
+        """The most of each age or older that stood there at one time in any earlier life, scaled: shape (slots, CLASSES)."""
+        self._standing = np.zeros((0, CLASSES), np.float16)
+        """The same of this life."""
         self._shift = np.zeros(0, np.uint8)
 
     # what happened
 
     def new_life(self, start_time: float | None) -> None:
-        """The process began anew: nobody of before is there; at which age goroutines used to leave is still known."""
-        kept = self.left
+        """The process began anew: nobody of before is there; at which age goroutines used to leave and how many used to stay is still known."""
+        left, stood = self.left, np.maximum(self.stood, self._standing)
         self.__init__(start_time)  # type: ignore[misc]
-        self.left = kept
-        self._grow(len(self.left))
+        self._grow(len(left))
+        self.left, self.stood = left, stood
 
     def drop(self, slot: int) -> None:
         """A site is forgotten; its slot may stand for another from now on."""
         if slot >= len(self.left):
             return
         self._keep(self._slot != slot)
-        self.left[slot] = 0
+        self.left[slot] = self.stood[slot] = self._standing[slot] = 0
         self._shift[slot] = 0
 
     def update(
@@ -129,6 +133,7 @@ class LifeTable:
             self.watched += 1
             self._worked |= np.isin(self._goid, ran)
         self._arrive(at, slots, goids)
+        self._stand(at)
         self._max_goid = highest
         if self.first_at is None:
             self.first_at = at
@@ -151,6 +156,13 @@ class LifeTable:
             weight = (1 << self._shift[where].astype(np.int64)).astype(np.float32)
             np.add.at(self.left, (where, np.searchsorted(_EDGES, age, side="right")), weight)
             self._keep(stayed)
+
+    def _stand(self, at: float) -> None:
+        """How many of each age are there now."""
+        ages = np.searchsorted(_EDGES, at - self._since, side="right")
+        here = np.bincount(self._slot * CLASSES + ages, minlength=self.left.size).reshape(-1, CLASSES)
+        older = np.minimum(np.cumsum(here[:, ::-1], axis=1)[:, ::-1] * self.scales()[:, None], np.finfo(np.float16).max)
+        self._standing = np.maximum(self._standing, older.astype(np.float16))
 
     def _arrive(self, at: float, slots: npt.NDArray[np.int32], goids: Ints) -> None:
         """Who was not here before joins: born at the date its id tells, here since then or since the last census."""
@@ -237,7 +249,7 @@ class LifeTable:
     def nbytes(self) -> int:
         """Bytes held in columns."""
         columns = (self._goid, self._slot, self._since, self._arrived, self._worked)
-        return sum(c.nbytes for c in (*columns, self.left, self._shift)) + 16 * len(self._anchor_at)
+        return sum(c.nbytes for c in (*columns, self.left, self.stood, self._standing, self._shift)) + 16 * len(self._anchor_at)
 
     # columns
 
@@ -253,7 +265,7 @@ class LifeTable:
             extra = np.zeros((slots - len(column), *column.shape[1:]), column.dtype)
             return np.concatenate([column, extra])
 
-        self.left = more(self.left)  # type: ignore[assignment]
+        self.left, self.stood, self._standing = map(more, (self.left, self.stood, self._standing))  # type: ignore[assignment]
         self._shift = more(self._shift)  # type: ignore[assignment]
 
     def _anchor(self, at: float, goid: int) -> None:

@@ -11,6 +11,20 @@ import numpy as np
 import numpy.typing as npt
 
 
+BINS = 64
+"""Parts of the time by which the unevenness of arrivals is told."""
+
+
+def uneven(births: npt.NDArray[np.float64], begin: float, end: float) -> float:
+    """Variance in Poisson's, at least 1: batches raise it, a rate that changes slowly does not.
+
+    Source: successive differences, J. von Neumann 1941.
+    """
+    parts = np.histogram(births, bins=BINS, range=(begin, max(end, begin + 1e-9)))[0].astype(np.float64)
+    mean = parts.mean()
+    return max(1.0, float(np.square(np.diff(parts)).mean()) / 2 / mean) if mean > 0 else 1.0
+
+
 def trend(births: npt.NDArray[np.float64], begin: float, end: float, uneven: float = 1.0) -> float:
     """Standard normal for steady arrivals in (begin, end), negative where they slow down. `uneven`: variance in Poisson's, where they come in clumps."""
     spread = max(end - begin, 1e-9) / math.sqrt(12 * len(births) / uneven)

@@ -275,6 +275,8 @@ class _Heap:
     """Survivors of one age at one site: those who came while we watched, on top of those who stood there before; each batch is one."""
 
     births: Floats
+    everyone: Floats
+    """The same with all of each batch."""
     standing: int
     """Batches that stood there before, and how many goroutines they were."""
     before: int
@@ -331,7 +333,8 @@ def _case(
     strong = bool(slowing >= rule.leak_slowing) and not _explained(table, row, since, begin, watch)
     span = max(watch.previous - heap.begin, 1e-9)
     per_h = (count - scale) / span * 3600.0
-    filling = _new(whole, watch) and not _line(whole, old, slowing, watch)
+    known = len(since) * scale <= table.life.stood[row, AGES_S.index(old) + 1]
+    filling = (_new(whole, watch) or known or working) and not _line(whole, old, slowing, watch)
     filling = filling or _doubtful(table, row, watch, begin=begin, count=count, per_h=per_h, working=working)
     return Judged(
         row=row,
@@ -389,7 +392,7 @@ def _heap(since: Floats, leavers: float, old: float, first: float, watch: _Watch
         # odds of two stories side by side: each limit is met where the lesser excess is
         young = log_odds_young(len(births), leavers, **told, stay_s=watch.rule.heap_s)
         odds = min(odds, young + math.log(watch.rule.leak_odds / watch.rule.young_odds))
-        best = _Heap(births, standing, int((since <= edge).sum()), odds, len(births))
+        best = _Heap(births, np.sort(since[since > edge]), standing, int((since <= edge).sum()), odds, len(births))
     if standing and watch.start < watch.first and first == watch.first and len(births) >= FEW:
         every = _clumps(np.sort(since), old)
         if len(every) >= watch.rule.least:
@@ -405,7 +408,7 @@ def _heap(since: Floats, leavers: float, old: float, first: float, watch: _Watch
             # crowds in which all stay equally long have ages as even as these: of them the coin speaks, who came while nobody left
             odds = min(odds, len(births) * math.log(2.0) - math.log(watch.rule.unseen_odds))
             if best is None or odds > best.odds:
-                best = _Heap(every, 0, 0, odds, len(births))
+                best = _Heap(every, np.sort(since), 0, 0, odds, len(births))
     return best
 
 
@@ -461,15 +464,17 @@ def _line(heap: _Heap, old: float, slowing: float, watch: _Watch) -> bool:
     rule = watch.rule
     if slowing < rule.leak_slowing:
         return False
-    span = watch.until(old) - heap.begin
-    bend = span / rule.fills_s
+    until = watch.until(old)
+    bend = (until - heap.begin) / rule.fills_s
     each = math.log(-math.expm1(-bend) / bend)
-    return float(((heap.births - heap.begin) / rule.fills_s + each).sum()) >= math.log(rule.line_odds)
+    odds = float(((heap.everyone - heap.begin) / rule.fills_s + each).sum())
+    return odds / laplace.uneven(heap.everyone, heap.begin, until) >= math.log(rule.line_odds)
 
 
 def _slowing(heap: _Heap, old: float, watch: _Watch) -> float:
-    """Laplace's U of all but the first, which begins the time they are tested over."""
-    return laplace.trend(heap.births[1:], heap.begin, watch.until(old))
+    """Laplace's U of all but the first, which begins the time they are tested over; batches count as the less the larger they are."""
+    until = watch.until(old)
+    return laplace.trend(heap.everyone[1:], heap.begin, until, laplace.uneven(heap.everyone, heap.begin, until))
 
 
 def signals(table: SiteTable, judged: list[Judged], now: float) -> list[Signal]:
