@@ -16,13 +16,14 @@ BINS = 64
 
 
 def uneven(births: npt.NDArray[np.float64], begin: float, end: float) -> float:
-    """Variance in Poisson's, at least 1: batches raise it, a rate that changes slowly does not.
+    """Variance in Poisson's of some births, none before `begin`, at least 1: batches raise it, a rate that changes slowly does not.
 
     Source: successive differences, J. von Neumann 1941.
     """
-    parts = np.histogram(births, bins=BINS, range=(begin, max(end, begin + 1e-9)))[0].astype(np.float64)
-    mean = parts.mean()
-    return max(1.0, float(np.square(np.diff(parts)).mean()) / 2 / mean) if mean > 0 else 1.0
+    part = ((births - begin) * (BINS / max(end - begin, 1e-9))).astype(np.int64)
+    parts = np.bincount(np.minimum(part, BINS - 1), minlength=BINS)
+    steps = parts[1:] - parts[:-1]
+    return max(1.0, float(steps @ steps) / (BINS - 1) / 2 * BINS / len(births))
 
 
 def trend(births: npt.NDArray[np.float64], begin: float, end: float, uneven: float = 1.0) -> float:

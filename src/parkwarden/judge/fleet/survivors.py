@@ -277,6 +277,8 @@ class _Heap:
     births: Floats
     everyone: Floats
     """The same with all of each batch."""
+    uneven: float
+    """Variance of their numbers, in Poisson's."""
     standing: int
     """Batches that stood there before, and how many goroutines they were."""
     before: int
@@ -380,8 +382,10 @@ def _heap(since: Floats, leavers: float, old: float, first: float, watch: _Watch
     """Who came since `first`, weighed against who stood there; or, where that says more, all of them by their dates of birth."""
     until = watch.until(old)
     edge = first - old  # who was born later reached the age while we watched
-    births = _clumps(np.sort(since[since > edge]), old)
-    standing = len(_clumps(np.sort(since[since <= edge]), old))
+    since = np.sort(since)
+    grown = int(np.searchsorted(since, edge, "right"))
+    young = since[grown:]
+    births, standing = _clumps(young, old), len(_clumps(since[:grown], old))
     watched = until - edge
     best: _Heap | None = None
     if len(births) >= watch.rule.least:
@@ -392,9 +396,11 @@ def _heap(since: Floats, leavers: float, old: float, first: float, watch: _Watch
         # odds of two stories side by side: each limit is met where the lesser excess is
         young = log_odds_young(len(births), leavers, **told, stay_s=watch.rule.heap_s)
         odds = min(odds, young + math.log(watch.rule.leak_odds / watch.rule.young_odds))
-        best = _Heap(births, np.sort(since[since > edge]), standing, int((since <= edge).sum()), odds, len(births))
+        best = _Heap(
+            births, young, laplace.uneven(young, births[0], until), standing, len(since) - len(young), odds, len(births)
+        )
     if standing and watch.start < watch.first and first == watch.first and len(births) >= FEW:
-        every = _clumps(np.sort(since), old)
+        every = _clumps(since, old)
         if len(every) >= watch.rule.least:
             odds = log_odds(
                 0,
@@ -408,7 +414,7 @@ def _heap(since: Floats, leavers: float, old: float, first: float, watch: _Watch
             # crowds in which all stay equally long have ages as even as these: of them the coin speaks, who came while nobody left
             odds = min(odds, len(births) * math.log(2.0) - math.log(watch.rule.unseen_odds))
             if best is None or odds > best.odds:
-                best = _Heap(every, np.sort(since), 0, 0, odds, len(births))
+                best = _Heap(every, since, laplace.uneven(since, since[0], until), 0, 0, odds, len(births))
     return best
 
 
@@ -468,13 +474,12 @@ def _line(heap: _Heap, old: float, slowing: float, watch: _Watch) -> bool:
     bend = (until - heap.begin) / rule.fills_s
     each = math.log(-math.expm1(-bend) / bend)
     odds = float(((heap.everyone - heap.begin) / rule.fills_s + each).sum())
-    return odds / laplace.uneven(heap.everyone, heap.begin, until) >= math.log(rule.line_odds)
+    return odds / heap.uneven >= math.log(rule.line_odds)
 
 
 def _slowing(heap: _Heap, old: float, watch: _Watch) -> float:
     """Laplace's U of all but the first, which begins the time they are tested over; batches count as the less the larger they are."""
-    until = watch.until(old)
-    return laplace.trend(heap.everyone[1:], heap.begin, until, laplace.uneven(heap.everyone, heap.begin, until))
+    return laplace.trend(heap.everyone[1:], heap.begin, watch.until(old), heap.uneven)
 
 
 def signals(table: SiteTable, judged: list[Judged], now: float) -> list[Signal]:
