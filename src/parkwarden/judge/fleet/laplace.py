@@ -10,7 +10,6 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-
 BINS = 64
 """Parts of the time by which the unevenness of arrivals is told."""
 

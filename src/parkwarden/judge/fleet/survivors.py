@@ -384,8 +384,8 @@ def _heap(since: Floats, leavers: float, old: float, first: float, watch: _Watch
     edge = first - old  # who was born later reached the age while we watched
     since = np.sort(since)
     grown = int(np.searchsorted(since, edge, "right"))
-    young = since[grown:]
-    births, standing = _clumps(young, old), len(_clumps(since[:grown], old))
+    came = since[grown:]
+    births, standing = _clumps(came, old), len(_clumps(since[:grown], old))
     watched = until - edge
     best: _Heap | None = None
     if len(births) >= watch.rule.least:
@@ -397,7 +397,7 @@ def _heap(since: Floats, leavers: float, old: float, first: float, watch: _Watch
         young = log_odds_young(len(births), leavers, **told, stay_s=watch.rule.heap_s)
         odds = min(odds, young + math.log(watch.rule.leak_odds / watch.rule.young_odds))
         best = _Heap(
-            births, young, laplace.uneven(young, births[0], until), standing, len(since) - len(young), odds, len(births)
+            births, came, laplace.uneven(came, births[0], until), standing, len(since) - len(came), odds, len(births)
         )
     if standing and watch.start < watch.first and first == watch.first and len(births) >= FEW:
         every = _clumps(since, old)
