@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Collection, Hashable, Iterable, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from operator import itemgetter
 from typing import Any
@@ -27,9 +27,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from parkwarden import kernels
 from parkwarden.aggregate.close import CloseLook
 from parkwarden.aggregate.life import LifeTable
+from parkwarden.kernels import _site_layout as layout
 from parkwarden.model import Census, Instance, Leaked, ServiceKey, Signal, Site, SiteCounts, other_life
+from parkwarden.model.snapshot import Ints
 
 Counts = npt.NDArray[np.int32]
 Floats = npt.NDArray[np.float64]
@@ -57,10 +60,6 @@ DEPLOYED = 20_000
 
 JITTER_LOOKS = 40
 """Looks over which the change from look to look is averaged: 40 tell a variance to 22 %, and that is 40 minutes."""
-JITTER_LEAST_S = 30.0
-"""Looks closer than this say nothing about goroutines that live for seconds: they see the same ones twice."""
-JITTER_MOST = 4.0
-"""Times Poisson's variance that one look may add: a burst is no noise."""
 AGED_LEAST_S = 10_800.0
 """A life watched for less says nothing about what a process of its age has."""
 
@@ -116,7 +115,7 @@ class SiteTable:
     """Slots in which anything was told at all; a site without goroutines there had none."""
     load: npt.NDArray[np.float32] = field(default_factory=lambda: np.full((len(LEVELS_S), FLOORS), np.nan, np.float32))
     """Requests per second in the same time slots, NaN where not told."""
-    bucket: list[int] = field(default_factory=lambda: [-1] * len(LEVELS_S))
+    bucket: Ints = field(default_factory=lambda: np.full(len(LEVELS_S), -1, np.int64))
     """Number of the newest time slot of each level: time // length."""
     means: npt.NDArray[np.float32] = field(default_factory=lambda: np.empty((len(LEVELS_S), 0, FLOORS), np.float32))
     """Mean count per time slot, where `told`."""
@@ -124,7 +123,6 @@ class SiteTable:
     """Looks in each time slot."""
     jitter: npt.NDArray[np.float32] = field(default_factory=lambda: np.empty(0, np.float32))
     """Variance from look to look of each row, trend taken out, over about the last `JITTER_LOOKS`."""
-    jitter_looks: int = 0
     reached: npt.NDArray[np.float32] = field(default_factory=lambda: np.empty(0, np.float32))
     """Highest five-minute mean that earlier lives had at the site."""
     aged: float = 0.0
@@ -139,6 +137,11 @@ class SiteTable:
     life: LifeTable = field(default_factory=LifeTable)
     close: CloseLook | None = None
     """Every goroutine seen, while all censuses of this life were seconds apart."""
+    values: Counts = field(default_factory=lambda: np.empty(0, np.int32))
+    """The counts of a look by row, which `into_columns` takes in, at the time in `state` and in the time slots `fresh`."""
+    state: Floats = field(default_factory=lambda: np.zeros(layout.STATE))
+    fresh: Ints = field(default_factory=lambda: np.zeros(len(LEVELS_S), np.int64))
+    into_columns: Callable[[], int] | None = None
 
     @property
     def nbytes(self) -> int:
@@ -429,23 +432,16 @@ class SiteWindows:
             rows, numbers = list(told), list(told.values())
         if numbers and not 0 <= min(numbers) <= max(numbers) <= _COUNT_MAX:
             numbers = [min(max(count, 0), _COUNT_MAX) for count in numbers]
-        values = np.zeros(len(table.recent), np.int32)
+        if table.into_columns is None:
+            table.into_columns = _into_columns(table)
+        values = table.values
+        values[:] = 0
         values[rows] = numbers
-        table.times[:-1] = table.times[1:]
-        table.times[-1] = at
-        table.recent[:, :-1] = table.recent[:, 1:]
-        table.recent[:, -1] = values
-        table.first_at[(values > 0) & np.isnan(table.first_at)] = at
         for row in [row for row, proof in table.proofs.items() if values[row] < proof.count]:
             del table.proofs[row]  # some of the proven have left after all: nothing about the others is proven any more
-        _shake(table)
-        same = len(LEVELS_S)  # slots of these levels and of all longer ones go on
-        for level, length in enumerate(LEVELS_S):
-            if (bucket := int(at // length)) > table.bucket[level] or table.bucket[level] < 0:
-                _open(table, level, bucket, values)
-            else:
-                same = min(same, level)
-        _lower(table, same, values)
+        table.state[layout.AT] = at
+        table.fresh[:] = [at // length for length in LEVELS_S]
+        table.into_columns()
         if table.watched_since is None:
             table.watched_since = at
         table.last_at = at
@@ -555,9 +551,9 @@ class SiteWindows:
         table.means[:] = 0
         table.weights[:] = 0
         table.jitter[:] = 0
-        table.jitter_looks = 0
+        table.state[layout.SHAKEN] = 0
         table.load[:] = np.nan
-        table.bucket = [-1] * len(LEVELS_S)
+        table.bucket[:] = -1
         table.peak[:] = 0
         table.first_at[:] = math.nan
         table.proofs.clear()
@@ -572,48 +568,17 @@ class SiteWindows:
             del known[:-DEPLOYS]
 
 
-def _lower(table: SiteTable, level: int, values: Counts) -> None:
-    """Take counts into the newest time slots of this level and all longer ones."""
-    floors, means, weights = table.floors[level:, :, -1], table.means[level:, :, -1], table.weights[level:, -1]
-    np.minimum(floors, values, out=floors)
-    weights += 1
-    means += (values - means) / weights[:, None]
-
-
-def _open(table: SiteTable, level: int, bucket: int, values: Counts) -> None:
-    """Take counts into a new time slot, after the empty ones before it."""
-    floors, told, means, weights = table.floors[level], table.told[level], table.means[level], table.weights[level]
-    steps = min(bucket - table.bucket[level], FLOORS) if table.bucket[level] >= 0 else FLOORS
-    if LEVELS_S[level] == 300.0:
-        np.maximum(table.peak, floors[:, :steps].max(axis=1, initial=0), out=table.peak)
-    floors[:, :-steps] = floors[:, steps:]
-    floors[:, -steps:] = NOT_TOLD
-    told[:-steps] = told[steps:]
-    told[-steps:] = False
-    table.load[level, :-steps] = table.load[level, steps:]
-    table.load[level, -steps:] = np.nan
-    floors[:, -1] = values
-    means[:, :-steps] = means[:, steps:]
-    means[:, -steps:] = 0
-    means[:, -1] = values
-    weights[:-steps] = weights[steps:]
-    weights[-steps:] = 0
-    weights[-1] = 1
-    told[-1] = True
-    table.bucket[level] = bucket
-
-
-def _shake(table: SiteTable) -> None:
-    """Take the last three looks into the rows' jitter: their second difference has six times the variance of one look, whatever the trend."""
-    if (
-        not table.times[-1] - table.times[-2] >= JITTER_LEAST_S
-        or not table.times[-2] - table.times[-3] >= JITTER_LEAST_S
-    ):
-        return
-    a, b, c = table.recent[:, -3:].T.astype(np.float32)
-    table.jitter_looks += 1
-    new = np.minimum((a - 2 * b + c) ** 2 / 6, JITTER_MOST * (np.minimum(a, np.minimum(b, c)) + 1))
-    table.jitter += (new - table.jitter) / min(table.jitter_looks, JITTER_LOOKS)
+def _into_columns(table: SiteTable) -> Callable[[], int]:
+    """What takes `table.values` into the columns as they are now."""
+    shape = np.zeros(layout.SHAPE, np.int64)
+    shape[layout.CAPACITY], shape[layout.RECENT], shape[layout.FLOORS] = len(table.recent), RECENT, FLOORS
+    shape[layout.LEVELS], shape[layout.PEAK_LEVEL] = len(LEVELS_S), LEVELS_S.index(300.0)
+    shape[layout.JITTER_LOOKS] = JITTER_LOOKS
+    table.values = np.zeros(len(table.recent), np.int32)
+    return kernels.load("site_series")["look"].bound(
+        shape, table.state, table.bucket, table.fresh, table.values, table.times, table.recent, table.first_at, table.jitter, table.peak,
+        table.floors, table.means, table.weights, table.told.view(np.uint8), table.load,
+    )  # fmt: skip
 
 
 def _give_up(table: SiteTable, sites: Iterable[str]) -> None:
@@ -636,6 +601,7 @@ def _grow(table: SiteTable, capacity: int) -> None:
     table.jitter = np.concatenate([table.jitter, np.zeros(more, np.float32)])
     table.reached = np.concatenate([table.reached, np.zeros(more, np.float32)])
     table.first_at = np.concatenate([table.first_at, np.full(more, math.nan)])
+    table.into_columns = None
     table.free.extend(range(capacity - 1, old - 1, -1))
 
 

@@ -6,8 +6,9 @@ user's cache, and later loaded by llvmlite alone: about 50 ms and 50 MB. Without
 `load` compiles, which takes seconds, and keeps the result.
 
 A kernel module `kernels/NAME.py` holds `KERNELS: dict[str, tuple[function, str]]`: a function in numba's subset and
-its signature, a comma-separated list of `u8* i32* i64* u64* f64* i64` (pointers are C-contiguous arrays; the result
-is always int64). Kernels allocate nothing and raise nothing: they fill arrays given to them and return a number. They
+its signature, a comma-separated list of `u8* i32* i64* u64* f32* f64* i64` (pointers are C-contiguous arrays; the result
+is always int64). Kernels allocate nothing, call nothing (a loop that only copies becomes a `memmove`, which
+is not linked) and raise nothing: they fill arrays given to them and return a number. They
 run without the GIL, so two threads can run two of them. See docs/decisions/0002-kernels.md.
 
 Limits: kernels trust the lengths they are given, so `Kernel.__call__` checks type and layout of every array.
@@ -25,12 +26,15 @@ import pkgutil
 import sys
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-_POINTERS = {"u8*": np.uint8, "i32*": np.int32, "i64*": np.int64, "u64*": np.uint64, "f64*": np.float64}
+_POINTERS = {
+    "u8*": np.uint8, "i32*": np.int32, "i64*": np.int64, "u64*": np.uint64, "f32*": np.float32, "f64*": np.float64,
+}  # fmt: skip
 _MAGIC = b"parkwarden kernel 1\n"
 _loaded: dict[str, dict[str, Kernel]] = {}
 _engines: list[Any] = []  # the machine code lives as long as its engine
@@ -48,6 +52,10 @@ class Kernel:
         self._call = ctypes.CFUNCTYPE(ctypes.c_int64, *types)(address)
 
     def __call__(self, *values: Any) -> int:
+        return self.bound(*values)()
+
+    def bound(self, *values: Any) -> Callable[[], int]:
+        """The call with these arguments, for who makes it again and again: they are checked, and their addresses asked for, once."""
         if len(values) != len(self._args):
             raise TypeError(f"kernel {self.name} takes {len(self._args)} arguments, got {len(values)}")
         passed: list[int] = []
@@ -61,7 +69,12 @@ class Kernel:
                 raise TypeError(f"kernel {self.name} wants a contiguous {kind}, got {array.dtype}")
             alive.append(array)
             passed.append(array.ctypes.data)
-        return int(self._call(*passed))
+        return partial(_called, self._call, passed, alive)
+
+
+def _called(call: Callable[..., int], passed: list[int], alive: list[Any]) -> int:
+    """`alive` are the arrays that `passed` points into."""
+    return call(*passed)
 
 
 def load(name: str, announce: Callable[[str], None] | None = None) -> dict[str, Kernel]:
@@ -142,6 +155,7 @@ def _compile(name: str) -> tuple[dict[str, Any], bytes]:
         "i32*": types.CPointer(types.int32),
         "i64*": types.CPointer(types.int64),
         "u64*": types.CPointer(types.uint64),
+        "f32*": types.CPointer(types.float32),
         "f64*": types.CPointer(types.float64),
         "i64": types.int64,
     }

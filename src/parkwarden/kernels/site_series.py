@@ -1,0 +1,88 @@
+"""One look's counts into the columns of one instance's sites (aggregate/sites.py): a walk over its rows instead of thirty array operations."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from parkwarden.kernels import _site_layout as to
+
+NOT_TOLD = -1
+LEAST_APART_S = (
+    30.0  # looks closer than this say nothing about goroutines that live for seconds: they see the same ones twice
+)
+MOST = np.float32(4.0)  # times Poisson's variance that one look may add to the jitter: a burst is no noise
+TWO, SIX, ONE = np.float32(2.0), np.float32(6.0), np.float32(1.0)
+
+
+@njit(inline="always")
+def _push(column, begin, end, value):
+    """Let a value in at the end, the oldest out. Hand over hand: a plain copying loop would become a call of `memmove`, which no kernel can make."""
+    for i in range(end - 1, begin - 1, -1):
+        value, column[i] = column[i], value
+
+
+def look(
+    shape, state, bucket, fresh, values, times, recent, first_at, jitter, peak, floors, means, weights, told, load
+):
+    """Counts `values` (capacity) at `state[AT]`, whose time slots are `fresh` (levels). Returns how many slots are new.
+
+    `bucket` (levels) are the newest time slots so far; `times` (recent), `recent` (capacity, recent), `first_at`, `jitter`, `peak` (capacity),
+    `floors` and `means` (levels, capacity, slots), `weights`, `told` and `load` (levels, slots) are those of `SiteTable`. All are brought up to date.
+    """
+    capacity, looks, slots = shape[to.CAPACITY], shape[to.RECENT], shape[to.FLOORS]
+    at = state[to.AT]
+    _push(times, 0, looks, at)
+    apart = (
+        times[looks - 1] - times[looks - 2] >= LEAST_APART_S and times[looks - 2] - times[looks - 3] >= LEAST_APART_S
+    )
+    if apart:
+        state[to.SHAKEN] += 1.0
+    over = np.float32(min(state[to.SHAKEN], float(shape[to.JITTER_LOOKS])))
+    for row in range(capacity):
+        value = values[row]
+        begin = row * looks
+        _push(recent, begin, begin + looks, value)
+        if value > 0 and np.isnan(first_at[row]):
+            first_at[row] = at
+        if apart:  # the second difference has six times the variance of one look, whatever the trend
+            a, b = np.float32(recent[begin + looks - 3]), np.float32(recent[begin + looks - 2])
+            c = np.float32(value)
+            bend = a - TWO * b + c
+            new = min(bend * bend / SIX, MOST * (min(a, min(b, c)) + ONE))
+            jitter[row] += (new - jitter[row]) / over
+    opened = 0
+    for level in range(shape[to.LEVELS]):
+        here = level * slots
+        if fresh[level] > bucket[level] or bucket[level] < 0:
+            steps = min(fresh[level] - bucket[level], slots) if bucket[level] >= 0 else slots
+            opened += 1
+            bucket[level] = fresh[level]
+            for step in range(steps):
+                newest = step == steps - 1
+                _push(told, here, here + slots, np.uint8(newest))
+                _push(weights, here, here + slots, np.int32(newest))
+                _push(load, here, here + slots, np.float32(np.nan))
+            for row in range(capacity):
+                first = (level * capacity + row) * slots
+                if level == shape[to.PEAK_LEVEL]:
+                    for i in range(first, first + steps):
+                        peak[row] = max(peak[row], floors[i])
+                for step in range(steps):
+                    newest = step == steps - 1
+                    _push(floors, first, first + slots, values[row] if newest else np.int32(NOT_TOLD))
+                    _push(means, first, first + slots, np.float32(values[row] if newest else 0))
+        else:
+            weights[here + slots - 1] += 1
+            weight = float(weights[here + slots - 1])
+            for row in range(capacity):
+                newest = (level * capacity + row) * slots + slots - 1
+                floors[newest] = min(floors[newest], values[row])
+                mean = float(means[newest])
+                means[newest] = np.float32(mean + (float(values[row]) - mean) / weight)
+    return opened
+
+
+KERNELS = {
+    "look": (look, "i64*,f64*,i64*,i64*,i32*,f64*,i32*,f64*,f32*,i32*,i32*,f32*,i32*,u8*,f32*"),
+}
