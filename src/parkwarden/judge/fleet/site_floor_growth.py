@@ -57,6 +57,12 @@ ELASTICITY = 3.0
 """Percent by which a queue grows with a percent of load: 1 / (1 - share used), at two thirds used."""
 TRAFFIC_LEAST = 3.0
 """Goroutines from which on a jitter says something."""
+FALL_SIGMAS = 5.0
+"""Errors of a value that a fall may be of: between the highest and the lowest of 24 that stand still there are four and a half."""
+STALL_SIGMAS = 2.0
+"""The same for two values in a row that bring less than their share."""
+FELL_SIGMAS = 2.5
+"""Errors by which a past value must surpass the base to have been a tooth it fell back from: one in 150, and a past has 60 values."""
 LATE_S = 900.0
 """Time over which the level now is averaged, at most; at least the last three values."""
 
@@ -101,6 +107,10 @@ class FloorRule:
     """Rise of the first third over that of the two after: who comes in the morning comes slowly at first, a leak begins with its cause."""
     leak_jump: float = 0.4
     """Share of the rise that one value may bring: a larger pool or a cron job comes at once."""
+    leak_fall: float = 0.2
+    """Share of the rise that may leave again at once: who leaks stays, a tooth falls."""
+    leak_stall: float = 0.25
+    """Share of their part that two values in a row must bring while a rise is younger than `calm_s`: two hangs of a back end stand still in between."""
     leak_span_s: float = 780.0
     """Counts alone say leak only after so long: a slow back end piles up goroutines for a time-out or two."""
     warm_up_s: float = 14_400.0
@@ -144,11 +154,15 @@ class Rise:
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """One row's past, oldest first: middles of the slots, values, their standard errors."""
+    """The past of one row, oldest first: middles of the slots, values, their standard errors. Of many rows: values and errors a row each."""
 
     at: Floats
     value: Floats
     err: Floats
+
+    def each(self) -> list[Series]:
+        """Of many rows one by one."""
+        return [Series(self.at, v, e) for v, e in zip(self.value, self.err, strict=True)]
 
 
 class Known:
@@ -174,10 +188,9 @@ def judge(rows: Rows, now: float, rule: FloorRule, known: Sequence[Known] | None
         picked = fresh[_screened(rows, fresh, scale, rule)]
         for of in np.split(picked, np.flatnonzero(np.diff(rows.table[picked])) + 1) if len(picked) else ():
             found_there = known[int(rows.table[of[0]])].by_scale[scale][1]
-            tried = zip(of.tolist(), _series(rows, of, scale, slots), strict=True)
-            trends = [t for i, series in tried if (t := _trend(i, series, now, rule)) is not None]
+            trends = _trends(of, _series(rows, of, scale, slots), now, rule)
             rising = np.array([t.i for t in trends], np.int64)
-            past = _series(rows, rising, FAR, slots) if trends and scale != FAR else [t.series for t in trends]
+            past = _series(rows, rising, FAR, slots).each() if trends and scale != FAR else [t.series for t in trends]
             for trend, old in zip(trends, past, strict=True):
                 rise = _judge_row(rows, trend, old, scale, now, rule)
                 if rise is not None:
@@ -270,8 +283,8 @@ def _slots(table: SiteTable, scale: int) -> _Slots:
     return _Slots(np.concatenate(ends), np.concatenate(looks), tuple(parts)) if parts else _NO_SLOTS
 
 
-def _series(rows: Rows, of: npt.NDArray[np.int64], scale: int, known: dict[tuple[int, int], _Slots]) -> list[Series]:
-    """Rows of one table at one scale. `known`: slots by table and scale."""
+def _series(rows: Rows, of: npt.NDArray[np.int64], scale: int, known: dict[tuple[int, int], _Slots]) -> Series:
+    """Rows of one table at one scale, side by side. `known`: slots by table and scale."""
     n = int(rows.table[of[0]])
     table = rows.tables[n]
     jitter = table.jitter[rows.row[of], None].astype(np.float64) + 0.25
@@ -289,7 +302,7 @@ def _series(rows: Rows, of: npt.NDArray[np.int64], scale: int, known: dict[tuple
             value[:, begin : begin + len(used)] = np.where(clip, clipped, mean)
             begin += len(used)
         err = np.sqrt(jitter / slots.looks)
-    return [Series(at, v, e) for v, e in zip(value, err, strict=True)]
+    return Series(at, value, err)
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,15 +315,23 @@ class _Trend:
     chance: float
 
 
-def _trend(i: int, s: Series, now: float, rule: FloorRule) -> _Trend | None:
-    """Is it a trend."""
-    if len(s.at) < LEAST_POINTS:
-        return None
-    onset = _onset(s)
-    if (s.at > s.at[onset]).sum() < LEAST_POINTS - 1 or now <= s.at[onset]:
-        return None
-    chance = kendall.chance(s.value[max(len(s.value) - kendall.MOST, onset) :])
-    return _Trend(i, s, onset, chance) if chance <= rule.suspect_p else None
+def _trends(of: npt.NDArray[np.int64], s: Series, now: float, rule: FloorRule) -> list[_Trend]:
+    """Which of these rows of one table rise in order since they were last at their bottom."""
+    n = len(s.at)
+    if n < LEAST_POINTS:
+        return []
+    onset = _onsets(s)
+    able = np.flatnonzero((n - 1 - onset >= LEAST_POINTS - 1) & (now > s.at[onset]))
+    if not len(able):
+        return []
+    asked = s.value[able, -kendall.MOST :]
+    asked[np.arange(asked.shape[1]) < (onset[able] - (n - asked.shape[1]))[:, None]] = np.nan
+    _, _, chances = kendall.trend(asked)
+    return [
+        _Trend(int(of[i]), Series(s.at, s.value[i], s.err[i]), int(onset[i]), float(chance))
+        for i, chance in zip(able.tolist(), chances.tolist(), strict=True)
+        if chance <= rule.suspect_p
+    ]
 
 
 def _judge_row(rows: Rows, trend: _Trend, old: Series, scale: int, now: float, rule: FloorRule) -> Rise | None:
@@ -325,10 +346,20 @@ def _judge_row(rows: Rows, trend: _Trend, old: Series, scale: int, now: float, r
         return None
     before = s.value[: onset + 1]
     high = float((before - s.err[: onset + 1]).max())
+    began = float(s.at[onset])
+    surely = float((before - FELL_SIGMAS * s.err[: onset + 1]).max())
     if scale != FAR:
-        high = max(high, float(old.value[old.at < s.at[onset]].max(initial=0.0)))
+        past = old.at < s.at[onset]
+        high = max(high, float(old.value[past].max(initial=0.0)))
+        surely = max(surely, float((old.value - FELL_SIGMAS * old.err)[past].max(initial=0.0)))
+        began = (
+            min(began, float(old.at[_onsets(Series(old.at, old.value[None], old.err[None]))[0]]))
+            if len(old.at)
+            else began
+        )
     if s.at[onset] > now - FLOORS * LEVELS_S[1]:
-        high = max(high, float(table.peak[row]))
+        high, surely = max(high, float(table.peak[row])), max(surely, float(table.peak[row]))
+    fell = max(surely - base, 0.0)
     if late < high + rule.suspect_rise:
         return None
     thirds = _thirds(s, g)
@@ -355,7 +386,8 @@ def _judge_row(rows: Rows, trend: _Trend, old: Series, scale: int, now: float, r
         return None
     age = max(now - _start(table, now), seen)
     news = table.aged >= age and late >= rule.reached * float(table.reached[row]) + rule.leak_rise
-    from_start = seen - span < max(span / 4, rule.settled_s) and not news
+    rising_s = now - began
+    from_start = seen - rising_s < max(rising_s / 4, rule.settled_s) and not news
     filling = from_start and (
         (seen < rule.warm_up_s and late < rule.filling_count)
         or (not traffic and base >= TRAFFIC_LEAST and late < rule.filling_count)  # a pool that follows its peaks
@@ -368,12 +400,15 @@ def _judge_row(rows: Rows, trend: _Trend, old: Series, scale: int, now: float, r
             scale == FAR or onset >= BASE_POINTS
         )  # what rises since before the window began is for the next longer scale
         and excess >= _news_from(span, traffic, rule) + rule.leak_wander * wander
-        and late >= high + rule.leak_rise
+        and late >= high + rule.leak_rise + rule.leak_wander * math.sqrt(2 * fell)
         and _even(s, g, thirds, rule)
+        and _keeps_on(s, g, span, rule)
         and not (
             load.least >= rule.tide and late < rule.filling_count
         )  # near saturation a queue grows far more than its load
     )
+    if strong and span < rule.calm_s and late < rule.filling_count:  # who came in a burst is still here when it is over
+        strong = not tide.surge(table, float(s.at[onset]), now, row) >= rule.tide
     if strong and not traffic and late < rule.filling_count:
         strong = not _comes_with_load(table, row, load, base, rise, span, rule)
     return Rise(
@@ -408,12 +443,14 @@ def _average(values: Floats, weights: Floats) -> float:
     return float((values * weights).sum() / weights.sum())
 
 
-def _onset(s: Series) -> int:
-    """When it was last at its bottom."""
-    late = float(s.value[-3:].mean())
-    lowest = s.value.argmin()
-    bottom = float(s.value[lowest] + s.err[lowest])
-    return int(np.flatnonzero(s.value <= bottom + max(0.02 * (late - bottom), 1.0) + s.err)[-1])
+def _onsets(s: Series) -> npt.NDArray[np.int64]:
+    """When each row was last at its bottom (index)."""
+    lowest, row = s.value.argmin(axis=1), np.arange(len(s.value))
+    bottom = s.value[row, lowest] + s.err[row, lowest]
+    near = bottom + np.maximum(0.02 * (s.value[:, -3:].mean(axis=1) - bottom), 1.0)
+    there = s.value <= near[:, None] + s.err
+    last: npt.NDArray[np.int64] = there.shape[1] - 1 - there[:, ::-1].argmax(axis=1)
+    return last
 
 
 def _growth(s: Series, onset: int, rule: FloorRule) -> _Growth:
@@ -484,6 +521,18 @@ def _even(s: Series, g: _Growth, thirds: tuple[float, float, float], rule: Floor
         and _goes_on(second, (first + third) / 2, rule.leak_even)
         and np.diff(s.value[g.onset :]).max() <= rule.leak_jump * rise + 3 * float(np.median(s.err[g.onset :]))
     )
+
+
+def _keeps_on(s: Series, g: _Growth, span: float, rule: FloorRule) -> bool:
+    """Whether nobody left and nothing stood still: who leaks stays, and a cause that works keeps working."""
+    value, err = s.value[g.onset :], float(np.median(s.err[g.onset :]))
+    rise = g.late - g.base
+    if float((np.maximum.accumulate(value) - value).max()) > rule.leak_fall * rise + FALL_SIGMAS * err:
+        return False
+    if span >= rule.calm_s or len(value) < 4:
+        return True
+    two = 2 * rise / (len(value) - 1)
+    return float((value[2:] - value[:-2]).min()) >= rule.leak_stall * two - STALL_SIGMAS * (err * 2**0.5 + two**0.5)
 
 
 def _goes_on(before: float, after: float, share: float) -> bool:

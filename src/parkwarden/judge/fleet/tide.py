@@ -84,10 +84,31 @@ def factor(table: SiteTable, row: int, since: float, now: float) -> float:
 
 def growth(table: SiteTable, since: float, now: float, row: int | None = None) -> Growth:
     """Growth of the load from about `since` until now, by all sites but `row`."""
+    level, first, beside = _window(since, now)
+    return _between(
+        table, level, slice(max(first - beside, 0), max(first + beside, 0) + 1), slice(-1 - 2 * beside, None), row
+    )
+
+
+def surge(table: SiteTable, since: float, now: float, row: int | None = None) -> float:
+    """What the load surely grew by at its highest between `since` and now: who came then may still be here. NaN where nothing tells."""
+    level, first, beside = _window(since, now)
+    before = slice(max(first - beside, 0), max(first + beside, 0) + 1)
+    width = 1 + 2 * beside
+    ends = range(FLOORS, max(first + beside + width, width), -width)
+    found = [_between(table, level, before, slice(end - width, end), row).least for end in ends]
+    return float(np.fmax.reduce(found)) if found else math.nan
+
+
+def _window(since: float, now: float) -> tuple[int, int, int]:
+    """Level whose slots reach back far enough, the slot of `since`, slots on either side to average."""
     level = next((i for i, s in enumerate(LEVELS_S) if (FLOORS - 3) * s >= now - since), len(LEVELS_S) - 1)
     first = FLOORS - 1 - int((now - since) // LEVELS_S[level])
-    beside = int((now - since) * BESIDE // LEVELS_S[level])
-    before, after = slice(max(first - beside, 0), max(first + beside, 0) + 1), slice(-1 - 2 * beside, None)
+    return level, first, int((now - since) * BESIDE // LEVELS_S[level])
+
+
+def _between(table: SiteTable, level: int, before: slice, after: slice, row: int | None) -> Growth:
+    """Growth of the load from some slots of a level to others, by all sites but `row`."""
     early, late = _told_mean(table.load[level, before]), _told_mean(table.load[level, after])
     if early is not None and late is not None:
         return _interval(math.log((late + 1e-3) / (early + 1e-3)), REQUESTS_ERR)
@@ -98,6 +119,8 @@ def growth(table: SiteTable, since: float, now: float, row: int | None = None) -
     busy = (early_of >= BUSY) & (late_of > 0) & (table.jitter > 0)
     if row is not None:
         busy[row] = False
+    traffic = busy & (table.jitter > TRAFFIC[0] * early_of) & (table.jitter < TRAFFIC[1] * late_of)
+    busy = traffic if traffic.sum() >= WITNESSES else busy  # who stays follows the load only after as long as it stays
     if busy.sum() < WITNESSES:
         return Growth(math.nan, math.nan, math.nan)
     a, b, jitter = early_of[busy], late_of[busy], table.jitter[busy].astype(np.float64)
