@@ -6,7 +6,7 @@ A case is a text that service/ understands: items parted by `;`. Times are secon
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 RATES = (0.2, 1.0, 5.0, 20.0, 50.0)
@@ -78,10 +78,10 @@ class Case:
     planted: tuple[Planted, ...] = ()
 
 
-def leaks(seed: int) -> Iterator[Case]:
+def leaks(seed: int, rates: Sequence[float] = RATES) -> Iterator[Case]:
     """Each kind at each rate it is asked for, once; which share a service and which have healthy traffic is drawn."""
     draw = random.Random(seed)
-    sites = [(kind, rate) for kind, most in KINDS.items() for rate in RATES if rate <= most]
+    sites = [(kind, rate) for kind, most in KINDS.items() for rate in rates if rate <= most]
     draw.shuffle(sites)
     while sites:
         together: list[tuple[str, float]] = []

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.leakbench.live.again import rejudged
-from bench.leakbench.live.cases import Case, innocents, leaks
+from bench.leakbench.live.cases import RATES, Case, innocents, leaks
 from bench.leakbench.live.run import MODES, SIDE_BY_SIDE, Measured, mark_provable, run_all
 from bench.leakbench.live.score import tally
 from bench.leakbench.score import percent, table
@@ -21,9 +21,9 @@ from bench.measure import ROOT
 OUT = ROOT / "out" / "leakbench" / "live.json"
 
 
-def picked(seed: int, only: str | None, what: str) -> list[Case]:
+def picked(seed: int, only: str | None, what: str, rates: Sequence[float] = RATES) -> list[Case]:
     """The cases of a seed whose text contains `only` (several: parted by commas)."""
-    cases = [*(leaks(seed) if what != "innocent" else ()), *(innocents(seed) if what != "leaks" else ())]
+    cases = [*(leaks(seed, rates) if what != "innocent" else ()), *(innocents(seed) if what != "leaks" else ())]
     wanted = [word.strip() for word in (only or "").split(",") if word.strip()]
     return [case for case in cases if not wanted or any(word in case.text for word in wanted)]
 
@@ -54,6 +54,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--modes", default=",".join(MODES), help="of " + ", ".join(MODES))
     parser.add_argument("--only", metavar="TEXT", help="cases whose text contains this; several parted by commas")
     parser.add_argument("--what", choices=("all", "leaks", "innocent"), default="all")
+    parser.add_argument("--rates", default=",".join(f"{r:g}" for r in RATES), help="of the leaks, per second")
     parser.add_argument("--jobs", type=int, default=SIDE_BY_SIDE, help="cases side by side")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="keep what each check saw, for --rejudge")
     parser.add_argument(
@@ -64,8 +65,11 @@ def main(argv: Sequence[str]) -> int:
     modes = args.modes.split(",")
     if unknown := set(modes) - set(MODES):
         parser.error(f"unknown mode {', '.join(sorted(unknown))}")
+    rates = [float(rate) for rate in args.rates.split(",")]
     seeds = range(args.seed, args.seed + args.repeats)
-    wanted = [(case, mode, seed) for seed in seeds for case in picked(seed, args.only, args.what) for mode in modes]
+    wanted = [
+        (case, mode, seed) for seed in seeds for case in picked(seed, args.only, args.what, rates) for mode in modes
+    ]
     began = time.monotonic()
 
     def tell(done: int, trouble: str) -> None:

@@ -10,7 +10,7 @@ more than `CLOSE_S` or after `LONGEST_S`, when the life table knows better. Pure
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import numpy.typing as npt
@@ -25,7 +25,7 @@ CLOSE_S = 15.0
 LONGEST_S = 1000.0
 """A watch for longer is judged by its life table: a hundred beats of its closest looks."""
 ROWS_PER_SITE = 4096
-"""Rows of one site, departed included: 50 a second for 80 s as they are, 160 KB; above every second one, then every fourth."""
+"""Rows of one site, departed included: 50 a second for 80 s as they are, 170 KB; above every second one, then every fourth."""
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -42,11 +42,14 @@ class Rows:
     """Ran in a census after its first, or was elsewhere and came back."""
     gone: Bools
     """Left: ended, or is elsewhere for good."""
+    told: npt.NDArray[np.int32]
+    """Censuses after its first that found it here and told who ran, and in how many of them it ran."""
+    runs: npt.NDArray[np.int32]
+    back: Bools
+    """Was elsewhere and came back: what it does there takes its time."""
 
     def of(self, rows: Bools) -> Rows:
-        return Rows(
-            self.slot[rows], self.born[rows], self.first[rows], self.last[rows], self.worked[rows], self.gone[rows]
-        )
+        return Rows(*(getattr(self, field.name)[rows] for field in fields(self)))
 
 
 class CloseLook:
@@ -69,6 +72,9 @@ class CloseLook:
         self._last: Floats = np.empty(0)
         self._worked: Bools = np.empty(0, bool)
         self._gone: Bools = np.empty(0, bool)
+        self._told = np.empty(0, np.int32)
+        self._runs = np.empty(0, np.int32)
+        self._back: Bools = np.empty(0, bool)
         self._void: Bools = np.empty(0, bool)
         """Rows to be dropped."""
         self._shift = np.zeros(0, np.uint8)
@@ -111,11 +117,14 @@ class CloseLook:
             alive, where = np.zeros(len(mine), bool), np.full(len(mine), -1)
         home, before = self._slot[there], self._seen_slot[there]
         here = alive & (where == home)
-        self._worked[there[here & (before != home)]] = True
+        back = there[here & (before != home)]
+        self._worked[back] = self._back[back] = True
         if ran is not None:
             self.told_ran += 1
             active = here & np.isin(mine, ran)
             self._worked[there[active]] = True
+            self._told[there[here]] += 1
+            self._runs[there[active]] += 1
             size = len(self._shift)
             self.worked.append((np.bincount(home[active], minlength=size), np.bincount(home[here], minlength=size)))
         self._last[there[here]] = at
@@ -139,6 +148,7 @@ class CloseLook:
             if (row := back.get((goid, slot))) is not None:
                 new[k] = False
                 self._gone[row], self._worked[row], self._last[row], self._seen_slot[row] = False, True, at, slot
+                self._back[row] = True
                 self._void[rows[k]] = True
         self._join(at, goids[new], to[new], to[new])
         if self._void.any():
@@ -154,6 +164,9 @@ class CloseLook:
         self._last = np.concatenate([self._last, np.full(n, at)])
         self._worked = np.concatenate([self._worked, np.zeros(n, bool)])
         self._gone = np.concatenate([self._gone, np.zeros(n, bool)])
+        self._told = np.concatenate([self._told, np.zeros(n, np.int32)])
+        self._runs = np.concatenate([self._runs, np.zeros(n, np.int32)])
+        self._back = np.concatenate([self._back, np.zeros(n, bool)])
         self._void = np.concatenate([self._void, np.zeros(n, bool)])
 
     def _followed(self, goids: Ints, slots: npt.NDArray[np.int32]) -> Bools:
@@ -169,7 +182,19 @@ class CloseLook:
             self._keep(self._followed(self._goid, self._slot))
 
     def _keep(self, rows: Bools) -> None:
-        for name in ("_goid", "_slot", "_seen_slot", "_first", "_last", "_worked", "_gone", "_void"):
+        for name in (
+            "_goid",
+            "_slot",
+            "_seen_slot",
+            "_first",
+            "_last",
+            "_worked",
+            "_gone",
+            "_told",
+            "_runs",
+            "_back",
+            "_void",
+        ):
             setattr(self, name, getattr(self, name)[rows])
 
     # what is known
@@ -192,7 +217,9 @@ class CloseLook:
     def rows(self) -> Rows:
         """All goroutines followed, born when their ids say."""
         born = np.interp(self._goid, [0.0, *self._highest], [self.began_at, *self.at])
-        return Rows(self._slot, born, self._first, self._last, self._worked, self._gone)
+        return Rows(
+            self._slot, born, self._first, self._last, self._worked, self._gone, self._told, self._runs, self._back
+        )
 
     def scales(self) -> Ints:
         """How many goroutines each row stands for, by slot."""
@@ -201,4 +228,4 @@ class CloseLook:
     @property
     def nbytes(self) -> int:
         """Bytes held in columns."""
-        return 30 * len(self._goid) + sum(a.nbytes + b.nbytes for a, b in self.worked)
+        return 43 * len(self._goid) + sum(a.nbytes + b.nbytes for a, b in self.worked)

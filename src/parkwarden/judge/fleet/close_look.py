@@ -54,18 +54,30 @@ BINS = 16
 """Parts of the time of births by which their unevenness is told."""
 FEW_LEFT = 5
 """Departures from which on a site's own hazard is known well enough to be the null."""
+LATELY = (0.5, 0.7)
+"""Parts of the age judged from which on departures tell the hazard there; earlier ones dilute it by those who were not yet due."""
 LONGEST_LIVES = 4.0
 """Mean life in lengths of the look that the null may have at most: what stays for longer is not told from what stays for ever."""
 CREW = 0.2
 """Times per goroutine at which a crew may have been hired."""
 ALL = 0.9
 """Share that runs in one census where something is told to all of them."""
+OFTEN = 3
+"""Censuses from which on it is told of one goroutine whether it runs always or never."""
+ALWAYS = 0.8
+"""Share of the censuses in which one runs whose clock keeps step with them; who does not while it is there, runs in as few."""
+ASTRAY = 0.02
+"""Chance that one in step with the censuses, or never in it, does otherwise once: a clock drifts, a trace is short."""
+TOGETHER = 8
+"""Goroutines that ran just when another did, from which on they were told the same: nine once, or five twice."""
 REGULAR = 0.33
 """Least variance, in Poisson's, that the numbers who run are believed to have: tickers are more regular than chance."""
 PEERS = "IO wait"
 """Wait reason of those who wait for somebody outside: clients come for seconds and for hours, at one line."""
 IDLE = ("chan receive", "select", "sync.Cond.Wait", "IO wait", "sleep")
-"""Waits of workers without work: nobody idles at a lock, in a send or for a group to end."""
+"""Waits of workers without work: nobody idles at a lock, in a send or write, or for a group to end."""
+ACCEPTS = "internal/poll.(*FD).Accept"
+"""Who accepts connections was started once, with its server: no pool fills with them."""
 ASLEEP = ("sleep",)
 """Wait reasons that end by themselves."""
 
@@ -78,9 +90,11 @@ class CloseRule:
     """How much likelier staying for ever must be than lives that end. Lower: more is told that is nothing."""
     leak_odds: float = 20.0
     """The same for `leak`. Each doubling costs about one and a half goroutines."""
+    stuck_odds: float = 10.0
+    """The same where nobody idles (a lock, a send, a write, a group to end): who waits there waits for somebody's mistake or for a short time."""
     least: int = 5
     """Goroutines (each batch one) below which nothing is said."""
-    least_known: int = 4
+    least_known: int = 3
     """The same where `known` departures tell how long the others stay."""
     known: int = 10
     """Departures from which on they are known."""
@@ -158,17 +172,15 @@ def judge(table: SiteTable, rule: CloseRule, sites: SiteWindows) -> list[Judged]
     live = np.bincount(rows.slot[~rows.gone], minlength=len(close.scales()))
     came = np.bincount(rows.slot[~rows.gone & (rows.first > close.at[0])], minlength=len(live))
     names = {row: sites.site(name) for name, row in table.rows.items()}
-    clients = _Clients(names, live * close.scales())
     out = []
     for slot in np.flatnonzero((live >= rule.least) & (came > 0)).tolist():
         if slot not in names or serving.reads(names[slot]):
             continue  # the reader beside a handler is its shadow
         judged = _judge_row(close, slot, rows.of(rows.slot == slot), names[slot], rule)
-        if judged is not None and judged.leak and clients.wait(slot):
-            judged = _doubted(judged, "a client may be waiting for each")
         if judged is not None:
             out.append(judged)
-    return out
+    clients = _Clients(names, live * close.scales(), out)
+    return [_doubted(j, "a client may be waiting for each") if j.leak and clients.wait(j.row) else j for j in out]
 
 
 def _doubted(judged: Judged, why: str) -> Judged:
@@ -178,8 +190,8 @@ def _doubted(judged: Judged, why: str) -> Judged:
 class _Clients:
     """Which sites answer clients who are still there."""
 
-    def __init__(self, names: dict[int, Site], counts: npt.NDArray[np.int64]) -> None:
-        self._names, self._counts = names, counts
+    def __init__(self, names: dict[int, Site], counts: npt.NDArray[np.int64], judged: list[Judged]) -> None:
+        self._names = names
         here = {slot: site for slot, site in names.items() if slot < len(counts) and counts[slot]}
         readers = sum(int(counts[slot]) for slot, site in here.items() if serving.reads(site))
         handlers = sum(
@@ -187,6 +199,9 @@ class _Clients:
         )
         self._without = handlers - readers
         """Handlers whose client has gone."""
+        plain = [j for j in judged if serving.http1(names[j.row]) and not serving.idle(names[j.row])]
+        self._staying = sum(j.survivors for j in plain)
+        """Handlers of which it is said that they stay: the young ones beside them may all have theirs."""
 
     def wait(self, slot: int) -> bool:
         site = self._names[slot]
@@ -194,7 +209,7 @@ class _Clients:
             return False
         if serving.idle(site) or not serving.http1(site):
             return True
-        return self._without < serving.ALONE * int(self._counts[slot])
+        return self._without < serving.ALONE * self._staying
 
 
 def _judge_row(close: CloseLook, slot: int, here: Rows, site: Site, rule: CloseRule) -> Judged | None:
@@ -239,10 +254,11 @@ def _case(close: CloseLook, slot: int, here: Rows, site: Site, old: float, rule:
     else:
         # a pool that lets go is not filling: where many leave young, those who stay are none
         lets_go = transit - leavers >= max(rule.known, len(births.at)) and site.wait_reason != PEERS
-        doubt = "" if lets_go else _at_work(close, slot, site, here.worked[grown], births, rule)
-        if not doubt and site.wait_reason in ASLEEP and not here.worked[grown].any() and oldest < rule.asleep_s:
+        doubt = "" if lets_go else _at_work(close, slot, site, here, grown, births, rule)
+        wakes = here.worked[grown].any() or (here.runs > 1).any()
+        if not doubt and site.wait_reason in ASLEEP and not wakes and oldest < rule.asleep_s:
             doubt = "they sleep and may wake"
-    enough = log_odds >= math.log(rule.leak_odds)
+    enough = log_odds >= math.log(rule.leak_odds if _may_idle(site) else rule.stuck_odds)
     return Judged(
         row=slot,
         leak=enough and not doubt,
@@ -269,13 +285,15 @@ def _staying(close: CloseLook, here: Rows, old: float) -> tuple[float, int]:
         hazard = min(hazard, max(own, hazard / LONGEST_LIVES))
     expected = float(told.sum()) * hazard
     left = here.gone & (leave > old)
-    before = here.gone & (leave > old / 2) & ~left
-    if before.any():
-        exposed = float(np.maximum(np.minimum(leave, old) - np.maximum(enter, old / 2), 0.0).sum())
-        fades = float(before.sum()) / max(exposed, gap) * old
-        beyond = leave > np.maximum(enter, old)
-        fading = fades * float(np.log(leave[beyond] / np.maximum(enter, old)[beyond]).sum())
-        expected = max(expected, fading)
+    beyond = leave > np.maximum(enter, old)
+    faded = float(np.log(leave[beyond] / np.maximum(enter, old)[beyond]).sum())
+    for lately in LATELY:
+        before = float((here.gone & (leave > old * lately) & ~left).sum())
+        exposed = float(np.maximum(np.minimum(leave, old) - np.maximum(enter, old * lately), 0.0).sum())
+        hazard = (
+            before / max(exposed, gap) * before / (before + 1)
+        )  # few may be chance: one counts half, nine nine tenths
+        expected = max(expected, hazard * old * faded)
     leavers = int(left.sum())
     if leavers >= expected:
         return -math.inf, leavers
@@ -328,33 +346,70 @@ def _stopped(last: float, first: float, until: float, apart: int, rule: CloseRul
     return apart * math.log1p(-silent) < math.log(rule.stopped_p)
 
 
+def _may_idle(site: Site) -> bool:
+    """Whether this is a place where workers wait for work."""
+    return site.wait_reason in IDLE and not serving.writes(site) and all(f.function != ACCEPTS for f in site.frames)
+
+
 def _at_work(
-    close: CloseLook, slot: int, site: Site, worked: npt.NDArray[np.bool_], births: _Births, rule: CloseRule
+    close: CloseLook, slot: int, site: Site, here: Rows, grown: npt.NDArray[np.bool_], births: _Births, rule: CloseRule
 ) -> str:
     """The doubt that they are workers; empty where they are none, or each works for itself."""
-    if close.told_ran and worked.mean() <= rule.working_share:
+    if close.told_ran and here.worked[grown].mean() <= rule.working_share:
         return ""
     n = len(births.at)
-    if not close.told_ran and (n >= rule.line_untold or site.wait_reason not in IDLE):
+    if not close.told_ran and (n >= rule.line_untold or not _may_idle(site)):
         return ""
     x = np.clip((births.at - births.at[0]) / births.span, 0.0, 1.0)
     bend = float(x.sum()) + n * math.log(-math.expm1(-1.0))  # line against e^-x
     if n >= rule.line and bend >= math.log(rule.filling_odds):
         return ""
+    work = "they work" if close.told_ran else "they may work, nobody tells"
+    if here.back[grown].mean() > rule.working_share:
+        return work  # what is told to each, or each tells itself, takes no time
     told = [(ran[slot], there[slot]) for ran, there in close.worked if slot < len(ran)]
     runs = np.array(told, float).reshape(-1, 2)
-    if n >= 2 * rule.least and _each_for_itself(runs, rule):
+    if _news_for_all(runs, rule) or (n >= 2 * rule.least and _each_for_itself(runs, rule)):
         return ""
-    return "they work" if close.told_ran else "they may work, nobody tells"
+    if site.wait_reason != PEERS and int(close.scales()[slot]) == 1 and _own_clocks(here, runs, rule):
+        return ""
+    return work
+
+
+def _news_for_all(runs: Floats, rule: CloseRule) -> bool:
+    """Whether something is told to all of them at once: to ten of them or, where it never is to some only, to fewer again and again.
+    `runs` (censuses, 2): how many ran, of how many."""
+    ran, there = runs[:, 0], np.maximum(runs[:, 1], 1.0)
+    all_of = ran >= ALL * there
+    if not (all_of.any() and (ran <= there / 2).any()):
+        return False
+    some = (ran > 0) & ~all_of
+    return bool(there.max() >= 2 * rule.least or (not some.any() and (there[all_of] - 1).sum() >= TOGETHER))
+
+
+def _own_clocks(here: Rows, runs: Floats, rule: CloseRule) -> bool:
+    """Whether it is always the same who run: a clock of one's own that keeps step with ours. Whoever takes the next piece of work is
+    another each time (Go's channels, conditions and locks wake who has waited longest). All of them always or never, or each that or with a share
+    of its own (Jeffreys' prior), against anybody, who is granted how many run."""
+    of, ran = here.told.astype(np.float64), here.runs.astype(np.float64)
+    often = of >= OFTEN
+    if not (often & (ran >= ALWAYS * of)).any() or int((often & (ran <= (1 - ALWAYS) * of)).sum()) < 2:
+        return False
+    always = ran * math.log1p(-ASTRAY) + (of - ran) * math.log(ASTRAY)
+    never = ran * math.log(ASTRAY) + (of - ran) * math.log1p(-ASTRAY)
+    in_step = np.logaddexp(always, never) - math.log(2)
+    share = [math.lgamma(r + 0.5) + math.lgamma(m - r + 0.5) - math.lgamma(m + 1) for r, m in zip(ran, of, strict=True)]
+    drifting = np.logaddexp(in_step, np.array(share) - math.log(math.pi)) - math.log(2)
+    own = max(float(in_step.sum()), float(drifting.sum())) - math.log(2)
+    anybody = -sum(math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1) for k, n in runs.tolist())
+    return own - anybody >= math.log(rule.filling_odds)
 
 
 def _each_for_itself(runs: Floats, rule: CloseRule) -> bool:
-    """Whether those at work do not share it. `runs` (censuses, 2): how many ran, of how many."""
+    """Whether those at work do not share it: the more they are, the more run. `runs` as above."""
     ran, there = runs[:, 0], np.maximum(runs[:, 1], 1.0)
     if not ran.sum():
         return False
-    if (ran >= ALL * there).any() and (ran <= there / 2).any() and there.max() >= 2 * rule.least:
-        return True  # news for all at once
     share = there / there.sum()
     expected = ran.sum() * share
     uneven = max(REGULAR, float(((ran - expected) ** 2 / expected).sum()) / max(len(runs) - 1, 1))
