@@ -188,7 +188,7 @@ def judge(rows: Rows, now: float, rule: FloorRule, known: Sequence[Known] | None
         picked = fresh[_screened(rows, fresh, scale, rule)]
         for of in np.split(picked, np.flatnonzero(np.diff(rows.table[picked])) + 1) if len(picked) else ():
             found_there = known[int(rows.table[of[0]])].by_scale[scale][1]
-            trends = _trends(of, _series(rows, of, scale, slots), now, rule)
+            trends = _trends(of, _series(rows, of, scale, slots), now, rule, rows.peak[of])
             rising = np.array([t.i for t in trends], np.int64)
             past = _series(rows, rising, FAR, slots).each() if trends and scale != FAR else [t.series for t in trends]
             for trend, old in zip(trends, past, strict=True):
@@ -290,14 +290,14 @@ def _series(rows: Rows, of: npt.NDArray[np.int64], scale: int, known: dict[tuple
     jitter = table.jitter[rows.row[of], None].astype(np.float64) + 0.25
     if scale == CLOSE:
         use = ~np.isnan(rows.times[n])
-        at, value = rows.times[n, use], rows.recent[np.ix_(of, use)].astype(np.float64)
+        at, value = rows.times[n, use], rows.recent[of[:, None], np.flatnonzero(use)].astype(np.float64)
         err = np.broadcast_to(np.sqrt(jitter), value.shape)
     else:
         slots = known.get((n, scale)) or known.setdefault((n, scale), _slots(table, scale))
         at, value = slots.at, np.empty((len(of), len(slots.at)))
-        begin = 0
+        begin, there = 0, of[:, None]
         for level, used, clip in slots.parts:
-            floor, mean = rows.floors[level][np.ix_(of, used)], rows.means[level][np.ix_(of, used)].astype(np.float64)
+            floor, mean = rows.floors[level][there, used], rows.means[level][there, used].astype(np.float64)
             clipped = np.minimum(mean, floor + CLIP_SIGMAS * np.sqrt(np.maximum(floor, 0)) + CLIP_MORE)
             value[:, begin : begin + len(used)] = np.where(clip, clipped, mean)
             begin += len(used)
@@ -306,17 +306,32 @@ def _series(rows: Rows, of: npt.NDArray[np.int64], scale: int, known: dict[tuple
 
 
 @dataclass(frozen=True, slots=True)
+class _Growth:
+    """From when and how many to how many: `onset` (index) is when the site was last at its bottom, `late` the level at `late_at`."""
+
+    onset: int
+    base: float
+    late: float
+    late_at: float
+    late_err: float
+
+
+@dataclass(frozen=True, slots=True)
 class _Trend:
-    """A row that rises in order since it was last at its bottom."""
+    """A row that rises in order since it was last at its bottom, to where it has not been since the series began."""
 
     i: int
     series: Series
-    onset: int
+    growth: _Growth
     chance: float
+    high: float
+    """Where it had been before."""
 
 
-def _trends(of: npt.NDArray[np.int64], s: Series, now: float, rule: FloorRule) -> list[_Trend]:
-    """Which of these rows of one table rise in order since they were last at their bottom."""
+def _trends(
+    of: npt.NDArray[np.int64], s: Series, now: float, rule: FloorRule, peak: npt.NDArray[np.int32]
+) -> list[_Trend]:
+    """Which of these rows of one table rise, in order, above all that was before. `peak`: highest that is older than five-minute slots."""
     n = len(s.at)
     if n < LEAST_POINTS:
         return []
@@ -324,29 +339,54 @@ def _trends(of: npt.NDArray[np.int64], s: Series, now: float, rule: FloorRule) -
     able = np.flatnonzero((n - 1 - onset >= LEAST_POINTS - 1) & (now > s.at[onset]))
     if not len(able):
         return []
-    asked = s.value[able, -kendall.MOST :]
-    asked[np.arange(asked.shape[1]) < (onset[able] - (n - asked.shape[1]))[:, None]] = np.nan
+    onset, value, err = onset[able], s.value[able], s.err[able]
+    base, late, late_at, late_err = _levels(Series(s.at, value, err), onset, rule)
+    high = np.where(np.arange(n) <= onset[:, None], value - err, -np.inf).max(axis=1)
+    high = np.maximum(high, np.where(s.at[onset] > now - FLOORS * LEVELS_S[1], peak[able], -np.inf))
+    new = np.flatnonzero((late - base >= rule.suspect_rise) & (late >= high + rule.suspect_rise))
+    if not len(new):
+        return []
+    asked = value[new, -kendall.MOST :]
+    asked[np.arange(asked.shape[1]) < (onset[new] - (n - asked.shape[1]))[:, None]] = np.nan
     _, _, chances = kendall.trend(asked)
     return [
-        _Trend(int(of[i]), Series(s.at, s.value[i], s.err[i]), int(onset[i]), float(chance))
-        for i, chance in zip(able.tolist(), chances.tolist(), strict=True)
+        _Trend(
+            int(of[able[k]]),
+            Series(s.at, value[k], err[k]),
+            _Growth(int(onset[k]), float(base[k]), float(late[k]), float(late_at[k]), float(late_err[k])),
+            float(chance),
+            float(high[k]),
+        )
+        for k, chance in zip(new.tolist(), chances.tolist(), strict=True)
         if chance <= rule.suspect_p
     ]
 
 
+def _levels(s: Series, onset: npt.NDArray[np.int64], rule: FloorRule) -> tuple[Floats, Floats, Floats, Floats]:
+    """Of each row: base, level now, when that is, its error. Weighted means as differences of sums."""
+    n, row = len(s.at), np.arange(len(onset))
+    span = s.at[-1] - s.at[onset]
+    begin = np.searchsorted(s.at, s.at[onset] - np.maximum(span, rule.settled_s))
+    near = np.minimum(np.searchsorted(s.at, s.at[-1] - np.minimum(span / 6, LATE_S), "right"), n - 2)
+    weights = 1 / s.err**2
+    sums = np.zeros((3, len(onset), n + 1))
+    np.cumsum(np.stack([weights, weights * s.value, weights * (s.at - s.at[0])]), axis=2, out=sums[:, :, 1:])
+    heard, told, _ = sums[:, row, onset + 1] - sums[:, row, begin]
+    base = told / heard
+    heard, told, when = sums[:, row, -1] - sums[:, row, near]
+    late = told / heard
+    return np.minimum(base, late), late, s.at[0] + when / heard, heard**-0.5
+
+
 def _judge_row(rows: Rows, trend: _Trend, old: Series, scale: int, now: float, rule: FloorRule) -> Rise | None:
     """Is it much, is it new (beside its `old`, longer past), is it even, is it not the load, is it no pool that fills."""
-    i, s, onset, chance = trend.i, trend.series, trend.onset, trend.chance
+    i, s, g, chance = trend.i, trend.series, trend.growth, trend.chance
+    onset, base, late, rise = g.onset, g.base, g.late, g.late - g.base
     table, row = rows.tables[int(rows.table[i])], int(rows.row[i])
     after = s.at > s.at[onset]
     span = now - float(s.at[onset])
-    g = _growth(s, onset, rule)
-    base, late, rise = g.base, g.late, g.late - g.base
-    if rise < rule.suspect_rise:
-        return None
     before = s.value[: onset + 1]
-    high = float((before - s.err[: onset + 1]).max())
-    began = float(s.at[onset])
+    high, began = trend.high, float(s.at[onset])
     surely = float((before - FELL_SIGMAS * s.err[: onset + 1]).max())
     if scale != FAR:
         past = old.at < s.at[onset]
@@ -358,7 +398,7 @@ def _judge_row(rows: Rows, trend: _Trend, old: Series, scale: int, now: float, r
             else began
         )
     if s.at[onset] > now - FLOORS * LEVELS_S[1]:
-        high, surely = max(high, float(table.peak[row])), max(surely, float(table.peak[row]))
+        surely = max(surely, float(table.peak[row]))
     fell = max(surely - base, 0.0)
     if late < high + rule.suspect_rise:
         return None
@@ -427,17 +467,6 @@ def _judge_row(rows: Rows, trend: _Trend, old: Series, scale: int, now: float, r
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Growth:
-    """From when and how many to how many: `onset` (index) is when the site was last at its bottom, `late` the level at `late_at`."""
-
-    onset: int
-    base: float
-    late: float
-    late_at: float
-    late_err: float
-
-
 def _average(values: Floats, weights: Floats) -> float:
     """Weighted mean: np.average without its checks, which cost more than the mean of a few values."""
     return float((values * weights).sum() / weights.sum())
@@ -451,18 +480,6 @@ def _onsets(s: Series) -> npt.NDArray[np.int64]:
     there = s.value <= near[:, None] + s.err
     last: npt.NDArray[np.int64] = there.shape[1] - 1 - there[:, ::-1].argmax(axis=1)
     return last
-
-
-def _growth(s: Series, onset: int, rule: FloorRule) -> _Growth:
-    span = s.at[-1] - s.at[onset]
-    before = slice(int(np.searchsorted(s.at, s.at[onset] - max(span, rule.settled_s))), onset + 1)
-    base = _average(s.value[before], 1 / s.err[before] ** 2)
-    window = s.at > s.at[-1] - min(span / 6, LATE_S)
-    window[-2:] = True
-    weights = 1 / s.err[window] ** 2
-    late = _average(s.value[window], weights)
-    late_at = _average(s.at[window], weights)
-    return _Growth(onset, min(base, late), late, late_at, float(weights.sum() ** -0.5))
 
 
 def _thirds(s: Series, g: _Growth) -> tuple[float, float, float]:
@@ -532,7 +549,7 @@ def _keeps_on(s: Series, g: _Growth, span: float, rule: FloorRule) -> bool:
     if span >= rule.calm_s or len(value) < 4:
         return True
     two = 2 * rise / (len(value) - 1)
-    return float((value[2:] - value[:-2]).min()) >= rule.leak_stall * two - STALL_SIGMAS * (err * 2**0.5 + two**0.5)
+    return bool((value[2:] - value[:-2]).min() >= rule.leak_stall * two - STALL_SIGMAS * (err * 2**0.5 + two**0.5))
 
 
 def _goes_on(before: float, after: float, share: float) -> bool:
@@ -545,7 +562,8 @@ def _slope(at: Floats, values: Floats) -> float:
     later = slice(len(values) // 2, None)
     at, values = at[later], values[later]
     i, j = kendall.pairs(len(values))
-    return float(np.median((values[j] - values[i]) / (at[j] - at[i]))) if len(i) else 0.0
+    slopes = np.sort((values[j] - values[i]) / (at[j] - at[i]))
+    return float(slopes[(len(i) - 1) // 2] + slopes[len(i) // 2]) / 2 if len(i) else 0.0
 
 
 def _start(table: SiteTable, now: float) -> float:
