@@ -91,3 +91,14 @@ def test_a_site_that_is_dropped_leaves_no_rows() -> None:
     _see(look, 10.0, {1: 0, 2: 1})
     look.drop(0)
     assert look.rows().slot.tolist() == [1]
+
+
+def test_who_ran_how_often_is_kept_and_who_was_back() -> None:
+    """Two of three later censuses saw it run; the other was elsewhere once."""
+    look = CloseLook(0.0)
+    _see(look, 10.0, {1: 0, 2: 0}, ran=set())
+    for at, where, ran in ((12.0, 0, {1}), (14.0, 1, {1}), (16.0, 0, set())):
+        _see(look, at, {1: 0, 2: where}, ran=ran)
+    rows = look.rows()
+    home = rows.of(rows.slot == 0)
+    assert (home.told.tolist(), home.runs.tolist(), home.back.tolist()) == ([3, 2], [2, 0], [False, True])

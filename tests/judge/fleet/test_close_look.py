@@ -112,6 +112,34 @@ def test_workers_that_each_run_for_themselves_are_accused() -> None:
     assert _verdicts(_judged(lives, ran=ran)) == [Verdict.LEAK]
 
 
+LOOKS = [round(START + 2 * k, 1) for k in range(16)]
+
+
+def test_a_few_with_clocks_of_their_own_are_accused() -> None:
+    """Nine tickers whose period divides ours: always the same three run, the others never. Workers who take turns are suspects."""
+    lives = _line(0.2)
+    own = {at: {0, 2, 5} for at in LOOKS}
+    turns = {at: {k % 9} for k, at in enumerate(LOOKS)}
+    assert _verdicts(_judged(lives, ran=own)) == [Verdict.LEAK]
+    assert _verdicts(_judged(lives, ran=turns)) == [Verdict.SUSPECT]
+
+
+def test_news_for_all_tells_no_worker() -> None:
+    """Twice all of them ran, else nobody: an event for each. Where some run now and then, so many jobs may have come at once."""
+    lives = _line(0.2)
+    everybody = set(range(len(lives)))
+    told = {LOOKS[9]: everybody, LOOKS[13]: everybody}
+    assert _verdicts(_judged(lives, ran=told)) == [Verdict.LEAK]
+    assert _verdicts(_judged(lives, ran={**told, LOOKS[11]: {1, 3}})) == [Verdict.SUSPECT]
+
+
+def test_where_nobody_idles_fewer_are_asked_for() -> None:
+    """Five in a line: for a lock or a group it is a leak, in a select it may be quiet listeners."""
+    lives = _line(0.2, begin=13.0)
+    assert _verdicts(_judged(lives, wait="sync.Mutex.Lock")) == [Verdict.LEAK]
+    assert _verdicts(_judged(lives, wait="select")) == [Verdict.SUSPECT]
+
+
 def test_sleepers_may_wake() -> None:
     """Who sleeps and was never seen to wake may sleep for 45 s, once."""
     assert _verdicts(_judged(_line(2.0), wait="sleep")) == [Verdict.SUSPECT]
