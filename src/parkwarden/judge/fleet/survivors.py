@@ -75,7 +75,7 @@ class SurvivorRule:
 
     suspect_odds: float = 3.0
     """How much likelier growth must be than a settled crowd. Lower: more closer looks for nothing."""
-    leak_odds: float = 60.0
+    leak_odds: float = 45.0
     """The same for `leak`: 4 or 5 survivors within an hour or 6 within six, after some quiet hours. Higher: safer and later (each doubling costs
     about half a survivor)."""
     growth: float = 0.5
@@ -108,6 +108,10 @@ class SurvivorRule:
     """The least age in beats of the censuses: who is gone after fewer was seen too seldom to say when."""
     leavers_share: float = 0.25
     """Leavers per graduate that a leak may have: its site has other traffic, and sampling errs."""
+    old_leavers: float = 1.5
+    """Leavers as old as the older half of the survivors, from which on they are people who stay for hours: of a leak nobody so old leaves."""
+    old_leavers_share: float = 0.02
+    """The same per survivor: somebody is counted as gone who only was elsewhere in that moment."""
     suspect_slowing: float = -2.3
     """Laplace's U (standard normal where arrivals are steady) below which arrivals slow down: 1 in 100."""
     leak_slowing: float = -1.3
@@ -122,7 +126,7 @@ class SurvivorRule:
     """Growth that began before the watch may be a heap that waits for its batch (every hour, every two): it stays suspect until it is so old."""
     settled_s: float = 1800.0
     """Growth that began within the first half hour of a process, or a quarter of its own length after it, began with the process."""
-    settled_gaps: float = 3.0
+    settled_gaps: float = 5.0
     """Or within so many of its own mean gaps between arrivals: a slow filling may begin late."""
     filling_count: int = 1000
     """Usual heaps that wait for a batch are smaller."""
@@ -262,7 +266,8 @@ def _judge_row(
         if leavers > rule.leavers_share * (came + leavers):
             continue
         tried += 1
-        case = _case(table, row, here, grown, leavers, old, watch)
+        halfway = int(np.searchsorted(AGES_S, float(np.median(age[grown])), side="right"))
+        case = _case(table, row, here, grown, leavers, old, watch, left_old=float(left[max(halfway, i + 1)]))
         if case is not None and (best is None or (case.leak, case.held, case.odds) > (best.leak, best.held, best.odds)):
             best = case
         if best is not None and best.leak:
@@ -292,9 +297,16 @@ class _Heap:
 
 
 def _case(
-    table: SiteTable, row: int, here: Everybody, grown: npt.NDArray[np.bool_], leavers: float, old: float, watch: _Watch
+    table: SiteTable,
+    row: int,
+    here: Everybody,
+    grown: npt.NDArray[np.bool_],
+    leavers: float,
+    old: float,
+    watch: _Watch,
+    left_old: float,
 ) -> Judged | None:
-    """The case at one age: odds first, then the doubts."""
+    """The case at one age: odds first, then the doubts. `left_old`: who left older than half of the survivors are."""
     rule = watch.rule
     since = here.since[grown]
     heap = _heap(since, leavers, old, watch.first, watch)
@@ -337,6 +349,7 @@ def _case(
     per_h = (count - scale) / span * 3600.0
     known = len(since) * scale <= table.life.stood[row, AGES_S.index(old) + 1]
     filling = (_new(whole, watch) or known or working) and not _line(whole, old, slowing, watch)
+    filling = filling or left_old > max(rule.old_leavers, rule.old_leavers_share * len(since))
     filling = filling or _doubtful(table, row, watch, begin=begin, count=count, per_h=per_h, working=working)
     return Judged(
         row=row,
