@@ -21,6 +21,8 @@ import math
 from collections import Counter
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
+from itertools import chain
 from operator import itemgetter
 from typing import Any
 
@@ -142,6 +144,27 @@ class SiteTable:
     state: Floats = field(default_factory=lambda: np.zeros(layout.STATE))
     fresh: Ints = field(default_factory=lambda: np.zeros(len(LEVELS_S), np.int64))
     into_columns: Callable[[], int] | None = None
+    _order: Ints | None = None
+    """Rows in the order of their sites, as long as no site comes or goes."""
+    _dense: bool = False
+
+    @property
+    def order(self) -> Ints:
+        """The rows that stand for a site, in the order of `rows`."""
+        if self._order is None:
+            self._order = np.fromiter(self.rows.values(), np.int64, len(self.rows))
+            self._dense = bool((self._order == np.arange(len(self._order))).all())
+        return self._order
+
+    @property
+    def named(self) -> Ints | slice:
+        """The same, to pick them from a column: a slice where that says it, which costs no copy."""
+        order = self.order
+        return slice(len(order)) if self._dense else order
+
+    def forget_order(self) -> None:
+        """A site has come or gone."""
+        self._order = None
 
     @property
     def nbytes(self) -> int:
@@ -153,31 +176,61 @@ class SiteTable:
         return sum(c.nbytes for c in columns) + self.life.nbytes + (self.close.nbytes if self.close else 0)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Rows:
     """Rows of several instances side by side, ready to be judged. n rows of m instances.
 
     `table[i]` (int) is the index into `tables` of row i, `row[i]` its row there. `recent` (n, RECENT), `times` (m, RECENT),
-    `floors` (levels, n, FLOORS) with time slots that ended first; all oldest first, NOT_TOLD where nothing was told.
+    `floors` (levels, n, FLOORS) with time slots that ended first; all oldest first, NOT_TOLD where nothing was told. Columns are put together
+    when they are asked for: most are looked at seldom.
     """
 
     tables: tuple[SiteTable, ...]
-    sites: tuple[str, ...]
     table: npt.NDArray[np.int64]
     row: npt.NDArray[np.int64]
-    recent: Counts
-    times: Floats
-    floors: Counts
-    means: npt.NDArray[np.float32]
-    jitter: npt.NDArray[np.float32]
-    peak: Counts
-    first_at: Floats
+
+    @cached_property
+    def sites(self) -> tuple[str, ...]:
+        return tuple(chain.from_iterable(t.rows for t in self.tables))
+
+    @cached_property
+    def recent(self) -> Counts:
+        return np.concatenate([t.recent[t.named] for t in self._any])
+
+    @cached_property
+    def times(self) -> Floats:
+        return np.stack([t.times for t in self._any])[: len(self.tables)]
+
+    @cached_property
+    def floors(self) -> Counts:
+        return np.concatenate([t.floors[:, t.named] for t in self._any], axis=1)
+
+    @cached_property
+    def means(self) -> npt.NDArray[np.float32]:
+        return np.concatenate([t.means[:, t.named] for t in self._any], axis=1)
+
+    @cached_property
+    def jitter(self) -> npt.NDArray[np.float32]:
+        return np.concatenate([t.jitter[t.named] for t in self._any])
+
+    @cached_property
+    def peak(self) -> Counts:
+        return np.concatenate([t.peak[t.named] for t in self._any])
+
+    @cached_property
+    def first_at(self) -> Floats:
+        return np.concatenate([t.first_at[t.named] for t in self._any])
+
+    @property
+    def _any(self) -> tuple[SiteTable, ...]:
+        """The tables, or an empty one."""
+        return self.tables or (SiteTable(Instance(id="")),)
 
     def instance(self, i: int) -> Instance:
         return self.tables[int(self.table[i])].instance
 
     def __len__(self) -> int:
-        return len(self.sites)
+        return len(self.row)
 
 
 @dataclass(slots=True)
@@ -372,36 +425,9 @@ class SiteWindows:
     def rows(self, instance_ids: Iterable[str]) -> Rows:
         """Rows of these instances in columns; instances without any look have none."""
         tables = [t for i in instance_ids if (t := self.tables.get(i)) is not None and t.rows]
-        picked = [np.fromiter(t.rows.values(), np.int64, len(t.rows)) for t in tables]
-        if not tables:
-            empty = SiteTable(Instance(id=""))
-            none = np.empty(0, np.int64)
-            return Rows(
-                (),
-                (),
-                none,
-                none,
-                empty.recent,
-                np.empty((0, RECENT)),
-                empty.floors,
-                empty.means,
-                empty.jitter,
-                empty.peak,
-                np.empty(0),
-            )
-        return Rows(
-            tables=tuple(tables),
-            sites=tuple(site for t in tables for site in t.rows),
-            table=np.repeat(np.arange(len(tables)), [len(p) for p in picked]),
-            row=np.concatenate(picked),
-            recent=np.concatenate([t.recent[p] for t, p in zip(tables, picked, strict=True)]),
-            times=np.stack([t.times for t in tables]),
-            floors=np.concatenate([t.floors[:, p] for t, p in zip(tables, picked, strict=True)], axis=1),
-            means=np.concatenate([t.means[:, p] for t, p in zip(tables, picked, strict=True)], axis=1),
-            jitter=np.concatenate([t.jitter[p] for t, p in zip(tables, picked, strict=True)]),
-            peak=np.concatenate([t.peak[p] for t, p in zip(tables, picked, strict=True)]),
-            first_at=np.concatenate([t.first_at[p] for t, p in zip(tables, picked, strict=True)]),
-        )
+        numbers = [t.order for t in tables]
+        table = np.repeat(np.arange(len(tables)), [len(n) for n in numbers])
+        return Rows(tuple(tables), table, np.concatenate([np.empty(0, np.int64), *numbers]))
 
     def changed_since(self, known: Mapping[str, Remembered], among: Collection[str] | None) -> list[str]:
         """Instances (of `among`, or all) whose revision is not the one known."""
@@ -459,6 +485,7 @@ class SiteWindows:
             return None
         row = table.free.pop()
         table.rows[site] = row
+        table.forget_order()
         table.recent[row] = np.where(np.isnan(table.times), NOT_TOLD, 0)
         table.floors[:, row] = np.where(table.told, 0, NOT_TOLD)
         table.means[:, row] = 0
@@ -583,6 +610,7 @@ def _into_columns(table: SiteTable) -> Callable[[], int]:
 
 def _give_up(table: SiteTable, sites: Iterable[str]) -> None:
     """Rows of these sites stand for others from now on."""
+    table.forget_order()
     for site in sites:
         row = table.rows.pop(site)
         table.life.drop(row)

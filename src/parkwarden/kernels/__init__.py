@@ -68,8 +68,15 @@ class Kernel:
             if array.dtype != _POINTERS[kind] or not array.flags.c_contiguous:
                 raise TypeError(f"kernel {self.name} wants a contiguous {kind}, got {array.dtype}")
             alive.append(array)
-            passed.append(array.ctypes.data)
+            passed.append(_address(array))
         return partial(_called, self._call, passed, alive)
+
+
+def _address(array: np.ndarray) -> int:
+    """Where it begins: `ctypes.data` says it of any array, and takes four times as long, which is most of a small call."""
+    if array.nbytes and array.flags.writeable:
+        return ctypes.addressof(ctypes.c_char.from_buffer(array))  # type: ignore[arg-type]
+    return int(array.ctypes.data)
 
 
 def _called(call: Callable[..., int], passed: list[int], alive: list[Any]) -> int:
