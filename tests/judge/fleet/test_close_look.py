@@ -12,6 +12,7 @@ from parkwarden.aggregate.sites import SiteWindows
 from parkwarden.aggregate.windows import Windows
 from parkwarden.judge.fleet.places import judge_places
 from parkwarden.judge.fleet.rules import Rules
+from parkwarden.judge.fleet.serving import READER
 from parkwarden.model import Census, Frame, Instance, Signal, Site, Verdict
 
 PER_S = 40.0
@@ -31,27 +32,38 @@ def _judged(
     told: bool = True,
     wait: str = "chan receive",
     frames: tuple[Frame, ...] = (),
+    away: dict[float, set[int]] | None = None,
+    readers: list[Life] | None = None,
 ) -> list[Signal]:
-    """Signals of the close look at the end; lives are (born, died), `ran` who ran, by number of life, at which census."""
+    """Signals of the close look at the end; lives are (born, died), `ran` who ran, by number of life, at which census, `away` who was elsewhere;
+    `readers` read beside handlers to see their client go."""
     sites = SiteWindows()
     sites.started(Instance(id="a", labels={"service": "pay"}), START)
     sites.named(Site("s", wait, "main.wait", "main.go", 1, frames))
+    sites.named(Site("read", "IO wait", READER, "server.go", 7, (Frame(READER, "server.go", 7),)))
+    sites.named(Site("elsewhere", "select", "main.call", "main.go", 9, ()))
     at = START
     while at <= START + length:
         ids = {k: int(PER_S * born) * 8 + k % 8 for k, (born, died) in enumerate(lives) if born < at < died}
+        gone = sorted(ids.pop(k) for k in (away or {}).get(round(at, 1), set()) & ids.keys())
+        read = [int(PER_S * born) * 8 + 4 for born, died in readers or () if born < at < died]
         rising = sorted(ids.values())
         who = [ids[k] for k in sorted((ran or {}).get(round(at, 1), ())) if k in ids]
         sites.census(
             Census(
                 at,
                 "a",
-                {"s": np.array(rising, np.int64)},
+                {
+                    "s": np.array(rising, np.int64),
+                    "elsewhere": np.array(gone, np.int64),
+                    "read": np.array(sorted(read), np.int64),
+                },
                 int(PER_S * at) * 8 + 8,
                 ran={"s": np.array(sorted(who), np.int64)} if told else None,
             )
         )
         at += beat
-    return [s for s in judge_places(sites, Windows(), at, Rules()) if s.detector == "close-look"]
+    return [s for s in judge_places(sites, Windows(), at, Rules()) if s.detector == "close-look" and s.site == "s"]
 
 
 def _line(rate: float, until: float = 60.0, begin: float = 0.5) -> list[Life]:
@@ -138,6 +150,24 @@ def test_where_nobody_idles_fewer_are_asked_for() -> None:
     lives = _line(0.2, begin=13.0)
     assert _verdicts(_judged(lives, wait="sync.Mutex.Lock")) == [Verdict.LEAK]
     assert _verdicts(_judged(lives, wait="select")) == [Verdict.SUSPECT]
+
+
+def test_who_is_found_elsewhere_at_times_works() -> None:
+    """Callers of a back end, each in a loop of its own: they run the more the more they are, and are seen at their calls."""
+    lives = _line(0.7)
+    ran = {at: {i for i in range(len(lives)) if (i + k) % 3 == 0} for k, at in enumerate(LOOKS)}
+    assert _verdicts(_judged(lives, ran=ran)) == [Verdict.LEAK]
+    assert _verdicts(_judged(lives, ran=ran, away={LOOKS[7]: {3}, LOOKS[12]: {8}})) == [Verdict.SUSPECT]
+
+
+def test_handlers_without_a_client_are_accused_beside_those_with_one() -> None:
+    """Traffic of some seconds has its readers; of those who stay nobody has."""
+    serve = (Frame("main.serve", "main.go", 3), Frame("net/http.(*conn).serve", "server.go", 9))
+    traffic = [(k / 1.5, k / 1.5 + 3.0 + (k * 7) % 5) for k in range(66)]
+    found = _judged(traffic + _line(0.5), frames=serve, readers=traffic)
+    assert _verdicts(found) == [Verdict.LEAK]
+    waiting = _judged(traffic + _line(0.5), frames=serve, readers=traffic + _line(0.5))
+    assert _verdicts(waiting) == [Verdict.SUSPECT]
 
 
 def test_sleepers_may_wake() -> None:
