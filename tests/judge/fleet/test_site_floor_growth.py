@@ -153,3 +153,47 @@ def test_where_nothing_tells_the_load_a_morning_is_allowed_for() -> None:
     found = _verdicts(lambda t: {"s": 10 + int(max(t - 2 * HOUR, 0) / 180)}, 8.0)
     assert found[Verdict.SUSPECT] <= 4 * 60
     assert found[Verdict.LEAK] >= 2 * 60 + FloorRule().unseen_rise * 3
+
+
+def test_a_tooth_is_no_leak_whichever_minutes_are_looked_at() -> None:
+    """Waiters for the first batch of a process pile up for 100 minutes, as unevenly as people come: some twenty minutes of it begin with a
+    lull and look as if growth had begun in the middle of the life; it began with the process."""
+    for seed in range(4):
+        born = np.sort(np.random.default_rng(seed).uniform(0, 100 * 60, 470))
+        found = _verdicts(lambda t, b=born: {"s": int(np.searchsorted(b, t))}, 1.6, start=0.0)  # type: ignore[misc]
+        assert Verdict.LEAK not in found
+        assert Verdict.SUSPECT in found
+
+
+def _after_calm(risen: list[int]) -> dict[Verdict, float]:
+    """Two hours of ten to twenty goroutines, then these counts."""
+    return _verdicts(lambda t: {"s": _noise(t, 15) + ([0] * 120 + risen)[int(t // 60) - 1]}, 2 + len(risen) / 60)
+
+
+def test_two_hangs_of_a_back_end_stand_still_in_between() -> None:
+    """Requests that hang until their time-out stop growing when the first ones give up, though the next hang begins at once; a leak goes on."""
+    hangs = [760, 1510, 2300, 3050, 3880, 3880, 3890, 4700, 5600, 6260, 6300, 6330, 6340, 6340]
+    assert Verdict.LEAK not in _after_calm(hangs)
+    assert Verdict.LEAK in _after_calm([480 * k for k in range(1, 15)])
+
+
+def test_who_leaks_does_not_leave() -> None:
+    """Sixty an hour is a leak within the hour; where twelve of each fifteen leave again at once it is not."""
+    assert Verdict.LEAK in _after_calm(list(range(60)))
+    assert Verdict.LEAK not in _after_calm([k // 15 * 3 + k % 15 * 2 for k in range(60)])
+
+
+def test_those_of_a_burst_are_no_leak_when_it_is_over() -> None:
+    """A queue near saturation grows fivefold in ten minutes of twice the load and is slow to empty: no leak; without the burst it would be."""
+    rng = np.random.default_rng(9)
+
+    def busy(load: float) -> dict[Verdict, float]:
+        def counts(t: float) -> dict[str, int]:
+            since = t - 2 * HOUR
+            others = {f"q{k}": int(rng.poisson(12 * (load if 0 <= since < 900 else 1.0))) for k in range(8)}
+            return others | {"s": _noise(t, 12) + int(min(max(since, 0.0), 1080.0) / 13)}
+
+        return _verdicts(counts, 2.4)
+
+    assert Verdict.LEAK not in busy(2.0)
+    assert Verdict.LEAK in busy(1.0)

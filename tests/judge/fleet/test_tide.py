@@ -88,3 +88,31 @@ def test_a_flank_is_seen_whoever_tells_the_load() -> None:
 def test_a_short_watch_knows_no_flank() -> None:
     """An hour of looks says nothing of a tide."""
     assert math.isnan(tide.flank(fed(lambda t: {f"q{k}": 9 for k in range(9)}, 60.0, HOUR).tables["a"]).per_h)
+
+
+def _bursting(busy: float, crowds: int = 30) -> SiteTable:
+    """Eight queues that are `busy`-fold for ten minutes that ended five minutes ago, beside crowds that stay whatever happens."""
+    rng = np.random.default_rng(4)
+
+    def counts(t: float) -> dict[str, int]:
+        load = busy if 104 * 60 <= t < 114 * 60 else 1.0
+        return {f"q{k}": int(rng.poisson(12 * load)) for k in range(8)} | {
+            f"c{k}": 100 + int(rng.integers(0, 2)) for k in range(crowds)
+        }
+
+    return fed(counts, 60.0, 120 * 60.0).tables["a"]
+
+
+def test_traffic_tells_the_load_not_the_crowd_that_stays() -> None:
+    """The queues of a burst are heard, though crowds outnumber them."""
+    table = _bursting(2.0)
+    now = float(table.times[-1])
+    assert tide.surge(table, now - 900, now) > 1.4
+    assert tide.surge(_bursting(1.0), now - 900, now) < 1.1
+
+
+def test_a_burst_that_is_over_was_a_burst() -> None:
+    """Who came in a burst may be here when it has ended: growth until now sees nothing of it, the surge does."""
+    table = _bursting(2.5)
+    now = float(table.times[-1])
+    assert tide.growth(table, now - 900, now).least < 1.1 < tide.surge(table, now - 900, now)

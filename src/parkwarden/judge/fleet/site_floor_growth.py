@@ -5,7 +5,10 @@ Why         a leak of six an hour drowns in the process's total; it lifts what s
 Input       `Rows.means`, `Rows.floors` (levels, rows, FLOORS) and `Rows.recent`; a profile a minute is enough, closer looks only make it faster.
 Method      Slots are means, clipped to what noise can add to the floor, so that bursts do not count. The onset is when the site was last at its
             bottom; from there on it must rise in order (Mann-Kendall, exact chance), without a jump, in each third of the time by its share
-            (a filling pool slows down, a hanging back end jumps, subscribers of a morning come ever faster, then ever slower), and be higher than ever before.
+            (a filling pool slows down, a hanging back end jumps, subscribers of a morning come ever faster, then ever slower), and be higher than ever before,
+            beyond what chance makes of one tooth of a saw beside another. Nobody who leaks leaves (`leak_fall`), and a young rise does not stand still
+            (`leak_stall`: two hangs of a back end do). What rises in the last minutes began when the longer past began to rise: minutes alone see growth begin
+            in every lull of a tooth. A burst of load during the rise holds it, over or not (`tide.surge`): who came then may still be here.
             Then its rise must exceed what else explains it, each at its most: its wander (goroutines that stay, beyond what
             jitter shows to be traffic of seconds, are a crowd of n that wanders by sqrt(2 n); the slots before tell it too), the growth of the load at
             the upper end of its confidence interval (tide.py), and a rise that is usual. A site that is known by its jitter as *traffic* (its
@@ -408,7 +411,8 @@ def _judge_row(rows: Rows, trend: _Trend, old: Series, scale: int, now: float, r
     seen = now - (now if table.watched_since is None else table.watched_since)
     jitter = float(table.jitter[row])
     stays = max(base - jitter, 0.0)
-    wander = float(np.sqrt(2 * stays + 2 * g.late_err**2 + before.var()))
+    roams = max(float(before.var() - (s.err[: onset + 1] ** 2).mean()), 0.0)  # beyond the jitter, which averages out
+    wander = math.sqrt(2 * stays + 2 * g.late_err**2 + roams)
     load = tide.growth(table, s.at[onset], now, row)
     traffic = jitter >= rule.traffic * base and base >= TRAFFIC_LEAST
     if traffic:  # more of the same traffic has more jitter, by whatever law it follows the load

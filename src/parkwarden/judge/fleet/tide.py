@@ -93,8 +93,10 @@ def growth(table: SiteTable, since: float, now: float, row: int | None = None) -
 def surge(table: SiteTable, since: float, now: float, row: int | None = None) -> float:
     """What the load surely grew by at its highest between `since` and now: who came then may still be here. NaN where nothing tells."""
     level, first, beside = _window(since, now)
-    before = slice(max(first - beside, 0), max(first + beside, 0) + 1)
     width = 1 + 2 * beside
+    before = slice(
+        max(first - 3 * width, 0), max(first - beside, 0) + 1
+    )  # what grows may have been seen to only within the burst
     ends = range(FLOORS, max(first + beside + width, width), -width)
     found = [_between(table, level, before, slice(end - width, end), row).least for end in ends]
     return float(np.fmax.reduce(found)) if found else math.nan
