@@ -28,7 +28,7 @@ Source      settled.py; P.-S. Laplace 1773 (trend of a point process), D. R. Cox
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -58,7 +58,9 @@ SURGE = 2.0
 WITNESSED_S = 4 * 3600.0
 """Beyond this other sites are no witness of the load: over hours some fill, some drain."""
 FEW = 3
-"""Survivors that came while we watched, without which dates of birth from before say nothing about now."""
+"""Survivors that came while we watched, without which dates of birth from before say nothing about now; and who stood there, that make a past."""
+SLOWER = 3.0
+"""Times faster than before the watch must they come for growth to have begun with it."""
 
 CUTS = 3
 """How often the watch is halved to find a part of it without a tide."""
@@ -312,7 +314,7 @@ def _case(
     heap = _heap(since, leavers, old, watch.first, watch)
     if heap is None or heap.odds < math.log(rule.suspect_odds):
         return None
-    whole, begin, slowing = heap, heap.begin, _slowing(heap, old, watch)
+    whole, begin, slowing = _whole(heap, since, old, watch), heap.begin, _slowing(heap, old, watch)
     if slowing < rule.suspect_slowing or _stopped(here, heap.births, watch):
         return None
     tide_s = _still_since(table, row, begin, heap.standing, watch)
@@ -364,6 +366,20 @@ def _case(
         filling=filling,
         steady=strong and not filling,
     )
+
+
+def _whole(heap: _Heap, since: Floats, old: float, watch: _Watch) -> _Heap:
+    """The heap with those who stood there before, where they had come one by one, no slower, and until we watched: its growth was not seen to begin."""
+    until, edge = watch.until(old), watch.first - old
+    since = np.sort(since)
+    before = _clumps(since[since <= edge], old)
+    if heap.standing < FEW or len(before) < FEW:
+        return heap
+    pace = len(heap.births) / max(until - edge, 1e-9)
+    went_on = (edge - float(before[-1])) * pace <= FEW
+    if not went_on or (len(before) - 1) * SLOWER < pace * float(before[-1] - before[0]):
+        return heap
+    return replace(heap, births=_clumps(since, old), everyone=since, uneven=laplace.uneven(since, since[0], until))
 
 
 def _new(whole: _Heap, watch: _Watch) -> bool:
