@@ -342,9 +342,11 @@ class SiteWindows:
         """Requests per second at the time of the last look, where they are told: the load its counts are judged against."""
         table = self.tables.get(instance_id)
         if table is not None and table.last_at is not None and math.isfinite(per_s):
-            newest = table.load[:, -1]  # the mean over the slot's looks: a burst at its end is not its load
-            shares = 1.0 / np.maximum(table.weights[:, -1], 1)
-            table.load[:, -1] = np.where(np.isnan(newest), per_s, newest + (per_s - newest) * shares)
+            looks = table.weights[:, -1].tolist()
+            for load, weight in zip(table.load, looks, strict=True):
+                newest = load[-1]  # the mean over the slot's looks: a burst at its end is not its load
+                known = newest == newest
+                load[-1] = float(newest) + float(np.float32(per_s) - newest) / max(weight, 1) if known else per_s
 
     def set_back(self, instance_id: str) -> None:
         """The clock was set back: what stands at later times says nothing any more, and would shut out what comes."""

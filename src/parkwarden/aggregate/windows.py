@@ -242,7 +242,10 @@ class Windows:
             return math.nan
         if field in LIMITS:
             return float(self.limits[LIMITS.index(field), slot])
-        told = self._ordered(ROW[field], slot)
+        row = ROW[field]
+        if self._count[slot] and (newest := float(self._columns[row, slot, self._head[slot] - 1])) == newest:
+            return newest
+        told = self._ordered(row, slot)
         told = told[~np.isnan(told)]
         return float(told[-1]) if len(told) else math.nan
 

@@ -227,23 +227,23 @@ def _news(rows: Rows, known: Sequence[Known], scale: int) -> npt.NDArray[np.bool
 def _screened(rows: Rows, of: npt.NDArray[np.int64], scale: int, rule: FloorRule) -> npt.NDArray[np.bool_]:
     """Of these rows those that may have risen: the last values stand above the first ones, beyond what jitter and wander do, and the middle lies between."""
     found = np.zeros(len(of), bool)
-    jitter = rows.jitter[of] + 0.25
     for level in (-1,) if scale == CLOSE else (0,) if scale == NEAR else range(1, len(LEVELS_S)):
-        values = rows.recent[of] if level < 0 else rows.means[level][of]
-        told = np.stack(
-            [~np.isnan(times) if level < 0 else t.told[level] for t, times in zip(rows.tables, rows.times, strict=True)]
-        )[rows.table[of]]
+        column = rows.recent if level < 0 else rows.means[level]
+        slots = ~np.isnan(rows.times) if level < 0 else np.stack([t.told[level] for t in rows.tables])
+        last = column[of, -3:].sum(axis=1) / np.maximum(slots[:, -3:].sum(axis=1), 1)[rows.table[of]]
+        risen = np.flatnonzero(last >= rule.suspect_rise)  # nobody rises by more than are there: most sites are small
+        among, last = of[risen], last[risen]
+        values, told, jitter = column[among], slots[rows.table[among]], rows.jitter[among] + 0.25
         size = values.shape[1]
         third = size // 3
         sums = [np.add.reduceat(np.where(told, values, 0), (0, third, size - third), axis=1, dtype=np.float64)]
         numbers = np.add.reduceat(told, (0, third, size - third), axis=1, dtype=np.int64)
         early, middle, _ = (sums[0] / np.maximum(numbers, 1)).T
         first = np.where(numbers[:, 0] > 0, early, np.where(numbers[:, 1] > 0, middle, 0.0))
-        last = values[:, -3:].sum(axis=1) / np.maximum(told[:, -3:].sum(axis=1), 1)
         looks = max(LEVELS_S[max(level, 0)] / 60.0, 1.0)
         noise = 2 * np.maximum(first - jitter, 0.0) + 0.5 * jitter / looks
         rise = last - first
-        found |= (
+        found[risen] |= (
             (rise >= rule.suspect_rise + SCREEN_SIGMAS * np.sqrt(noise))
             & (last >= middle + 0.2 * rise)
             & (numbers.sum(axis=1) >= LEAST_POINTS)
