@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from statistics import median
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +23,7 @@ import numpy.typing as npt
 from parkwarden.model.snapshot import Ints
 
 Floats = npt.NDArray[np.float64]
+Number = TypeVar("Number", bound=np.generic)
 
 TRACKED_PER_SITE = 128
 """Goroutines followed at one site. 128 of them make any share exact to 9 points; a site of 100,000 then costs 3 KB, not 2 MB."""
@@ -261,12 +263,12 @@ class LifeTable:
         if slots <= len(self._shift):
             return
 
-        def more(column: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
+        def more(column: npt.NDArray[Number]) -> npt.NDArray[Number]:
             extra = np.zeros((slots - len(column), *column.shape[1:]), column.dtype)
             return np.concatenate([column, extra])
 
-        self.left, self.stood, self._standing = map(more, (self.left, self.stood, self._standing))  # type: ignore[assignment]
-        self._shift = more(self._shift)  # type: ignore[assignment]
+        self.left, self._shift = more(self.left), more(self._shift)
+        self.stood, self._standing = more(self.stood), more(self._standing)
 
     def _anchor(self, at: float, goid: int) -> None:
         """Remember the highest id at this time; ids never fall, and where they stand still the later time counts."""

@@ -33,7 +33,7 @@ def played(history: list[tuple[Any, ...]], samples: int) -> tuple[Windows, refer
     """The same history into both, judged after each event by the two rules; what differed raises."""
     windows, ring, trend_rule, heap_rule = Windows(samples), reference.Ring(samples), TrendRule(), HeapJumpRule()
     windows.started(Instance(id="a", start_time=0.0))
-    clock, life, level, heap = 1000.0, 0, 300, 10 * MIB
+    clock, now, life, level, heap = 1000.0, 1000.0, 0, 300, 10 * MIB
     outcomes = []
     for kind, x, y, z in history:
         batch: list[tuple[float, int | None, int | None]] = []
@@ -51,8 +51,9 @@ def played(history: list[tuple[Any, ...]], samples: int) -> tuple[Windows, refer
         for at, goroutines, heap_inuse in batch:
             windows.read("a", at, Reading(goroutines=goroutines, heap_inuse=heap_inuse))
             ring.read(at, {"goroutines": goroutines, "heap_inuse": heap_inuse})
-            agree_on_trend(windows, ring, at, trend_rule)
-            agree_on_heap(windows, ring, at, heap_rule)
+            now = max(now, at)  # a reading may come late; nobody judges in the past
+            agree_on_trend(windows, ring, now, trend_rule)
+            agree_on_heap(windows, ring, now, heap_rule)
             outcomes.append((at, int(windows.count[0])))
     return windows, ring, outcomes
 

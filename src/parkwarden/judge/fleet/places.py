@@ -7,7 +7,7 @@ rules). Rows of all changed instances are walked at once, in columns.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -61,10 +61,10 @@ def _judge(
         return []
     notes = [known[t.instance.id].notes for t in rows.tables]
     standing = stack_persistence.judge(rows, rules.persistence)
-    floors = [n.setdefault("floors", site_floor_growth.Known()) for n in notes]
-    rises = site_floor_growth.judge(rows, now, rules.floor, floors)
+    _risen(sites, rows.tables, known, now, rules)
     out = stack_persistence.signals(rows, standing, now, rules.persistence)
-    for table, note, risen in zip(rows.tables, notes, rises, strict=True):
+    for table, note in zip(rows.tables, notes, strict=True):
+        risen: dict[int, site_floor_growth.Rise] = note["risen"]
         closely = close_look.judges(table)
         close = _close(sites, table, note, rules) if closely else []
         stayed = [] if closely else [_believed(sites, table, j, rules) for j in _stayed(sites, table, note, now, rules)]
@@ -130,6 +130,22 @@ def _stayed(
         note["life"], note["stayed"] = stamp, survivors.judge(table, now, rules.survivors, sites)
     stayed: list[survivors.Judged] = note["stayed"]
     return stayed
+
+
+def _risen(
+    sites: SiteWindows, tables: Sequence[SiteTable], known: dict[str, Remembered], now: float, rules: Rules
+) -> None:
+    """Notes what rose where; counts are judged anew at each look, but where censuses are taken, and counts accuse nobody, with these."""
+    due = []
+    for table in tables:
+        note, stamp = known[table.instance.id].notes, (table.lives, table.life.censuses)
+        if not survivors.knows(table, now) or note.get("rose") != stamp:
+            note["rose"] = stamp
+            due.append(table.instance.id)
+    rows = sites.rows(due)
+    floors = [known[t.instance.id].notes.setdefault("floors", site_floor_growth.Known()) for t in rows.tables]
+    for table, risen in zip(rows.tables, site_floor_growth.judge(rows, now, rules.floor, floors), strict=True):
+        known[table.instance.id].notes["risen"] = risen
 
 
 def _close(sites: SiteWindows, table: SiteTable, note: dict[str, Any], rules: Rules) -> list[close_look.Judged]:
