@@ -251,7 +251,9 @@ class LifeTable:
     def nbytes(self) -> int:
         """Bytes held in columns."""
         columns = (self._goid, self._slot, self._since, self._arrived, self._worked)
-        return sum(c.nbytes for c in (*columns, self.left, self.stood, self._standing, self._shift)) + 16 * len(self._anchor_at)
+        return sum(c.nbytes for c in (*columns, self.left, self.stood, self._standing, self._shift)) + 16 * len(
+            self._anchor_at
+        )
 
     # columns
 

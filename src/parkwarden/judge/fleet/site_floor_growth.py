@@ -84,7 +84,7 @@ class FloorRule:
     """The same for `leak`: eight of eight in order. It only says that there is a trend; what the trend may mean is the other conditions' to say."""
     suspect_rise: float = 6.0
     """Goroutines it must have risen by, whatever the chance: 4 more of something is nobody's night call."""
-    leak_rise: float = 12.0
+    leak_rise: float = 10.0
     """The same for `leak` at a site of traffic, once it has lasted `calm_s`."""
     hasty_rise: float = 30.0
     """Beyond `leak_rise`, what a rise that has just begun must have: a slow back end, a retry storm."""

@@ -88,6 +88,8 @@ class SurvivorRule:
     """Log odds asked more for each further survivor: of a leak each triples them; where dozens came and the odds are still low, a pool grows with its day."""
     odds_most: float = 12.0
     """But at most so much."""
+    odds_left: float = 1.0
+    """And for each who left at that age: the slowest of a queue's requests look like survivors now and then; a leak is as likely at the next age, of which nobody leaves."""
     young_odds: float = 8.0
     """The same against a crowd that began with the watch and stays `heap_s` on average without having lost anybody yet."""
     working_s: float = 9000.0
@@ -344,7 +346,7 @@ def _case(
     if _at_once(table, row, begin, count, rule):
         return None
     working = bool(here.worked[grown].any())
-    more = min(rule.odds_each * (heap.came - rule.least), rule.odds_most)
+    more = min(rule.odds_each * (heap.came - rule.least), rule.odds_most) + rule.odds_left * leavers
     enough = heap.odds >= math.log(rule.leak_odds) + more
     strong = bool(slowing >= rule.leak_slowing) and not _explained(table, row, since, begin, watch)
     span = max(watch.previous - heap.begin, 1e-9)
