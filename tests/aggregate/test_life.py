@@ -52,6 +52,7 @@ def test_a_new_life_forgets_who_but_not_how_long() -> None:
     _census(life, 2000.0, {0: [1]}, 100)
     life.new_life(3000.0)
     assert life.left[0].sum() == 2.0
+    assert life.stood[0, :8].tolist() == [3.0] * 8  # three were there when they were ten minutes old
     assert len(life.present(0).goid) == 0
     assert life.censuses == 0
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 
 from parkwarden.judge.fleet.survivors import SurvivorRule
-from parkwarden.model import Instance, Verdict
+from parkwarden.model import Census, Instance, Verdict
 from tests.judge.fleet.places_cases import censuses, said
 
 BEAT = 300.0
@@ -107,3 +108,34 @@ def test_growth_from_the_start_of_the_process_stays_suspect_for_a_while() -> Non
 def test_one_census_knows_nothing() -> None:
     """Too little data is no verdict."""
     assert not said(censuses(_looks(1, _leak(50, 1.0, 100.0))), LATER, "survivors")
+
+
+def test_people_who_leave_after_hours_are_no_leak() -> None:
+    """Growth since the process began, as straight as a leak's, but of those who stood for hours some go: suspect at most, until nobody does."""
+    here = _leak(200, 240.0, 60.0)
+    for leaves, leak in ((True, False), (False, True)):
+        lives = [(b, LATER + 200.0 + 31 * k if leaves and k % 8 == 0 else d) for k, (b, d) in enumerate(here)]
+        found = said(censuses(_looks(36, lives)), LATER + 35 * BEAT, "survivors")
+        assert (Verdict.LEAK in [s.verdict for s in found if s.site == "s"]) is leak
+
+
+def test_growth_that_went_on_before_the_watch_did_not_begin_with_it() -> None:
+    """A process of an hour whose pool fills at a pace that falls: what comes while we watch, on top of what came before, is no news."""
+    start = LATER - 3600
+    lives = [(start - 5400 * math.log(1 - k / 61), 1e12) for k in range(1, 61)]
+    for n in (20, 30):
+        sites = censuses(_looks(n, lives))
+        sites.tables["a"].instance = Instance(id="a", labels={"service": "pay"}, start_time=start)
+        assert Verdict.LEAK not in [s.verdict for s in said(sites, LATER + (n - 1) * BEAT, "survivors")]
+
+
+def test_what_an_earlier_life_had_at_that_age_is_nothing_new() -> None:
+    """A dozen who stay, late in a second life: a leak, unless the first life had as many who stayed, and it may be a pool of that size that came late."""
+    lives = _leak(12, 300.0, LATER + QUIET + 10)
+    for before, verdict in ((0, Verdict.LEAK), (40, Verdict.SUSPECT)):
+        looks = {LATER - 40000.0 + BEAT * k: {"s": list(range(1, 1 + before)), "pool": [50]} for k in range(30)}
+        sites = censuses(looks)
+        sites.started(Instance(id="a", labels={"service": "pay"}, start_time=60.0))
+        for at, ids in _looks(38, lives).items():
+            sites.census(Census(at, "a", {site: np.array(who, np.int64) for site, who in ids.items()}, int(at)))
+        assert [s.verdict for s in said(sites, LATER + 37 * BEAT, "survivors") if s.site == "s"] == [verdict]
