@@ -237,7 +237,8 @@ def live_kinds(document: Mapping[str, Any]) -> str:
 
 
 def _live_about(document: Mapping[str, Any]) -> str:
+    failed = f" ({len(document['failed'])} more failed)" if document.get("failed") else ""
     return (
-        f"*Measured: {seeds([{'seed': n} for n in document['seeds']])}; {len(document['runs'])} checks of {document['for_s']:g} s, "
+        f"*Measured: {seeds([{'seed': n} for n in document['seeds']])}; {len(document['runs'])} checks{failed} of {document['for_s']:g} s, "
         f"{document['side_by_side']} services side by side on {document['cpus']} CPUs.*"
     )
