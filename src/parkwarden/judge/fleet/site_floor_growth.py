@@ -68,6 +68,8 @@ STALL_SIGMAS = 2.0
 """The same for two values in a row that bring less than their share."""
 FELL_SIGMAS = 2.5
 """Errors by which a past value must surpass the base to have been a tooth it fell back from: one in 150, and a past has 60 values."""
+CROWD_LEAST = 0.25
+"""Share of `crowd_rise` that is asked at once."""
 LATE_S = 900.0
 """Time over which the level now is averaged, at most; at least the last three values."""
 
@@ -90,7 +92,7 @@ class FloorRule:
     """Beyond `leak_rise`, what a rise that has just begun must have: a slow back end, a retry storm."""
     calm_s: float = 2400.0
     """Time within which `hasty_rise` falls to nothing."""
-    crowd_rise: float = 6.0
+    crowd_rise: float = 8.0
     """Beyond `leak_rise`, what a rise at a site that is not known as traffic must have once it has lasted `crowd_span_s`."""
     crowd_span_s: float = 10_800.0
     """The slower a crowd grows the longer must have been seen that the load does not."""
@@ -509,7 +511,11 @@ def _thirds(s: Series, g: _Growth) -> tuple[float, float, float]:
 def _news_from(span: float, traffic: bool, rule: FloorRule) -> float:
     """Rise within such a span that is no accident."""
     hasty = rule.hasty_rise * max(1 - span / rule.calm_s, 0.0)
-    return rule.leak_rise + hasty + (0.0 if traffic else rule.crowd_rise * min(span / rule.crowd_span_s, 1.0))
+    return (
+        rule.leak_rise
+        + hasty
+        + (0.0 if traffic else rule.crowd_rise * (CROWD_LEAST + (1 - CROWD_LEAST) * min(span / rule.crowd_span_s, 1.0)))
+    )
 
 
 def _comes_with_load(

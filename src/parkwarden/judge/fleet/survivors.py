@@ -59,6 +59,8 @@ WITNESSED_S = 4 * 3600.0
 """Beyond this other sites are no witness of the load: over hours some fill, some drain."""
 FEW = 3
 """Survivors that came while we watched, without which dates of birth from before say nothing about now; and who stood there, that make a past."""
+BATCHED = 2.0
+"""Unevenness from which on goroutines come in batches, as a pool's with each new peak: steady ones are below in 99 of 100."""
 SLOWER = 3.0
 """Times faster than before the watch must they come for growth to have begun with it."""
 
@@ -124,8 +126,8 @@ class SurvivorRule:
     """Chance of so long a time without arrivals since the last, where they go on: below, they have stopped."""
     fills_s: float = 10_800.0
     """Growth that began with the process may be a pool or cache that fills, ever slower, with at most this time constant."""
-    line_odds: float = 100.0
-    """How much likelier a straight line must be than such a filling: 360 an hour show it after about an hour and a half, 60 after three, 6 after six."""
+    line_odds: float = 300.0
+    """How much likelier a straight line must be than such a filling: 360 an hour show it after about an hour and a half, 60 after three, 6 after seven."""
     heap_s: float = 9000.0
     """Growth that began before the watch may be a heap that waits for its batch (every hour, every two): it stays suspect until it is so old."""
     settled_s: float = 1800.0
@@ -501,11 +503,12 @@ def _line(heap: _Heap, old: float, slowing: float, watch: _Watch) -> bool:
     rule = watch.rule
     if slowing < rule.leak_slowing:
         return False
-    until = watch.until(old)
-    bend = (until - heap.begin) / rule.fills_s
+    bend = (watch.until(old) - heap.begin) / rule.fills_s
     each = math.log(-math.expm1(-bend) / bend)
-    odds = float(((heap.everyone - heap.begin) / rule.fills_s + each).sum())
-    return odds / heap.uneven >= math.log(rule.line_odds)
+    odds = float(((heap.everyone - heap.begin) / rule.fills_s + each).sum()) / heap.uneven
+    if heap.uneven >= BATCHED:  # a few late batches are no line, however many they are
+        odds = min(odds, float(((heap.births - heap.begin) / rule.fills_s + each).sum()))
+    return odds >= math.log(rule.line_odds)
 
 
 def _slowing(heap: _Heap, old: float, watch: _Watch) -> float:
