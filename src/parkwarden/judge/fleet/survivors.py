@@ -59,6 +59,8 @@ WITNESSED_S = 4 * 3600.0
 """Beyond this other sites are no witness of the load: over hours some fill, some drain."""
 FEW = 3
 """Survivors that came while we watched, without which dates of birth from before say nothing about now; and who stood there, that make a past."""
+GAP_P = 1e-3
+"""Chance that steady arrivals leave so long a gap anywhere, below which they are not one line."""
 BATCHED = 2.0
 """Unevenness from which on goroutines come in batches, as a pool's with each new peak: steady ones are below in 99 of 100."""
 SLOWER = 3.0
@@ -354,7 +356,9 @@ def _case(
     span = max(watch.previous - heap.begin, 1e-9)
     per_h = (count - scale) / span * 3600.0
     known = len(since) * scale <= table.life.stood[row, AGES_S.index(old) + 1]
-    filling = (_new(whole, watch) or known or working) and not _line(whole, old, slowing, watch)
+    filling = (_new(whole, watch) or known or working) and not _line(
+        _since_the_gap(whole, old, watch), old, slowing, watch
+    )
     filling = filling or left_old > max(rule.old_leavers, rule.old_leavers_share * len(since))
     filling = filling or _doubtful(table, row, watch, begin=begin, count=count, per_h=per_h, working=working)
     return Judged(
@@ -384,6 +388,19 @@ def _whole(heap: _Heap, since: Floats, old: float, watch: _Watch) -> _Heap:
     if not went_on or (len(before) - 1) * SLOWER < pace * float(before[-1] - before[0]):
         return heap
     return replace(heap, births=_clumps(since, old), everyone=since, uneven=laplace.uneven(since, since[0], until))
+
+
+def _since_the_gap(whole: _Heap, old: float, watch: _Watch) -> _Heap:
+    """Only who came after the longest time without arrivals, where it is longer than those of one line are: it is two stories then, the later is on trial."""
+    births = whole.births
+    until = watch.until(old)
+    gaps = np.diff(births)
+    k = int(gaps.argmax())
+    share = float(gaps[k]) / max(until - whole.begin, 1e-9)
+    if len(births) - k - 1 < FEW or len(gaps) * (1.0 - share) ** len(gaps) >= GAP_P:
+        return whole
+    since = whole.everyone[whole.everyone >= births[k + 1]]
+    return replace(whole, births=births[k + 1 :], everyone=since, uneven=laplace.uneven(since, since[0], until))
 
 
 def _new(whole: _Heap, watch: _Watch) -> bool:
