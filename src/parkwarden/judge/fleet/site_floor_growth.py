@@ -436,11 +436,13 @@ def _judge_row(rows: Rows, trend: _Trend, old: Series, scale: int, now: float, r
     news = table.aged >= age and late >= rule.reached * float(table.reached[row]) + rule.leak_rise
     rising_s = now - began
     from_start = seen - rising_s < max(rising_s / 4, rule.settled_s) and not news
+    line = _line(thirds, max(seen - span, 0.0), seen, rule)
     filling = from_start and (
         (seen < rule.warm_up_s and late < rule.filling_count)
         or (not traffic and base >= TRAFFIC_LEAST and late < rule.filling_count)  # a pool that follows its peaks
-        or not _line(thirds, max(seen - span, 0.0), seen, rule)
+        or not line
     )
+    filling = filling or (late <= float(table.reached[row]) and not line)  # an earlier life had as many
     strong = (
         chance <= rule.leak_p
         and span >= rule.leak_span_s

@@ -11,9 +11,11 @@ Method      For each age A of `AGES_S` from the least that counts on: graduates 
             down (Laplace's trend test), must come from several intervals between censuses, and must not have come with the tide (tide.py): of a rising load
             only the part of the watch counts in which it stood still, and what stood there may not have grown merely as the load may have.
             The least age follows the beat: four censuses, at most `min_age_s`; where a client is being served (serving.py), `min_age_s` always.
-            Survivors that were seen to run are at work: leaks that tick exist, but they must last for `working_s`.
+            Survivors that were seen to run are at work: leaks that tick exist, but they must last for `working_s`, and come in a line.
+            Who stayed for as long as the older half of the survivors and left makes them people who stay for hours.
 Verdicts    `leak`: odds >= `leak_odds`, nothing in doubt. `suspect`: odds >= `suspect_odds`. `unknown`: fewer than two censuses.
-            Growth that began with the process may be a filling pool: suspect until a straight line is `line_odds` likelier than a pool that takes `fills_s`.
+            Growth that began with the process, went on before the watch no slower, or is no more than an earlier life had (`LifeTable.stood`) may be a filling
+            pool: suspect until a straight line is `line_odds` likelier than a pool that takes `fills_s`, of batches and of what came after a long silence, too.
             Growth that began before the watch may be a heap that waits for its batch: suspect until it is `heap_s` old.
 Parameters  `SurvivorRule`.
 If wrong    a settled crowd, whatever its rate and stay and however often one looks, is accused in less than 1 of `leak_odds` site histories (Ville's
