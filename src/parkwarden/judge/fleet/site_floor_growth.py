@@ -114,6 +114,10 @@ class FloorRule:
     """Rise of the first third over that of the two after: who comes in the morning comes slowly at first, a leak begins with its cause."""
     leak_jump: float = 0.4
     """Share of the rise that one value may bring: a larger pool or a cron job comes at once."""
+    leak_burst: float = 0.25
+    """The same while a rise is younger than `calm_s`: clients that ask again come within a minute."""
+    tooth: float = 0.5
+    """Share by which a rise must surpass what fell before: the next tooth of a saw may be longer than the last."""
     leak_fall: float = 0.2
     """Share of the rise that may leave again at once: who leaks stays, a tooth falls."""
     leak_stall: float = 0.25
@@ -124,8 +128,8 @@ class FloorRule:
     """Growth that began with the process, or with our watch, may be a pool that fills or a tooth of a saw; below `filling_count` it stays suspect for so long."""
     fills_s: float = 10_800.0
     """Growth from the start of the process may be a pool that fills, ever slower, with at most this time constant."""
-    line_odds: float = 1000.0
-    """How much likelier a straight line must be than such a filling: 60 an hour show it within four hours, 6 after eight."""
+    line_odds: float = 10_000.0
+    """How much likelier a straight line must be than such a filling: 60 an hour show it within five hours, 6 after ten."""
     settled_s: float = 1800.0
     """Growth that began within the first half hour of a process, or within the first fifth of its life, began with the process."""
     filling_count: int = 1000
@@ -442,7 +446,7 @@ def _judge_row(rows: Rows, trend: _Trend, old: Series, scale: int, now: float, r
         or (not traffic and base >= TRAFFIC_LEAST and late < rule.filling_count)  # a pool that follows its peaks
         or not line
     )
-    filling = filling or (late <= float(table.reached[row]) and not line)  # an earlier life had as many
+    filling = filling or (late < float(table.reached[row]) + rule.leak_rise and not line)  # an earlier life had as many
     strong = (
         chance <= rule.leak_p
         and span >= rule.leak_span_s
@@ -450,7 +454,7 @@ def _judge_row(rows: Rows, trend: _Trend, old: Series, scale: int, now: float, r
             scale == FAR or onset >= BASE_POINTS
         )  # what rises since before the window began is for the next longer scale
         and excess >= _news_from(span, traffic, rule) + rule.leak_wander * wander
-        and late >= high + rule.leak_rise + rule.leak_wander * math.sqrt(2 * fell)
+        and late >= high + rule.leak_rise + max(rule.leak_wander * math.sqrt(2 * fell), rule.tooth * fell)
         and _even(s, g, thirds, rule)
         and _keeps_on(s, g, span, rule)
         and not (
@@ -558,6 +562,8 @@ def _keeps_on(s: Series, g: _Growth, span: float, rule: FloorRule) -> bool:
     """Whether nobody left and nothing stood still: who leaks stays, and a cause that works keeps working."""
     value, err = s.value[g.onset :], float(np.median(s.err[g.onset :]))
     rise = g.late - g.base
+    if span < rule.calm_s and float(np.diff(value).max()) > rule.leak_burst * rise + 2 * err:
+        return False
     if float((np.maximum.accumulate(value) - value).max()) > rule.leak_fall * rise + FALL_SIGMAS * err:
         return False
     if span >= rule.calm_s or len(value) < 4:
