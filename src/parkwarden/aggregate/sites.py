@@ -45,7 +45,7 @@ LEVELS_S = (60.0, 300.0, 1200.0, 3600.0)
 """Lengths of the time slots whose floors are kept: 24 of each reach back 24 min, 2 h, 8 h and a day."""
 FLOORS = 24
 """Slots of each length: enough for a trend test to reach one in a million, few enough for 840 bytes a site."""
-NOT_TOLD = -1
+NOT_TOLD = layout.NOT_TOLD
 
 SITES_PER_INSTANCE = 512
 """A usual process has 40 sites; above 512 (generated code, hostile names) the smallest are dropped."""

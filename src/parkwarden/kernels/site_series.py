@@ -7,11 +7,10 @@ from numba import njit
 
 from parkwarden.kernels import _site_layout as to
 
-NOT_TOLD = -1
-LEAST_APART_S = (
-    30.0  # looks closer than this say nothing about goroutines that live for seconds: they see the same ones twice
-)
-MOST = np.float32(4.0)  # times Poisson's variance that one look may add to the jitter: a burst is no noise
+LEAST_APART_S = 30.0
+"""Looks closer than this say nothing about goroutines that live for seconds: they see the same ones twice."""
+MOST = np.float32(4.0)
+"""Times Poisson's variance that one look may add to the jitter: a burst is no noise."""
 TWO, SIX, ONE = np.float32(2.0), np.float32(6.0), np.float32(1.0)
 
 
@@ -70,7 +69,7 @@ def look(
                         peak[row] = max(peak[row], floors[i])
                 for step in range(steps):
                     newest = step == steps - 1
-                    _push(floors, first, first + slots, values[row] if newest else np.int32(NOT_TOLD))
+                    _push(floors, first, first + slots, values[row] if newest else np.int32(to.NOT_TOLD))
                     _push(means, first, first + slots, np.float32(values[row] if newest else 0))
         else:
             weights[here + slots - 1] += 1

@@ -7,7 +7,7 @@ rules). Rows of all changed instances are walked at once, in columns.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -25,7 +25,7 @@ from parkwarden.judge.fleet import (
 from parkwarden.model import Signal, Verdict
 
 if TYPE_CHECKING:
-    from parkwarden.aggregate.sites import SiteTable, SiteWindows
+    from parkwarden.aggregate.sites import Rows, SiteTable, SiteWindows
     from parkwarden.aggregate.windows import Windows
     from parkwarden.judge.fleet.rules import Rules
 
@@ -61,7 +61,7 @@ def _judge(
         return []
     notes = [known[t.instance.id].notes for t in rows.tables]
     standing = stack_persistence.judge(rows, rules.persistence)
-    _risen(sites, rows.tables, known, now, rules)
+    _risen(sites, rows, known, now, rules)
     out = stack_persistence.signals(rows, standing, now, rules.persistence)
     for table, note in zip(rows.tables, notes, strict=True):
         risen: dict[int, site_floor_growth.Rise] = note["risen"]
@@ -132,17 +132,16 @@ def _stayed(
     return stayed
 
 
-def _risen(
-    sites: SiteWindows, tables: Sequence[SiteTable], known: dict[str, Remembered], now: float, rules: Rules
-) -> None:
+def _risen(sites: SiteWindows, rows: Rows, known: dict[str, Remembered], now: float, rules: Rules) -> None:
     """Notes what rose where; counts are judged anew at each look, but where censuses are taken, and counts accuse nobody, with these."""
     due = []
-    for table in tables:
+    for table in rows.tables:
         note, stamp = known[table.instance.id].notes, (table.lives, table.life.censuses)
         if not survivors.knows(table, now) or note.get("rose") != stamp:
             note["rose"] = stamp
             due.append(table.instance.id)
-    rows = sites.rows(due)
+    if len(due) < len(rows.tables):
+        rows = sites.rows(due)
     floors = [known[t.instance.id].notes.setdefault("floors", site_floor_growth.Known()) for t in rows.tables]
     for table, risen in zip(rows.tables, site_floor_growth.judge(rows, now, rules.floor, floors), strict=True):
         known[table.instance.id].notes["risen"] = risen

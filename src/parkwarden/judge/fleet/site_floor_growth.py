@@ -403,11 +403,8 @@ def _judge_row(rows: Rows, trend: _Trend, old: Series, scale: int, now: float, r
         past = old.at < s.at[onset]
         high = max(high, float(old.value[past].max(initial=0.0)))
         surely = max(surely, float((old.value - FELL_SIGMAS * old.err)[past].max(initial=0.0)))
-        began = (
-            min(began, float(old.at[_onsets(Series(old.at, old.value[None], old.err[None]))[0]]))
-            if len(old.at)
-            else began
-        )
+        if len(old.at):
+            began = min(began, float(old.at[_onsets(Series(old.at, old.value[None], old.err[None]))[0]]))
     if s.at[onset] > now - FLOORS * LEVELS_S[1]:
         surely = max(surely, float(table.peak[row]))
     fell = max(surely - base, 0.0)

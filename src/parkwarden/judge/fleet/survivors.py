@@ -292,8 +292,8 @@ class _Heap:
     births: Floats
     everyone: Floats
     """The same with all of each batch."""
-    uneven: float
-    """Variance of their numbers, in Poisson's."""
+    until: float
+    """Who is so old was born before."""
     standing: int
     """Batches that stood there before, and how many goroutines they were."""
     before: int
@@ -304,6 +304,14 @@ class _Heap:
     @property
     def begin(self) -> float:
         return float(self.births[0])
+
+    def uneven(self) -> float:
+        """Variance of their numbers over time, in Poisson's."""
+        return laplace.uneven(self.everyone, self.begin, self.until)
+
+    def slowing(self) -> float:
+        """Laplace's U of all but the first, which begins the time they are tested over; batches count as the less the larger they are."""
+        return laplace.trend(self.everyone[1:], self.begin, self.until, self.uneven())
 
 
 def _case(
@@ -318,11 +326,11 @@ def _case(
 ) -> Judged | None:
     """The case at one age: odds first, then the doubts. `left_old`: who left older than half of the survivors are."""
     rule = watch.rule
-    since = here.since[grown]
+    since = np.sort(here.since[grown])
     heap = _heap(since, leavers, old, watch.first, watch)
     if heap is None or heap.odds < math.log(rule.suspect_odds):
         return None
-    whole, begin, slowing = _whole(heap, since, old, watch), heap.begin, _slowing(heap, old, watch)
+    first, begin, slowing = heap, heap.begin, heap.slowing()
     if slowing < rule.suspect_slowing or _stopped(here, heap.births, watch):
         return None
     tide_s = _still_since(table, row, begin, heap.standing, watch)
@@ -332,8 +340,10 @@ def _case(
         heap = _heap(since, leavers, old, tide_s, watch)
         if heap is None or heap.odds < math.log(rule.suspect_odds):
             return None
-    births = heap.births
-    if len(births) < rule.growth * heap.before:
+        slowing = min(slowing, heap.slowing())
+        if slowing < rule.suspect_slowing or _stopped(here, heap.births, watch):
+            return None
+    if len(heap.births) < rule.growth * heap.before:
         return None
     # seen once is enough to say that they go on coming
     aged = (watch.last - here.since >= watch.least_age) & (here.since >= heap.begin)
@@ -343,9 +353,6 @@ def _case(
         intervals < rule.intervals
         and (len(_clumps(came, watch.least_age)) < rule.crowd or came[-1] - came[0] < rule.apart * watch.gap)
     ):
-        return None
-    slowing = min(slowing, _slowing(heap, old, watch))
-    if slowing < rule.suspect_slowing or _stopped(here, births, watch):
         return None
     scale = int(table.life.scales()[row])
     count = int((since >= heap.begin).sum()) * scale
@@ -358,9 +365,8 @@ def _case(
     span = max(watch.previous - heap.begin, 1e-9)
     per_h = (count - scale) / span * 3600.0
     known = len(since) * scale <= table.life.stood[row, AGES_S.index(old) + 1]
-    filling = (_new(whole, watch) or known or working) and not _line(
-        _since_the_gap(whole, old, watch), old, slowing, watch
-    )
+    whole = _whole(first, since, old, watch)
+    filling = (_new(whole, watch) or known or working) and not _line(_since_the_gap(whole), slowing, rule)
     filling = filling or left_old > max(rule.old_leavers, rule.old_leavers_share * len(since))
     filling = filling or _doubtful(table, row, watch, begin=begin, count=count, per_h=per_h, working=working)
     return Judged(
@@ -380,29 +386,26 @@ def _case(
 
 def _whole(heap: _Heap, since: Floats, old: float, watch: _Watch) -> _Heap:
     """The heap with those who stood there before, where they had come one by one, no slower, and until we watched: its growth was not seen to begin."""
-    until, edge = watch.until(old), watch.first - old
-    since = np.sort(since)
+    edge = watch.first - old
     before = _clumps(since[since <= edge], old)
     if heap.standing < FEW or len(before) < FEW:
         return heap
-    pace = len(heap.births) / max(until - edge, 1e-9)
+    pace = len(heap.births) / max(heap.until - edge, 1e-9)
     went_on = (edge - float(before[-1])) * pace <= FEW
     if not went_on or (len(before) - 1) * SLOWER < pace * float(before[-1] - before[0]):
         return heap
-    return replace(heap, births=_clumps(since, old), everyone=since, uneven=laplace.uneven(since, since[0], until))
+    return replace(heap, births=_clumps(since, old), everyone=since)
 
 
-def _since_the_gap(whole: _Heap, old: float, watch: _Watch) -> _Heap:
+def _since_the_gap(whole: _Heap) -> _Heap:
     """Only who came after the longest time without arrivals, where it is longer than those of one line are: it is two stories then, the later is on trial."""
     births = whole.births
-    until = watch.until(old)
     gaps = np.diff(births)
     k = int(gaps.argmax())
-    share = float(gaps[k]) / max(until - whole.begin, 1e-9)
+    share = float(gaps[k]) / max(whole.until - whole.begin, 1e-9)
     if len(births) - k - 1 < FEW or len(gaps) * (1.0 - share) ** len(gaps) >= GAP_P:
         return whole
-    since = whole.everyone[whole.everyone >= births[k + 1]]
-    return replace(whole, births=births[k + 1 :], everyone=since, uneven=laplace.uneven(since, since[0], until))
+    return replace(whole, births=births[k + 1 :], everyone=whole.everyone[whole.everyone >= births[k + 1]])
 
 
 def _new(whole: _Heap, watch: _Watch) -> bool:
@@ -431,10 +434,9 @@ def _doubtful(
 
 
 def _heap(since: Floats, leavers: float, old: float, first: float, watch: _Watch) -> _Heap | None:
-    """Who came since `first`, weighed against who stood there; or, where that says more, all of them by their dates of birth."""
+    """Who (`since`, rising) came since `first`, weighed against who stood there; or, where that says more, all of them by their dates of birth."""
     until = watch.until(old)
     edge = first - old  # who was born later reached the age while we watched
-    since = np.sort(since)
     grown = int(np.searchsorted(since, edge, "right"))
     came = since[grown:]
     births, standing = _clumps(came, old), len(_clumps(since[:grown], old))
@@ -448,9 +450,7 @@ def _heap(since: Floats, leavers: float, old: float, first: float, watch: _Watch
         # odds of two stories side by side: each limit is met where the lesser excess is
         young = log_odds_young(len(births), leavers, **told, stay_s=watch.rule.heap_s)
         odds = min(odds, young + math.log(watch.rule.leak_odds / watch.rule.young_odds))
-        best = _Heap(
-            births, came, laplace.uneven(came, births[0], until), standing, len(since) - len(came), odds, len(births)
-        )
+        best = _Heap(births, came, until, standing, grown, odds, len(births))
     if standing and watch.start < watch.first and first == watch.first and len(births) >= FEW:
         every = _clumps(since, old)
         if len(every) >= watch.rule.least:
@@ -466,7 +466,7 @@ def _heap(since: Floats, leavers: float, old: float, first: float, watch: _Watch
             # crowds in which all stay equally long have ages as even as these: of them the coin speaks, who came while nobody left
             odds = min(odds, len(births) * math.log(2.0) - math.log(watch.rule.unseen_odds))
             if best is None or odds > best.odds:
-                best = _Heap(every, since, laplace.uneven(since, since[0], until), 0, 0, odds, len(births))
+                best = _Heap(every, since, until, 0, 0, odds, len(births))
     return best
 
 
@@ -517,22 +517,16 @@ def _stopped(here: Everybody, births: Floats, watch: _Watch) -> bool:
     return bool((1.0 - silent) ** (len(births) - 1) < watch.rule.stopped_p)
 
 
-def _line(heap: _Heap, old: float, slowing: float, watch: _Watch) -> bool:
+def _line(heap: _Heap, slowing: float, rule: SurvivorRule) -> bool:
     """Whether growth since the process began is a straight line, where a pool that fills would have bent by now."""
-    rule = watch.rule
     if slowing < rule.leak_slowing:
         return False
-    bend = (watch.until(old) - heap.begin) / rule.fills_s
+    bend, uneven = (heap.until - heap.begin) / rule.fills_s, heap.uneven()
     each = math.log(-math.expm1(-bend) / bend)
-    odds = float(((heap.everyone - heap.begin) / rule.fills_s + each).sum()) / heap.uneven
-    if heap.uneven >= BATCHED:  # a few late batches are no line, however many they are
+    odds = float(((heap.everyone - heap.begin) / rule.fills_s + each).sum()) / uneven
+    if uneven >= BATCHED:  # a few late batches are no line, however many they are
         odds = min(odds, float(((heap.births - heap.begin) / rule.fills_s + each).sum()))
     return odds >= math.log(rule.line_odds)
-
-
-def _slowing(heap: _Heap, old: float, watch: _Watch) -> float:
-    """Laplace's U of all but the first, which begins the time they are tested over; batches count as the less the larger they are."""
-    return laplace.trend(heap.everyone[1:], heap.begin, watch.until(old), heap.uneven)
 
 
 def signals(table: SiteTable, judged: list[Judged], now: float) -> list[Signal]:
