@@ -33,7 +33,6 @@ FIELDS = (
 LIMITS = ("max_fds", "mem_limit", "gomaxprocs")
 """Rows of `Windows.limits`: fields of Reading of which the last value told is enough."""
 ROW = {name: i for i, name in enumerate(FIELDS)}
-_TOTAL_ALLOC = ROW["total_alloc"]
 
 SAMPLES = 128
 """A2's ring: 640 s at 5 s, five windows of the goroutine trend; at 1 s still one whole window."""
@@ -82,6 +81,8 @@ class Windows:
         self._free: list[int] = []
         self._memories: dict[Hashable, Floats] = {}
         self._late: dict[int, tuple[int, float]] = {}
+        self._newest: dict[int, tuple[float, float]] = {}
+        """Row -> time and allocation total of its newest reading; NaN = not told."""
         self._told_share: dict[int, float] = {}
         self._last: dict[tuple[str, str], float] = {}
         """Answers of `last` since something was written."""
@@ -129,19 +130,17 @@ class Windows:
             return False
         if slot in self._waiting:
             self._write()
-        late = bool(self._count[slot]) and at <= self._newest(slot)
+        newest, held = self._newest.get(slot, (-math.inf, math.nan))
+        late = at <= newest
         if not math.isfinite(at) or (late and not self._stepped_back(slot, at)):
             self.dropped += 1
             return False
         if self._late:
             self._late.pop(slot, None)
-        total = reading.total_alloc
-        if (
-            total is not None
-            and self._count[slot]
-            and 0 <= total < self._columns[_TOTAL_ALLOC, slot, self._head[slot] - 1]
-        ):
+        total = math.nan if reading.total_alloc is None else reading.total_alloc
+        if 0 <= total < held and slot in self._newest:
             self._new_life(slot)  # an allocation total never falls within one life: a restart nobody told us of
+        self._newest[slot] = at, total if 0 <= total <= MAX_VALUE else math.nan
         self._waiting[slot] = (at, self._share(slot, reading), *_VALUES(reading))
         return late
 
@@ -303,6 +302,7 @@ class Windows:
         if self._waiting:
             self._write()
         self._last.clear()
+        self._newest.pop(slot, None)
         self._head[slot] = self._count[slot] = 0
         self.began[slot] = why
         self._late.pop(slot, None)
@@ -316,13 +316,10 @@ class Windows:
         self._clear(slot, RESTARTED)
         self.lives[slot] += 1
 
-    def _newest(self, slot: int) -> float:
-        return float(self._columns[0, slot, self._head[slot] - 1])
-
     def _stepped_back(self, slot: int, at: float) -> bool:
         """Whether an old reading is the one that shows the clock was set back (then the window is empty)."""
         times, before = self._late.get(slot, (0, -math.inf))
-        if at == self._newest(slot) or at == before:
+        if at == self._newest[slot][0] or at == before:
             return False  # told twice: says nothing about the clock
         times = times + 1 if at > before else 1
         self._late[slot] = (times, at)

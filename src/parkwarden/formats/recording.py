@@ -328,10 +328,11 @@ class Reader:
             return False
         for key in to_floats:
             told[key] = float(told[key])
+        told["at"] = t
         self._last[instance] = t
         if t > self.newest:
             self.newest = t
-        out.append(Read(t, instance, Reading(at=t, **told)))
+        out.append(Read(t, instance, Reading.of(told)))
         return True
 
     def _understand(self, record: dict[str, Any], out: list[Event]) -> None:
