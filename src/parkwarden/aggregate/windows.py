@@ -2,7 +2,7 @@
 
 One float64 array of shape (fields, capacity, samples) holds the rings, so that a judge walks one number of 100,000 instances
 without touching the others; NaN means "not told". Field 0 is the time. What hardly ever moves (file descriptor limit, memory
-limit, GOMAXPROCS) is kept once per instance instead of once per sample. That makes 16 KiB per instance.
+limit, GOMAXPROCS) is kept once per instance instead of once per sample. That makes 19 KiB per instance.
 
 Times are Unix seconds (or a recording's own) and rise within a window. A reading that is not newer than the last one is dropped
 and counted; when `STEPPED_BACK` of them come in a row, rising among themselves, it is the clock that was set back (or one reading
@@ -27,10 +27,11 @@ Floats: TypeAlias = npt.NDArray[np.float64]
 
 FIELDS = (
     "at", "goroutines", "heap_inuse", "heap_alloc", "total_alloc", "sys", "next_gc", "num_gc", "gc_cpu_s", "gc_cpu_fraction",
-    "cpu_s", "open_fds", "threads", "requests_total", "rss", "blocked_share",
+    "cpu_s", "open_fds", "threads", "requests_total", "rss", "mem_used", "mem_stall_share",
+    "oom_kills", "blocked_share",
 )  # fmt: skip
 """Rows of `Windows.columns`: `at`, fields of Reading, and `blocked_share` (0..1), see `Windows.blocked`."""
-LIMITS = ("max_fds", "mem_limit", "gomaxprocs")
+LIMITS = ("max_fds", "max_threads", "mem_limit", "gomaxprocs")
 """Rows of `Windows.limits`: fields of Reading of which the last value told is enough."""
 ROW = {name: i for i, name in enumerate(FIELDS)}
 

@@ -115,31 +115,31 @@ class Policy:
 
     def alerts(self, verdict: Verdict, confidence: float, grade: Grade = Grade.NONE) -> bool:
         """Whether a finding of this verdict, confidence and grade is worth somebody's attention."""
-        if verdict is Verdict.SUSPECT:
+        if verdict.doubted:
             return confidence >= (self.fast_confidence if grade is Grade.RED else self.suspect_confidence)
-        return verdict is Verdict.LEAK
+        return verdict.certain
 
     def pending_s(self, verdict: Verdict, grade: Grade = Grade.NONE) -> float:
         """How long a condition must last before it is told."""
-        return self.for_s if verdict is Verdict.LEAK or grade is Grade.RED else self.suspect_for_s
+        return self.for_s if verdict.certain or grade is Grade.RED else self.suspect_for_s
 
     def priority(self, verdict: Verdict, grade: Grade, sla_tier: str, left_s: float | None) -> Priority:
         """How soon somebody must answer. `left_s`: the early end of the time left, None where no limit is near."""
         tier = sla_tier.strip().lower()
-        leak = verdict is Verdict.LEAK
-        if leak:
+        certain = verdict.certain
+        if certain:
             level = 1 if grade is Grade.RED else 2
         else:
-            level = 3 if verdict is Verdict.SUSPECT else 2  # silence may be the end of what was only suspected
+            level = 3 if verdict.doubted else 2  # silence may be the end of what was only suspected
         if tier in self.critical_tiers:
-            level = 0 if leak else 1
+            level = 0 if certain else 1
         elif tier in self.low_tiers:
             level += 1
         if left_s is not None:
             if left_s <= self.p0_left_s:
-                level = min(level, 0 if leak else 1)
+                level = min(level, 0 if certain else 1)
             elif left_s <= self.p1_left_s:
-                level = min(level, 1 if leak else 2)
+                level = min(level, 1 if certain else 2)
         return tuple(Priority)[min(level, 3)]
 
     def routed(self, incident: Incident) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -61,7 +61,7 @@ def command(
     """
     from parkwarden.cli.progress import progress
     from parkwarden.collect.live import LiveOptions
-    from parkwarden.model.finding import Exit, Verdict
+    from parkwarden.model.finding import Exit
     from parkwarden.run.diagnose import Options, diagnose
 
     options = Options(
@@ -95,7 +95,7 @@ def command(
             print_report(result.report, result.case, console, show_all=show_all)
             if result.cost:
                 print_cost(result.cost, console)
-    if any(f.verdict is Verdict.LEAK for f in result.report.findings):
+    if any(f.verdict.certain for f in result.report.findings):
         raise typer.Exit(int(Exit.FOUND))
     if result.unreachable:
         raise typer.Exit(int(Exit.UNREACHABLE))

@@ -8,6 +8,7 @@ One line says one thing; a line that says several (`goroutines` and `sites`) mak
     {"t":s,"instance":"ID","sites":{"s1":n}}                                   SiteCounts; absent = 0
     {"t":s,"instance":"ID","census":{"s1":[goid]},"max_goid":n}                Census
     {"t":s,"instance":"ID","leaked":{"s1":n}}                                  Leaked
+    {"t":s,"instance":"ID","descriptors":{"pipe":n}}                           Descriptors; absent = 0
 
 Beyond the format we write `frames` of a site, `at` and `address` of a start, `unknown` and `ran` of a census and `{"t":s,"instance":"ID","gone":true}`.
 Every field but `instance` is optional. `write(event)` makes one line; `Reader` takes chunks of bytes as they come and keeps no line
@@ -35,8 +36,9 @@ import orjson
 from parkwarden.formats._problems import Problems
 from parkwarden.formats._text import snippet
 from parkwarden.model.artefact import Problem, Reading
+from parkwarden.model.descriptors import KINDS
 from parkwarden.model.errors import FormatError
-from parkwarden.model.events import Census, Event, Gone, Leaked, Named, Read, SiteCounts, Started
+from parkwarden.model.events import Census, Descriptors, Event, Gone, Leaked, Named, Read, SiteCounts, Started
 from parkwarden.model.instance import Instance
 from parkwarden.model.site import Site
 from parkwarden.model.stack import Frame
@@ -86,7 +88,9 @@ _HEAD = ("goroutines", "heap_inuse", "next_gc", "gc_cpu_s", "cpu_s", "open_fds",
 _FLOATS = frozenset(f.name for f in fields(Reading) if "float" in str(f.type) and f.name != "at")
 _FIELDS = (*_HEAD, *(f.name for f in fields(Reading) if f.name not in _HEAD and f.name != "at"))
 _INTS = frozenset(_FIELDS) - _FLOATS - {"go_version"}
-_KNOWN = frozenset(("t", "instance", "sites", "census", "max_goid", "unknown", "ran", "leaked", "gone", "v"))
+_KNOWN = frozenset(
+    ("t", "instance", "sites", "census", "max_goid", "unknown", "ran", "leaked", "descriptors", "gone", "v")
+)
 _ALL_KEYS = _KNOWN | frozenset(_FIELDS)
 _MOST_KEYS = len(_FIELDS) + 2
 _HEADER_KEYS = frozenset(("v", "instance", "labels", "start_time", "at", "address"))
@@ -137,6 +141,8 @@ def _record(event: Event) -> dict[str, Any]:
             return record
         case Leaked():
             return {"t": event.at, "instance": event.instance, "leaked": event.counts}
+        case Descriptors():
+            return {"t": event.at, "instance": event.instance, "descriptors": event.kinds}
         case Named():
             return {"site": _site_record(event.site)}
         case Started():
@@ -500,6 +506,8 @@ class Reader:
             out.append(self._census(t, instance, record, out))
         if "leaked" in record:
             out.append(Leaked(t, instance, self._counts(record["leaked"], "leaked", out)))
+        if "descriptors" in record:
+            out.append(Descriptors(t, instance, self._kinds(record["descriptors"])))
         if record.get("gone") is True:
             out.append(Gone(t, instance))
 
@@ -530,6 +538,16 @@ class Reader:
             told[key] = float(value) if key in _FLOATS else int(value)
         else:
             self._doubt("bad-number", f"`{key}` is no number of 0 or more: {snippet(str(value)[:100])}")
+
+    def _kinds(self, kinds: Any) -> dict[str, int]:
+        if type(kinds) is not dict:
+            raise _LineError("bad-descriptors", "`descriptors` is no JSON object")
+        told: dict[str, Any] = {}
+        for kind in KINDS:
+            if kind in kinds:
+                self._number(kind, kinds[kind], told)
+        self._count_unknown(kinds.keys() - set(KINDS))
+        return {kind: int(n) for kind, n in told.items()}
 
     def _counts(self, counts: Any, what: str, out: list[Event]) -> dict[str, int]:
         if type(counts) is not dict:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     )
     from parkwarden.model.capture import Capture
     from parkwarden.model.case import Case, Look
+    from parkwarden.model.descriptors import OpenFiles
     from parkwarden.model.errors import (
         FormatError,
         LimitError,
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
         UnreachableError,
         UsageError,
     )
-    from parkwarden.model.events import Census, Event, Gone, Leaked, Named, Read, SiteCounts, Started
+    from parkwarden.model.events import Census, Descriptors, Event, Gone, Leaked, Named, Read, SiteCounts, Started
     from parkwarden.model.finding import (
         REPORT_SCHEMA,
         Evidence,
@@ -55,8 +56,9 @@ _HOMES = {
     "artefact": "Artefact BuildInfo Crash Creation Kind LookCost Problem Profile Reading Trace Wait",
     "capture": "Capture",
     "case": "Case Look",
+    "descriptors": "OpenFiles",
     "errors": "FormatError LimitError ParkwardenError StoreError UnreachableError UsageError",
-    "events": "Census Event Gone Leaked Named Read SiteCounts Started",
+    "events": "Census Descriptors Event Gone Leaked Named Read SiteCounts Started",
     "finding": "REPORT_SCHEMA Evidence Exit Finding Grade InputEntry Report SourceExcerpt Verdict",
     "incident": "EvidenceItem Incident IncidentState Notification Priority Silence Tell",
     "instance": "KNOWN_LABELS Auth Instance Secret ServiceKey Target other_life",
@@ -93,6 +95,7 @@ __all__ = [
     "Cluster",
     "Crash",
     "Creation",
+    "Descriptors",
     "Event",
     "Evidence",
     "EvidenceItem",
@@ -114,6 +117,7 @@ __all__ = [
     "Mark",
     "Named",
     "Notification",
+    "OpenFiles",
     "ParkwardenError",
     "Priority",
     "Problem",

@@ -183,9 +183,17 @@ class Reading:
     open_fds: int | None = None
     max_fds: int | None = None
     threads: int | None = None
+    max_threads: int | None = None
+    """Threads at which the system refuses another: the cgroup's pids.max, RLIMIT_NPROC, threads-max; Go's own 10,000 is no part of it."""
     gomaxprocs: int | None = None
     rss: int | None = None
     mem_limit: int | None = None
+    mem_used: int | None = None
+    """What counts against the memory limit and cannot be reclaimed: of a cgroup its use less the inactive page cache."""
+    mem_stall_share: float | None = None
+    """Share of the last 10 s in which something waited for memory (PSI `some avg10`), 0..1."""
+    oom_kills: int | None = None
+    """Processes of the cgroup the kernel has killed for memory, since the cgroup began."""
     requests_total: int | None = None
     start_time: float | None = None
     go_version: str | None = None

@@ -75,6 +75,15 @@ class Leaked:
 
 
 @dataclass(frozen=True, slots=True)
+class Descriptors:
+    """Open file descriptors by kind (`model.descriptors.KINDS`); a kind that is absent has 0."""
+
+    at: float
+    instance: str
+    kinds: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
 class Gone:
     """An instance is no longer a target (scaled down, removed from discovery): not a failure, not a recovery."""
 
@@ -82,4 +91,4 @@ class Gone:
     instance: str
 
 
-Event: TypeAlias = Started | Named | Read | SiteCounts | Census | Leaked | Gone
+Event: TypeAlias = Started | Named | Read | SiteCounts | Census | Leaked | Descriptors | Gone

@@ -18,16 +18,41 @@ REPORT_SCHEMA = "parkwarden.report/1"
 
 
 class Verdict(StrEnum):
-    """Ordered `ok < unknown < suspect < leak`; too little data is unknown, never ok."""
+    """Ordered `ok < unknown < suspect < leak`, and of limits `ok < unknown < tight < exhausting`; too little data is unknown, never ok."""
 
     OK = "ok"
     UNKNOWN = "unknown"
     SUSPECT = "suspect"
     LEAK = "leak"
+    TIGHT = "tight"
+    """A limit that something moves towards, or is near."""
+    EXHAUSTING = "exhausting"
+    """A limit that will be reached, and when is known."""
 
-    def __init__(self, _: str) -> None:
-        self.rank = len(type(self).__members__)
-        """Its place in the order."""
+    @property
+    def rank(self) -> int:
+        """Its place in the order; a limit's verdict has the place of the leak's."""
+        return _RANKS[self]
+
+    @property
+    def certain(self) -> bool:
+        """Leak or exhausting: worth waking somebody, and a command's exit code."""
+        return _RANKS[self] == _RANKS[Verdict.LEAK]
+
+    @property
+    def doubted(self) -> bool:
+        """Suspect or tight: worth a closer look."""
+        return _RANKS[self] == _RANKS[Verdict.SUSPECT]
+
+
+_RANKS = {
+    Verdict.OK: 0,
+    Verdict.UNKNOWN: 1,
+    Verdict.SUSPECT: 2,
+    Verdict.TIGHT: 2,
+    Verdict.LEAK: 3,
+    Verdict.EXHAUSTING: 3,
+}
 
 
 class Grade(StrEnum):

@@ -55,6 +55,8 @@ WIDE = 110
 STYLES = {
     Verdict.LEAK: "bold red",
     Verdict.SUSPECT: "bold yellow",
+    Verdict.EXHAUSTING: "bold red",
+    Verdict.TIGHT: "bold yellow",
     Verdict.UNKNOWN: "bold blue",
     Verdict.OK: "bold green",
 }

@@ -18,12 +18,16 @@ from parkwarden.model.words import time_left as _time_left
 VERDICT_WORDS = {
     Verdict.LEAK: "LEAK",
     Verdict.SUSPECT: "SUSPECT",
+    Verdict.EXHAUSTING: "EXHAUSTING",
+    Verdict.TIGHT: "TIGHT",
     Verdict.UNKNOWN: "UNKNOWN",
     Verdict.OK: "OK",
 }
 VERDICT_SENTENCES = {
     Verdict.LEAK: "Found: this needs a fix.",
     Verdict.SUSPECT: "Suspicious, not proven.",
+    Verdict.EXHAUSTING: "A limit will be reached: act before it is.",
+    Verdict.TIGHT: "A limit is near, or something moves towards it.",
     Verdict.UNKNOWN: "Too little evidence to judge.",
     Verdict.OK: "Nothing wrong found in these inputs.",
 }

@@ -21,7 +21,7 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from parkwarden.collect.limits import LOOK_TIMEOUT_S, Tell, quiet
-from parkwarden.model import Artefact, Event, InputEntry, Report, Source, UsageError, Verdict
+from parkwarden.model import Artefact, Event, InputEntry, Report, Source, UsageError
 from parkwarden.model.baseline import Baseline
 from parkwarden.model.check import TOLERANCE, CheckResult, Subject
 
@@ -97,8 +97,8 @@ def check(inputs: Sequence[str], options: CheckOptions | None = None, tell: Tell
     for i, (bag, hearing) in enumerate(zip(bags, heard, strict=True)):
         subject = _subject(bag, options, redactor)
         mine = [f for (which, _), f in zip(found, report.findings, strict=True) if which == i]
-        subject.leaks = [f for f in mine if f.verdict is Verdict.LEAK]
-        subject.suspects = [f for f in mine if f.verdict is Verdict.SUSPECT and f.site is not None]
+        subject.leaks = [f for f in mine if f.verdict.certain]
+        subject.suspects = [f for f in mine if f.verdict.doubted and f.site is not None]
         _compare(subject, hearing, kept, live=bag.instance is not None)
         subjects.append(subject)
     return CheckResult(

@@ -13,6 +13,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from parkwarden.aggregate.descriptors import DescriptorWindows
 from parkwarden.aggregate.sites import SITES_NAMED, SiteWindows
 from parkwarden.aggregate.windows import Windows
 from parkwarden.judge.fleet.counts import judge_counts
@@ -22,6 +23,7 @@ from parkwarden.judge.fleet.rules import Rules
 from parkwarden.model import (
     BuildInfo,
     Census,
+    Descriptors,
     Event,
     Finding,
     Gone,
@@ -89,6 +91,7 @@ class Engine:
         self.rules = rules or Rules()
         self.windows = Windows()
         self.sites = SiteWindows()
+        self.descriptors = DescriptorWindows()
         self.instances: dict[str, Instance] = {}
         self.last_news: dict[str, float] = {}
         self.began: dict[str, float] = {}
@@ -135,6 +138,9 @@ class Engine:
             self._known(event.instance, event.at)
             self.sites.leaked(event)
             self._saw(event.instance, event.counts)
+        elif isinstance(event, Descriptors):
+            self._known(event.instance, event.at)
+            self.descriptors.counted(event)
         elif isinstance(event, Named):
             self.sites.named(event.site)
             self._waits.pop(event.site.id, None)
@@ -204,11 +210,13 @@ class Engine:
         self.instances[instance.id] = instance
         self.windows.started(instance)
         self.sites.started(instance, event.at)
+        self.descriptors.started(instance)
 
     def _gone(self, event: Gone) -> None:
         known_as = self.instance(event.instance)
         self.windows.gone(event.instance)
         self.sites.gone(event.instance)
+        self.descriptors.gone(event.instance)
         if not self.sites.instances_of(known_as.service_key):
             self._services.pop(known_as.service_key, None)
         for known in (self.instances, self.last_news, self.began, self._held, self._read_at, self._paces):

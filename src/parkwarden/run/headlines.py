@@ -162,7 +162,7 @@ class Headlines:
         parts += [words.time_left(left.seconds, left.limit, left.low_s, left.high_s)] if (left := f.time_left) else []
         data = {"code": f.code, "service": f.service, "verdict": str(f.verdict), "culprit": culprit}
         text = self._pictured(" | ".join(parts), f.instances[0] if f.instances else "")
-        kind = "finding" if f.verdict is Verdict.LEAK else "suspicion"
+        kind = "finding" if f.verdict.certain else "suspicion"
         self.tell(Headline(kind=kind, at=at, text=text, data=data))
 
     def captured(self, at: float, capture: Capture) -> None:

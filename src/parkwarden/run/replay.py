@@ -97,7 +97,7 @@ class Replayed:
         if any(not one.met for one in self.checked):
             return True
         expected = self.scenarios_only and bool(self.checked)
-        return not expected and any(f.verdict is Verdict.LEAK for f in self.report.findings)
+        return not expected and any(f.verdict.certain for f in self.report.findings)
 
 
 class Course:

@@ -146,6 +146,8 @@ class SurvivorRule:
     """Usual time-outs are ten minutes at most."""
     people_per_h: float = 240.0
     """No crowd of people comes to one process faster for long. What comes more slowly is suspect while the load rises, or as long as nobody can know."""
+    tide_crowd: float = 500.0
+    """What a day's whole tide may bring to one process where nobody stood; who comes faster beside the load's slope than that is not brought by it."""
     tide: float = 1.25
     """Growth of the load from which on more goroutines are no proof: pools grow with the tide."""
 
@@ -430,7 +432,14 @@ def _doubtful(
     if working and (length < rule.working_s or count < rule.working_count):
         return True
     # who comes in the morning stays for hours: while the load rises, or as long as nobody knows, it may be they
-    return per_h < rule.people_per_h and not tide.flank(table, row).over
+    flank = tide.flank(table, row)
+    return per_h < rule.people_per_h and not flank.over and not _too_many(flank, per_h, rule)
+
+
+def _too_many(flank: tide.Flank, per_h: float, rule: SurvivorRule) -> bool:
+    """Whether they come so much faster than the load rises that a whole day's tide would bring a crowd no process has."""
+    known = flank.error < tide.FLANK_BLIND and flank.per_h > 0
+    return known and per_h / flank.per_h * tide.UNSEEN_MOST > rule.tide_crowd
 
 
 def _heap(since: Floats, leavers: float, old: float, first: float, watch: _Watch) -> _Heap | None:
