@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     )
     from parkwarden.model.incident import EvidenceItem, Incident, IncidentState, Notification, Priority, Silence, Tell
     from parkwarden.model.instance import KNOWN_LABELS, Auth, Instance, Secret, ServiceKey, Target, other_life
+    from parkwarden.model.local import Cgroup, Connections, Local
     from parkwarden.model.signal import Signal, TimeLeft
     from parkwarden.model.site import Change, Cluster, Site
     from parkwarden.model.snapshot import Mark, Snapshot, Source, make_snapshot
@@ -62,6 +63,7 @@ _HOMES = {
     "finding": "REPORT_SCHEMA Evidence Exit Finding Grade InputEntry Report SourceExcerpt Verdict",
     "incident": "EvidenceItem Incident IncidentState Notification Priority Silence Tell",
     "instance": "KNOWN_LABELS Auth Instance Secret ServiceKey Target other_life",
+    "local": "Cgroup Connections Local",
     "signal": "Signal TimeLeft",
     "site": "Change Cluster Site",
     "snapshot": "Mark Snapshot Source make_snapshot",
@@ -91,8 +93,10 @@ __all__ = [
     "Capture",
     "Case",
     "Census",
+    "Cgroup",
     "Change",
     "Cluster",
+    "Connections",
     "Crash",
     "Creation",
     "Descriptors",
@@ -112,6 +116,7 @@ __all__ = [
     "Kind",
     "Leaked",
     "LimitError",
+    "Local",
     "Look",
     "LookCost",
     "Mark",
