@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 
+from parkwarden.judge.fleet import survivors, tide
 from parkwarden.judge.fleet.survivors import SurvivorRule
 from parkwarden.model import Census, Instance, Verdict
 from tests.judge.fleet.places_cases import censuses, said
@@ -139,3 +140,19 @@ def test_what_an_earlier_life_had_at_that_age_is_nothing_new() -> None:
         for at, ids in _looks(38, lives).items():
             sites.census(Census(at, "a", {site: np.array(who, np.int64) for site, who in ids.items()}, int(at)))
         assert [s.verdict for s in said(sites, LATER + 37 * BEAT, "survivors") if s.site == "s"] == [verdict]
+
+
+def test_a_tide_brings_no_more_than_a_crowd() -> None:
+    """Who comes so fast beside the load's slope that a day's whole rise would bring over 500 is not brought by it; nothing is said where the slope is not known."""
+    rule = SurvivorRule()
+
+    def too_many(per_h: float, slope: float, error: float = 0.03) -> bool:
+        return survivors._too_many(tide.Flank(slope, error, 12), per_h, rule)
+
+    assert too_many(60.0, 0.1)
+    assert not too_many(6.0, 0.1)
+    assert too_many(32.0, 0.125)
+    assert not too_many(31.25, 0.125), "2 x 31.25 / 0.125 = 500: at most what a tide may bring"
+    assert not too_many(60.0, 0.1, error=tide.FLANK_BLIND)
+    assert not too_many(60.0, math.nan, error=math.nan)
+    assert not too_many(60.0, -0.1), "where the load falls the flank is over anyway"

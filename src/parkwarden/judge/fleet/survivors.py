@@ -11,6 +11,7 @@ Method      For each age A of `AGES_S` from the least that counts on: graduates 
             down (Laplace's trend test), must come from several intervals between censuses, and must not have come with the tide (tide.py): of a rising load
             only the part of the watch counts in which it stood still, and what stood there may not have grown merely as the load may have.
             The least age follows the beat: four censuses, at most `min_age_s`; where a client is being served (serving.py), `min_age_s` always.
+            Who comes so slowly that it may be people waits for the load to stop rising, unless at the load's slope a whole day would bring over `tide_crowd`.
             Survivors that were seen to run are at work: leaks that tick exist, but they must last for `working_s`, and come in a line.
             Who stayed for as long as the older half of the survivors and left makes them people who stay for hours.
 Verdicts    `leak`: odds >= `leak_odds`, nothing in doubt. `suspect`: odds >= `suspect_odds`. `unknown`: fewer than two censuses.
