@@ -31,6 +31,12 @@ class Lab:
     """Where the service is killed, as a container's memory limit would; None = never."""
     patterns: tuple[str, ...] = ()
     """What `--pattern` may name, for labs that can break in several ways."""
+    max_files: int | None = None
+    """Open files the service is allowed (RLIMIT_NOFILE, lowered from outside); None = as the user's."""
+    max_threads: int | None = None
+    """Threads at which Go ends the service (debug.SetMaxThreads); None = Go's 10,000."""
+    leak_per_s: float | None = None
+    """How fast it leaks, for labs of limits."""
 
     def as_dict(self) -> dict[str, Any]:
         """What `parkwarden lab list --format json` prints."""
@@ -44,6 +50,9 @@ class Lab:
             "expect": self.expect,
             "memory_limit_mib": self.memory_limit_mib,
             "patterns": list(self.patterns),
+            "max_files": self.max_files,
+            "max_threads": self.max_threads,
+            "leak_per_s": self.leak_per_s,
         }
 
 
@@ -60,8 +69,11 @@ def parse_lab(text: str, folder: Path) -> Lab:
             saves=tuple(str(name) for name in told["saves"]),
             expect=str(told["expect"]),
             folder=folder,
-            memory_limit_mib=None if told.get("memory_limit_mib") is None else int(told["memory_limit_mib"]),
+            memory_limit_mib=_whole(told, "memory_limit_mib"),
             patterns=tuple(str(name) for name in told.get("patterns", ())),
+            max_files=_whole(told, "max_files"),
+            max_threads=_whole(told, "max_threads"),
+            leak_per_s=None if told.get("leak_per_s") is None else float(told["leak_per_s"]),
         )
     except (ValueError, KeyError, TypeError) as error:
         raise UsageError(
@@ -70,6 +82,10 @@ def parse_lab(text: str, folder: Path) -> Lab:
     if lab.needs not in NEEDS:
         raise UsageError("lab-damaged", f"{folder.name}/{MANIFEST}: needs must be one of {', '.join(NEEDS)}")
     return lab
+
+
+def _whole(told: dict[str, Any], name: str) -> int | None:
+    return None if told.get(name) is None else int(told[name])
 
 
 def labs_folder() -> Path:

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from parkwarden.model.errors import ParkwardenError, UnreachableError, UsageError
 from parkwarden.run._lab_build import go_environment
+from parkwarden.run._lab_limits import MemoryGroup
 
 READY_S = 20.0
 """A lab answers within a second; more means that it will not."""
@@ -150,14 +151,23 @@ def _service_environment() -> dict[str, str]:
     return {key: value for key, value in env.items() if not key.lower().endswith("_proxy")}
 
 
-def start_service(name: str, program: Path, log: Path, args: Sequence[str] = ()) -> LabProcess:
-    """Start a lab's service on a free loopback port and wait until it answers.
+def start_service(
+    name: str,
+    program: Path,
+    log: Path,
+    args: Sequence[str] = (),
+    *,
+    port: int | None = None,
+    into: MemoryGroup | None = None,
+) -> LabProcess:
+    """Start a lab's service on a free loopback port (or on `port`, as a restart does) and wait until it answers.
 
     Raises ParkwardenError with the end of its log if it dies or stays silent; nothing is left running then.
     """
     for attempt in range(PORT_TRIES):
-        address = f"127.0.0.1:{free_port()}"
-        service = spawn(name, [str(program), "-addr", address, *args], log, f"http://{address}")
+        address = f"127.0.0.1:{port or free_port()}"
+        command = [str(program), "-addr", address, *args]
+        service = spawn(name, into.wrap(command) if into else command, log, f"http://{address}")
         try:
             if _becomes_ready(service):
                 return service

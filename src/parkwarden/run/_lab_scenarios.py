@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,6 +14,7 @@ from pathlib import Path
 from parkwarden.collect.limits import Tell
 from parkwarden.model.errors import ParkwardenError, UnreachableError
 from parkwarden.run._lab_catalog import Lab
+from parkwarden.run._lab_limits import MemoryGroup, lower, memory_group
 from parkwarden.run._lab_process import POLL_S, LabProcess, spawn, start_service
 
 LOAD_GRACE_S = 10.0
@@ -39,11 +41,12 @@ class LabRun:
     def step(self, what: str, done: float) -> None:
         self.tell(f"{self.lab.name}: {what}", done)
 
-    def start(self, log: Path | None = None) -> LabProcess:
+    def start(self, log: Path | None = None, *args: str, into: MemoryGroup | None = None) -> LabProcess:
         """Start the service (again). It is ended by `close()`, whatever happens."""
         if self.service is not None:
             self.service.stop()
-        self.service = start_service(self.lab.name, self.program, log or self.logs / "service.log")
+        path = log or self.logs / "service.log"
+        self.service = start_service(self.lab.name, self.program, path, args, into=into)
         return self.service
 
     @contextlib.contextmanager
@@ -274,10 +277,159 @@ def shop(run: LabRun) -> None:
     run.notes.append(f"{json.loads(service.get('/leak'))['leaked']} goroutines leaked in {run.seconds:g} s")
 
 
+LOOKS_AT = (0.3, 0.7)
+"""Shares of the way to the limit at which somebody looks."""
+TRUTH_S = 0.2
+"""Between two questions to a lab how far it is."""
+
+
+def _way(run: LabRun, service: LabProcess, until: float, how_far: Callable[[LabProcess], float | None]) -> None:
+    """Two looks on the way to a limit, then on until it broke (`how_far` is 1 then), the service died, or time is up."""
+    looks = list(enumerate(LOOKS_AT, 1))
+    while service.alive and time.monotonic() < until:
+        try:
+            share = how_far(service)
+            if share is None or share >= 1:
+                return
+            if looks and share >= looks[0][1]:
+                number, _ = looks.pop(0)
+                run.save(service, f"metrics-{number}.txt", "/metrics")
+                run.save(service, f"goroutine-{number}.txt", "/debug/pprof/goroutine?debug=2")
+                if number == len(LOOKS_AT):
+                    for name, path in LATE.items():
+                        if name in run.lab.saves:
+                            run.save(service, name, path)
+                    _planted(run, service)
+        except UnreachableError:
+            if service.alive:  # at its limit of files it takes no connection any more
+                time.sleep(TRUTH_S)
+            continue
+        run.step(f"leaks; {share:.0%} of the way to its limit", 0.1 + 0.8 * share)
+        time.sleep(TRUTH_S)
+
+
+LATE = {
+    "goroutine.pprof": "/debug/pprof/goroutine",
+    "threadcreate.pprof": "/debug/pprof/threadcreate",
+    "heap.pprof": "/debug/pprof/heap",
+    "trace.out": f"/debug/pprof/trace?seconds={SHORT_TRACE_S}",
+}
+"""What is saved beside the dump at the later look."""
+
+
+def _planted(run: LabRun, service: LabProcess) -> None:
+    truth = json.loads(service.get("/truth"))
+    where = truth["holder"]
+    run.notes.append(
+        f"{truth['kind']}: {truth['leaked']} leaked, held by {where['function']} {Path(where['file']).name}:{where['line']}"
+    )
+
+
+def _kind(run: LabRun) -> str:
+    """The pattern asked for; of all, the first."""
+    return run.patterns[0] if run.patterns else ""
+
+
+def files_run_out(run: LabRun) -> None:
+    """B5, B8: descriptors leak until the system refuses another (EMFILE); healthy requests are refused with them."""
+    run.step("starting the service", 0.05)
+    log = run.stage / "service.log"
+    kind = ("-kind", _kind(run)) if run.patterns else ()
+    service = run.start(log, *kind)
+    limit = run.lab.max_files or 0
+    lower(service.pid, files=limit)
+    if not run.innocent:
+        service.get(f"/leak/start?per_s={run.lab.leak_per_s}")
+    broke = b"broke at "
+
+    def how_far(service: LabProcess) -> float | None:
+        if broke in log.read_bytes():
+            return 1.0
+        return len(list(Path(f"/proc/{service.pid}/fd").iterdir())) / limit
+
+    began = time.monotonic()
+    _way(run, service, began + run.seconds, how_far)
+    said = log.read_bytes()
+    if broke in said:
+        line = said[said.index(broke) :].split(b"\n", 1)[0].decode("utf-8", "replace")
+        run.notes.append(f"open files ran out at their limit of {limit}: {line}")
+    else:
+        run.notes.append(f"did not reach its limit of {limit} open files in {run.seconds:g} s")
+
+
+def threads_run_out(run: LabRun) -> None:
+    """B6: goroutines in blocking system calls take a thread each until Go ends the process; its stderr is the crash log."""
+    run.step("starting the ledger", 0.05)
+    limit = run.lab.max_threads or 0
+    service = run.start(run.stage / "crash.log", "-kind", _kind(run), "-max-threads", str(limit))
+    if not run.innocent:
+        service.get(f"/leak/start?per_s={run.lab.leak_per_s}")
+
+    def how_far(service: LabProcess) -> float | None:
+        return min(len(list(Path(f"/proc/{service.pid}/task").iterdir())) / limit, 0.99)
+
+    _way(run, service, time.monotonic() + run.seconds, how_far)
+    if service.alive:
+        run.notes.append(f"did not reach its limit of {limit} threads in {run.seconds:g} s")
+        return
+    code = service.process.returncode
+    run.notes.append(
+        f"died at Go's limit of {limit} threads {time.monotonic() - service.started:.1f} s after its start, exit code {code}"
+    )
+
+
+def memory_runs_out(run: LabRun) -> None:
+    """Reports pile up behind slow readers until the memory limit: the kernel's, in a cgroup, where one can be made."""
+    limit = (run.lab.memory_limit_mib or 0) << 20
+    with memory_group(run.lab.name, limit) as group:
+        run.step("starting the reporting service", 0.05)
+        service = run.start(into=group)
+        with run.load(service, "-readers-per-s", str(run.lab.leak_per_s)):
+
+            def how_far(service: LabProcess) -> float | None:
+                rss = service.rss()
+                if rss is None:
+                    return None
+                return rss / limit if group is None else min(rss / limit, 0.99)  # there the kernel has the last word
+
+            _way(run, service, time.monotonic() + run.seconds, how_far)
+        if group is not None and group.oom_kills():
+            run.notes.append(
+                f"killed by the kernel at its memory limit of {limit >> 20} MiB ({group.kind}), "
+                f"{time.monotonic() - service.started:.1f} s after its start, exit code {service.process.wait()}"
+            )
+            _kernel_log(run, service.pid)
+        elif group is None and (service.rss() or 0) >= limit:
+            service.kill()
+            run.notes.append(
+                f"killed by the runner at {limit >> 20} MiB: no memory cgroup can be made here "
+                "(it takes root, or a delegated cgroup)"
+            )
+        else:
+            run.notes.append(f"did not reach its memory limit of {limit >> 20} MiB in {run.seconds:g} s")
+        service.stop()
+
+
+def _kernel_log(run: LabRun, pid: int) -> None:
+    """What the kernel said of the kill, where one may read that."""
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        told = subprocess.run(
+            ["dmesg"], capture_output=True, text=True, errors="replace", timeout=5, check=False
+        ).stdout
+        lines = [line for line in told.splitlines() if "oom" in line.lower() or "Killed process" in line]
+        mine = [i for i, line in enumerate(lines) if f"Killed process {pid} " in line]
+        if mine:
+            (run.stage / "kernel.log").write_text("\n".join(lines[max(0, mine[-1] - 3) : mine[-1] + 1]) + "\n")
+
+
 SCENARIOS: dict[str, Callable[[LabRun], None]] = {
+    "fd-leak": files_run_out,
     "leaks": leaks,
+    "no-deadline": files_run_out,
+    "oom": memory_runs_out,
     "reporter-recursion": reporter_recursion,
     "shop": shop,
+    "thread-leak": threads_run_out,
     "timing-wheel": timing_wheel,
     "transcoder": transcoder,
 }
