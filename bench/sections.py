@@ -201,6 +201,13 @@ def stall(runs: int, quick: bool) -> list[Row]:
     return section(runs, quick)
 
 
+def local_depth(runs: int, quick: bool) -> list[Row]:
+    """What a look of the host at a process costs, and whether it holds the process up."""
+    from bench.local_depth import section
+
+    return section(runs, quick)
+
+
 def load(runs: int, quick: bool) -> list[Row]:
     """Latency of a service under load, with and without us watching."""
     from bench.load import section
@@ -231,6 +238,7 @@ SECTIONS = {
     "judging": judging,
     "storing": storing,
     "stall": stall,
+    "local-depth": local_depth,
     "load": load,
     "replaying": replaying,
 }

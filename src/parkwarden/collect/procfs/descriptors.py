@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
 
 from parkwarden.collect.procfs.files import Proc
 from parkwarden.collect.procfs.sockets import UNKNOWN, Socket
@@ -33,12 +34,12 @@ _DELETED = " (deleted)"
 class Opened:
     """What the descriptors point to; sockets are told apart later (`grouped`), when their tables were read."""
 
-    count: int = 0
-    kinds: Counter[str] = field(default_factory=Counter)
-    groups: Counter[tuple[str, str]] = field(default_factory=Counter)
+    count: int
+    kinds: Counter[str]
+    groups: Counter[tuple[str, str]]
     """By (kind, what), without sockets."""
-    examples: dict[tuple[str, str], str] = field(default_factory=dict)
-    inodes: list[int] = field(default_factory=list)
+    examples: dict[tuple[str, str], str]
+    inodes: list[int]
     """Of sockets, one per descriptor."""
 
 
@@ -60,7 +61,7 @@ def opened(proc: Proc, pid: int) -> Opened | None:
     except OSError as error:
         proc.refused(path, error)
         return None
-    found = Opened()
+    targets: list[str] = []
     refused: OSError | None = None
     try:
         try:
@@ -70,7 +71,7 @@ def opened(proc: Proc, pid: int) -> Opened | None:
             return None
         for name in names[:MAX_FDS]:
             try:
-                _add(found, os.readlink(name, dir_fd=folder))
+                targets.append(os.readlink(name, dir_fd=folder))
             except FileNotFoundError:
                 continue
             except OSError as error:
@@ -79,28 +80,44 @@ def opened(proc: Proc, pid: int) -> Opened | None:
         os.close(folder)
     if refused is not None:
         proc.refused(f"{path}/*", refused)
+    found = sorted_out(targets)
     if len(names) > MAX_FDS:
         found.kinds["other"] += len(names) - MAX_FDS
         found.groups["other", "not looked at"] += len(names) - MAX_FDS
         text = f"{len(names):,} descriptors: beyond MAX_FDS = {MAX_FDS:,} they were only counted"
         proc.problems.append(Problem("too-many", path, text))
-    found.count = sum(found.kinds.values())
+        found.count = len(names)
     return found
 
 
-def _add(found: Opened, target: str) -> None:
-    if target.startswith("socket:["):
-        found.kinds["socket"] += 1
-        found.inodes.append(int(target[8:-1]) if target[8:-1].isdecimal() else 0)
-        return
-    kind, what = place(target)
-    found.kinds[kind] += 1
-    key = kind, what
-    found.groups[key] += 1
-    if found.groups[key] == 1:
-        found.examples[key] = target.encode("utf-8", "backslashreplace").decode()[:MAX_EXAMPLE]
+def sorted_out(targets: Iterable[str]) -> Opened:
+    """Links' targets by kind and group."""
+    groups: Counter[tuple[str, str]] = Counter()
+    examples: dict[tuple[str, str], str] = {}
+    inodes: list[int] = []
+    pipes = 0
+    for target in targets:
+        if target.startswith("socket:["):
+            number = target[8:-1]
+            inodes.append(int(number) if number.isascii() and number.isdecimal() else 0)
+        elif target.startswith("pipe:["):
+            pipes += 1
+            if pipes == 1:
+                examples["pipe", "pipe"] = _shown(target)
+        else:
+            key = place(target)
+            groups[key] += 1
+            if groups[key] == 1:
+                examples[key] = _shown(target)
+    if pipes:
+        groups["pipe", "pipe"] = pipes
+    kinds: Counter[str] = Counter({"socket": len(inodes)} if inodes else {})
+    for (kind, _what), number_of in groups.items():
+        kinds[kind] += number_of
+    return Opened(sum(kinds.values()), kinds, groups, examples, inodes)
 
 
+@lru_cache(maxsize=4096)
 def place(target: str) -> tuple[str, str]:
     """(kind, group) of what a link in /proc/PID/fd points to: `/tmp/up-1 (deleted)` -> (deleted-file, /tmp)."""
     if target.startswith("pipe:["):
@@ -109,21 +126,27 @@ def place(target: str) -> tuple[str, str]:
         return "socket", "socket"
     if target.startswith("anon_inode:"):
         name = target[11:].strip("[]").partition(":")[0]
-        return _ANONYMOUS.get(name, "other"), name[:MAX_EXAMPLE].encode("utf-8", "backslashreplace").decode()
+        return _ANONYMOUS.get(name, "other"), _shown(name)
     if target.startswith("pidfd:["):  # Linux 6.9 and later: a filesystem of its own
         return "pidfd", "pidfd"
     if target.startswith("/memfd:"):
         return "other", "memfd"
-    if target.startswith("/"):
-        gone = target.endswith(_DELETED)
-        path = (target.removesuffix(_DELETED) if gone else target).encode("utf-8", "backslashreplace").decode()
-        folder = path.rpartition("/")[0][:MAX_EXAMPLE] or "/"
-        if gone:
-            return "deleted-file", folder
-        if path.startswith("/dev/") and not path.startswith(("/dev/shm/", "/dev/mqueue/")):
-            return "device", path[:MAX_EXAMPLE]
-        return "file", folder
-    return "other", target.partition(":")[0][:MAX_EXAMPLE].encode("utf-8", "backslashreplace").decode()
+    if not target.startswith("/"):
+        return "other", _shown(target.partition(":")[0])
+    if target.endswith(_DELETED):
+        return "deleted-file", _folder(target.removesuffix(_DELETED))
+    if target.startswith("/dev/") and not target.startswith(("/dev/shm/", "/dev/mqueue/")):
+        return "device", _shown(target)
+    return "file", _folder(target)
+
+
+def _folder(path: str) -> str:
+    return _shown(path.rpartition("/")[0]) or "/"
+
+
+def _shown(text: str) -> str:
+    """Bounded, and such that it can be written: names are bytes that need not be text."""
+    return text[:MAX_EXAMPLE].encode("utf-8", "backslashreplace").decode()
 
 
 def grouped(found: Opened, known: Mapping[int, Socket]) -> tuple[tuple[OpenFiles, ...], int]:

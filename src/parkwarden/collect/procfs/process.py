@@ -108,14 +108,16 @@ def _open_files(proc: Proc, pid: int, tables: bool, tcp_info: bool) -> _Files:
     if opened is None:
         return _Files(count=descriptors.count(Proc(proc.root), pid))  # newer kernels tell the number to anybody
     wanted = frozenset(opened.inodes)
-    known = sockets(proc, pid, wanted) if tables else {}
-    inodes = frozenset(inode for inode, one in known.items() if one.protocol == "tcp")
-    told = tcp.infos(proc, pid, inodes) if tcp_info and inodes else {}
+    asked = tcp.ask(proc, pid, wanted) if tables and tcp_info and wanted else None
+    known = sockets(proc, pid, wanted, asked) if tables else {}
+    connections = tcp.connections(
+        ((i, one.state, one.peer) for i, one in known.items() if one.protocol == "tcp"), asked
+    )
     groups, left_out = descriptors.grouped(opened, known)
     if left_out:
         text = f"{left_out:,} groups beyond MAX_GROUPS = {descriptors.MAX_GROUPS} were left out, the smallest ones"
         proc.problems.append(Problem("groups-left-out", proc.path(pid, "fd"), text))
-    return _Files(opened.count, dict(opened.kinds), groups, tcp.connections(known, told))
+    return _Files(opened.count, dict(opened.kinds), groups, connections)
 
 
 def _identity(proc: Proc, pid: int) -> tuple[str, int]:

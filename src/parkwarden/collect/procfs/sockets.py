@@ -13,6 +13,7 @@ from collections.abc import Set
 from dataclasses import dataclass
 from functools import lru_cache
 
+from parkwarden.collect.procfs import tcp
 from parkwarden.collect.procfs.files import Proc
 
 MAX_TABLE = 64 << 20
@@ -24,6 +25,7 @@ TCP_STATES = (
     "", "ESTABLISHED", "SYN_SENT", "SYN_RECV", "FIN_WAIT1", "FIN_WAIT2", "TIME_WAIT", "CLOSE", "CLOSE_WAIT", "LAST_ACK", "LISTEN", "CLOSING", "NEW_SYN_RECV",
 )  # fmt: skip
 _UNIX_STATES = {1: "unconnected", 2: "connecting", 3: "connected", 4: "disconnecting"}
+_MAPPED = b"\0" * 10 + b"\xff\xff"
 _LISTENING_UNIX = 0x10000  # __SO_ACCEPTCON in the flags
 
 
@@ -50,12 +52,16 @@ UNKNOWN = Socket("socket", "", "", "neither bound nor connected")
 """In no table: made and not yet bound, closed by both sides, or of a family that has no table."""
 
 
-def sockets(proc: Proc, pid: int, wanted: Set[int]) -> dict[int, Socket]:
-    """The wanted inodes that the tables of the process's namespace know."""
+def sockets(proc: Proc, pid: int, wanted: Set[int], asked: tcp.Answer | None = None) -> dict[int, Socket]:
+    """The wanted inodes that are known: TCP from what netlink told (`asked`), else from the tables, as all others are."""
     found: dict[int, Socket] = {}
     if not wanted:
         return found
-    _internet(proc, pid, "tcp", wanted, found)
+    if asked is not None:
+        for inode, row in asked.rows.items():
+            found[inode] = _tcp(row.state, row.source, row.source_port, row.peer, row.peer_port, asked.listening)
+    else:
+        _internet(proc, pid, "tcp", wanted, found)
     if len(found) < len(wanted):
         _unix(proc, pid, wanted, found)
     if len(found) < len(wanted):
@@ -73,14 +79,13 @@ def listeners(proc: Proc, pid: int | str) -> dict[int, tuple[bytes, int]]:
         for line in (proc.bytes(proc.path(pid, "net", name), MAX_TABLE, wanted=name == "tcp") or b"").splitlines()[1:]:
             words = line.split(None, 10)
             if len(words) > 9 and words[3] == b"0A" and (inode := _int(words[9])):
-                host, _, port = words[1].rpartition(b":")
-                found[inode] = _raw(host), _int(port, 16)
+                found[inode] = _end(words[1])
     return found
 
 
 def _internet(proc: Proc, pid: int, protocol: str, wanted: Set[int], found: dict[int, Socket]) -> None:
     rows: list[tuple[int, bytes, bytes, bytes]] = []
-    listening: set[bytes] = set()
+    listening: set[int] = set()
     for name in (protocol, f"{protocol}6"):
         text = proc.bytes(proc.path(pid, "net", name), MAX_TABLE, wanted=name == "tcp") or b""
         for line in text.splitlines()[1:]:
@@ -88,21 +93,27 @@ def _internet(proc: Proc, pid: int, protocol: str, wanted: Set[int], found: dict
             if len(words) < 10:
                 continue
             if words[3] == b"0A":
-                listening.add(words[1].rpartition(b":")[2])
+                listening.add(_int(words[1].rpartition(b":")[2], 16))
             inode = _int(words[9])
             if inode in wanted:
                 rows.append((inode, words[1], words[2], words[3]))
     for inode, local, remote, state in rows:
-        number = _int(state, 16)
-        near, far = address(local), address(remote)
-        if protocol == "udp":
-            told = "connected" if number == 1 else "bound"
-            peer = far if number == 1 else near
+        (source, near), (peer, far) = _end(local), _end(remote)
+        if protocol == "tcp":
+            found[inode] = _tcp(_int(state, 16), source, near, peer, far, listening)
         else:
-            told = TCP_STATES[number] if 0 < number < len(TCP_STATES) else str(number)
-            came_in = local.rpartition(b":")[2] in listening
-            peer = near if told == "LISTEN" else far.rpartition(":")[0] if came_in else far
-        found[inode] = Socket(protocol, told, near, peer, far)
+            connected = state == b"01"
+            here, there = address(source, near), address(peer, far) if connected else ""
+            found[inode] = Socket("udp", "connected" if connected else "bound", here, there or here, there)
+
+
+def _tcp(state: int, source: bytes, near: int, peer: bytes, far: int, listening: Set[int]) -> Socket:
+    told = TCP_STATES[state] if 0 < state < len(TCP_STATES) else str(state)
+    here = address(source, near)
+    if told == "LISTEN":
+        return Socket("tcp", told, here, here)
+    there = address(peer, far)
+    return Socket("tcp", told, here, host(peer) if near in listening else there, there)
 
 
 def _unix(proc: Proc, pid: int, wanted: Set[int], found: dict[int, Socket]) -> None:
@@ -133,28 +144,32 @@ def _int(word: bytes, base: int = 10) -> int:
         return 0
 
 
+def _end(word: bytes) -> tuple[bytes, int]:
+    """`0100007F:1F90` -> the address in network order (4 or 16 bytes, empty for what is none) and the port."""
+    name, _, port = word.rpartition(b":")
+    return _raw(name), _int(port, 16)
+
+
 @lru_cache(maxsize=4096)
 def _raw(word: bytes) -> bytes:
-    """Address bytes in network order: the kernel prints each 32-bit word in the machine's own."""
+    """The kernel prints each 32-bit word of an address in the machine's own order."""
     if len(word) not in (8, 32):
         return b""
     try:
-        parts = [int(word[i : i + 8], 16).to_bytes(4, sys.byteorder) for i in range(0, len(word), 8)]
-    except ValueError:
+        return b"".join([int(word[i : i + 8], 16).to_bytes(4, sys.byteorder) for i in range(0, len(word), 8)])
+    except (ValueError, OverflowError):
         return b""
-    raw = b"".join(parts)
-    return raw[12:] if raw.startswith(b"\0" * 10 + b"\xff\xff") else raw
 
 
 @lru_cache(maxsize=4096)
-def _host(word: bytes) -> str:
-    raw = _raw(word)
+def host(raw: bytes) -> str:
+    """4 or 16 bytes as text, IPv6 in brackets, IPv4 in IPv6's clothes as what it is, `?` for anything else."""
+    raw = raw.removeprefix(_MAPPED) if len(raw) == 16 else raw
     if len(raw) == 4:
         return socket.inet_ntop(socket.AF_INET, raw)
     return f"[{socket.inet_ntop(socket.AF_INET6, raw)}]" if len(raw) == 16 else "?"
 
 
-def address(word: bytes) -> str:
-    """`0100007F:1F90` -> `127.0.0.1:8080`; IPv6 in brackets; `?` for what is no address."""
-    host, _, port = word.rpartition(b":")
-    return f"{_host(host)}:{_int(port, 16)}"
+def address(raw: bytes, port: int) -> str:
+    """`127.0.0.1:8080`, `[::1]:8080`."""
+    return f"{host(raw)}:{port}"

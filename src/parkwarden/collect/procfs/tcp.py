@@ -11,12 +11,12 @@ from __future__ import annotations
 import os
 import socket
 import struct
-from collections.abc import Set
-from dataclasses import dataclass
+from collections.abc import Iterable, Set
+from dataclasses import dataclass, field
 from statistics import median
+from typing import NamedTuple
 
 from parkwarden.collect.procfs.files import Proc
-from parkwarden.collect.procfs.sockets import Socket
 from parkwarden.model.artefact import Problem
 from parkwarden.model.local import Connections
 
@@ -34,43 +34,59 @@ _REQUEST_DUMP = 0x301  # NLM_F_REQUEST | NLM_F_DUMP
 _ALL_STATES = 0xFFF
 _INFO = 2  # INET_DIAG_INFO
 _HEADER = struct.Struct("=IHHII")
-_MESSAGE = struct.Struct("=BBBB48xIIIII")  # family, state, timer, retrans, (id), expires, rqueue, wqueue, uid, inode
+_MESSAGE = struct.Struct(
+    "=BB2x4s16s16s12x8xI4xI"
+)  # family, state, ports, addresses, (interface, cookie, expires, rqueue), wqueue, inode
+_PORTS = struct.Struct("!HH")
+_FAMILY_SIZE = {socket.AF_INET: 4, socket.AF_INET6: 16}
+_LISTEN = 10
 _ATTRIBUTE = struct.Struct("=HH")
 _TCP_INFO = struct.Struct("=24xI40xI28xI")  # tcpi_unacked, tcpi_rtt, tcpi_total_retrans (Linux 2.6 and later)
 
 
-@dataclass(frozen=True, slots=True)
-class Info:
-    """Of one connection."""
+class Row(NamedTuple):
+    """One connection. Addresses in network order, 4 or 16 bytes; None where the kernel told no tcp_info."""
 
+    state: int
+    source: bytes
+    source_port: int
+    peer: bytes
+    peer_port: int
     send_queue: int
-    unacked: int
-    rtt_us: int
-    retransmits: int
+    unacked: int | None
+    rtt_us: int | None
+    retransmits: int | None
 
 
-def infos(proc: Proc, pid: int, wanted: Set[int]) -> dict[int, Info]:
-    """tcp_info by socket inode; empty, with a problem, where netlink is refused or the process is in another network namespace."""
+@dataclass(slots=True)
+class Answer:
+    """The wanted connections by socket inode, and the ports that anybody in the namespace listens at."""
+
+    rows: dict[int, Row] = field(default_factory=dict)
+    listening: set[int] = field(default_factory=set)
+
+
+def ask(proc: Proc, pid: int, wanted: Set[int]) -> Answer | None:
+    """TCP connections of a process; None, with a problem, where netlink is refused or the process is in another network namespace."""
     where = "netlink sock_diag"
     try:
         if os.readlink(proc.path(pid, "ns/net")) != os.readlink("/proc/self/ns/net"):
             text = "the process is in another network namespace: retransmits, queues and round-trip times are not told"
             proc.problems.append(Problem("other-namespace", where, text))
-            return {}
-        found: dict[int, Info] = {}
+            return None
+        found = Answer()
         with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETLINK_SOCK_DIAG) as netlink:
             netlink.settimeout(TIMEOUT_S)
             for family in (socket.AF_INET, socket.AF_INET6):
                 _dump(netlink, family, wanted, found)
-    except (OSError, AttributeError, struct.error) as error:  # no netlink: another system, a sandbox, seccomp
-        proc.problems.append(
-            Problem("no-netlink", where, f"connections' tcp_info is not to be had: {type(error).__name__}")
-        )
-        return {}
+    except (OSError, AttributeError) as error:  # no netlink: another system, a sandbox, seccomp
+        text = f"retransmits, queues and round-trip times are not to be had: {type(error).__name__}"
+        proc.problems.append(Problem("no-netlink", where, text))
+        return None
     return found
 
 
-def _dump(netlink: socket.socket, family: int, wanted: Set[int], found: dict[int, Info]) -> None:
+def _dump(netlink: socket.socket, family: int, wanted: Set[int], found: Answer) -> None:
     request = struct.pack("=BBBxI48x", family, socket.IPPROTO_TCP, 1 << (_INFO - 1), _ALL_STATES)
     netlink.send(_HEADER.pack(_HEADER.size + len(request), _SOCK_DIAG_BY_FAMILY, _REQUEST_DUMP, family, 0) + request)
     total = 0
@@ -81,7 +97,7 @@ def _dump(netlink: socket.socket, family: int, wanted: Set[int], found: dict[int
             return
 
 
-def parse(data: bytes, wanted: Set[int], found: dict[int, Info]) -> bool:
+def parse(data: bytes, wanted: Set[int], found: Answer) -> bool:
     """One datagram of answers; True when it holds the last one. A damaged message ends the datagram. Raises OSError for an error answer."""
     at = 0
     while at + _HEADER.size <= len(data):
@@ -95,45 +111,56 @@ def parse(data: bytes, wanted: Set[int], found: dict[int, Info]) -> bool:
             return False
         body = at + _HEADER.size
         if kind == _SOCK_DIAG_BY_FAMILY and length >= _HEADER.size + _MESSAGE.size:
-            *_, wqueue, _uid, inode = _MESSAGE.unpack_from(data, body)
+            family, state, ports, source, peer, wqueue, inode = _MESSAGE.unpack_from(data, body)
+            if state == _LISTEN:
+                found.listening.add(_PORTS.unpack(ports)[0])
             if inode in wanted:
-                found[inode] = _info(data, body + _MESSAGE.size, at + length, wqueue)
+                size = _FAMILY_SIZE.get(family, 0)
+                near, far = _PORTS.unpack(ports)
+                info = _info(data, body + _MESSAGE.size, at + length)
+                found.rows[inode] = Row(state, source[:size], near, peer[:size], far, wqueue, *info)
         at += (length + 3) & ~3
     return False
 
 
-def _info(data: bytes, at: int, end: int, wqueue: int) -> Info:
+def _info(data: bytes, at: int, end: int) -> tuple[int | None, int | None, int | None]:
+    """(unacked, rtt, retransmits) of the attribute that holds tcp_info."""
     while at + _ATTRIBUTE.size <= end:
         length, kind = _ATTRIBUTE.unpack_from(data, at)
         if length < _ATTRIBUTE.size or at + length > end:
             break
         if kind == _INFO and length >= _ATTRIBUTE.size + _TCP_INFO.size:
             unacked, rtt, retransmits = _TCP_INFO.unpack_from(data, at + _ATTRIBUTE.size)
-            return Info(wqueue, unacked, rtt, retransmits)
+            return unacked, rtt, retransmits
         at += (length + 3) & ~3
-    return Info(wqueue, 0, 0, 0)
+    return None, None, None
 
 
-def connections(found: dict[int, Socket], told: dict[int, Info]) -> tuple[Connections, ...]:
-    """TCP sockets by state and peer, most first; numbers only where netlink told them."""
-    groups: dict[tuple[str, str], list[Info | None]] = {}
-    for inode, one in found.items():
-        if one.protocol == "tcp":
-            groups.setdefault((one.state, one.peer), []).append(told.get(inode))
+def connections(peers: Iterable[tuple[int, str, str]], told: Answer | None) -> tuple[Connections, ...]:
+    """TCP sockets, given as (inode, state, peer), by state and peer, most first; numbers only where netlink told them."""
+    groups: dict[tuple[str, str], list[int]] = {}
+    for inode, state, peer in peers:
+        groups.setdefault((state, peer), []).append(inode)
     ranked = sorted(groups.items(), key=lambda item: (-len(item[1]), item[0]))[:MAX_CONNECTIONS]
-    return tuple(_together(state, peer, infos) for (state, peer), infos in ranked)
+    rows = told.rows if told is not None else {}
+    return tuple(_together(*key, len(inodes), [rows[i] for i in inodes if i in rows]) for key, inodes in ranked)
 
 
-def _together(state: str, peer: str, infos: list[Info | None]) -> Connections:
-    known = [info for info in infos if info is not None]
-    if not known or state == "LISTEN":  # of a listener the queues count connections, not bytes
-        return Connections(state=state, peer=peer, count=len(infos))
+def _together(state: str, peer: str, count: int, rows: list[Row]) -> Connections:
+    if not rows or state == "LISTEN":  # of a listener the queues count connections, not bytes
+        return Connections(state=state, peer=peer, count=count)
+    times = [row.rtt_us for row in rows if row.rtt_us is not None]
     return Connections(
         state=state,
         peer=peer,
-        count=len(infos),
-        retransmits=sum(info.retransmits for info in known),
-        unacked=sum(info.unacked for info in known),
-        rtt_ms=median(info.rtt_us for info in known) / 1000,
-        send_queue=sum(info.send_queue for info in known),
+        count=count,
+        retransmits=_sum(row.retransmits for row in rows),
+        unacked=_sum(row.unacked for row in rows),
+        rtt_ms=median(times) / 1000 if times else None,
+        send_queue=sum(row.send_queue for row in rows),
     )
+
+
+def _sum(values: Iterable[int | None]) -> int | None:
+    told = [value for value in values if value is not None]
+    return sum(told) if told else None

@@ -1,0 +1,6 @@
+package main
+
+const (
+	eventfd2      = 290
+	timerfdCreate = 283
+)

@@ -1,0 +1,6 @@
+package main
+
+const (
+	eventfd2      = 19
+	timerfdCreate = 85
+)

@@ -1,0 +1,3 @@
+module example.com/media/descriptors
+
+go 1.21
