@@ -21,6 +21,7 @@ from parkwarden.cli import (
     export,
     incidents,
     lab,
+    limits,
     record,
     replay,
     stacks,
@@ -63,6 +64,7 @@ def _root(
 app.command("diagnose")(diagnose.command)
 app.command("watch")(watch.command)
 app.command("check")(check.command)
+app.command("limits")(limits.command)
 app.command("record")(record.command)
 app.command("replay")(replay.command)
 app.command("stacks")(stacks.command)

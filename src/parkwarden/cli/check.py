@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -10,6 +9,7 @@ from typing import Annotated
 import typer
 
 from parkwarden.cli.options import Force, Modules, NoRedact, Output, deliver, refuse_existing
+from parkwarden.cli.options import seconds as _seconds
 
 
 class CheckFormat(StrEnum):
@@ -18,14 +18,6 @@ class CheckFormat(StrEnum):
     TEXT = "text"
     JSON = "json"
     JUNIT = "junit"
-
-
-def _seconds(text: str) -> float:
-    """A number, or one with a unit: 30s, 500ms, 2m, 1h."""
-    found = re.fullmatch(r"\s*(\d{1,9}(?:\.\d{1,9})?)\s*(ms|s|m|h|)\s*", str(text))
-    if found is None:
-        raise typer.BadParameter(f"{text!r} is no time; write 30s, 500ms or 2m")
-    return float(found[1]) * {"ms": 0.001, "": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}[found[2]]
 
 
 def command(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -43,6 +44,14 @@ Output = Annotated[
 ]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite FILE if it exists.")]
 ShowAll = Annotated[bool, typer.Option("--all", help="Show every row, not only the largest.")]
+
+
+def seconds(text: str) -> float:
+    """A number, or one with a unit: 30s, 500ms, 2m, 1h."""
+    found = re.fullmatch(r"\s*(\d{1,9}(?:\.\d{1,9})?)\s*(ms|s|m|h|)\s*", str(text))
+    if found is None:
+        raise typer.BadParameter(f"{text!r} is no time; write 30s, 500ms or 2m")
+    return float(found[1]) * {"ms": 0.001, "": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}[found[2]]
 
 
 def deliver(text: str | bytes, output: Path | None, force: bool) -> None:

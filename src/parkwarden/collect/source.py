@@ -103,7 +103,7 @@ def index(folder: str | os.PathLike[str]) -> SourceTree:
                 files += 1
                 tree.files.setdefault(name, []).append(prefix + name)
             elif name == "go.mod":
-                text = _read(tree, prefix + name)
+                text = read_file(tree, prefix + name)
                 module = module_from_go_mod(text.decode("utf-8", "replace")) if text is not None else ""
                 if module:
                     tree.modules.append((module, prefix.rstrip("/")))
@@ -123,7 +123,7 @@ def excerpt(tree: SourceTree, frame: Frame, *, blame: bool = True) -> SourceExce
         return None
     parsed = 0
     for path in tree.candidates(frame):
-        data = _read(tree, path)
+        data = read_file(tree, path)
         if data is None:
             continue
         parsed += len(data)
@@ -144,7 +144,7 @@ def excerpt(tree: SourceTree, frame: Frame, *, blame: bool = True) -> SourceExce
     return None
 
 
-def _read(tree: SourceTree, path: str) -> bytes | None:
+def read_file(tree: SourceTree, path: str) -> bytes | None:
     """A regular file's bytes, None if it is none, is too large, or lies outside the tree once links are resolved."""
     try:
         real = (tree.root / path).resolve(strict=True)
