@@ -53,6 +53,9 @@ _KINDS = {
     "age": "replicas of different age",
     "deploy": "versions",
     "proof": "Go's leak profile",
+    "limit": "readings beside their limits",
+    "probe": "descriptors and the heap",
+    "deadline": "who waits at a line, over time",
 }
 
 

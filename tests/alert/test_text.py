@@ -68,7 +68,7 @@ def test_evidence_is_named_even_without_a_page() -> None:
 def test_the_interval_of_time_left_may_be_open(high: float | None, words: str) -> None:
     """Growth that may be none ends never, in words."""
     row = told().incident.changed(time_left_s=1200.0, time_left_low_s=600.0, time_left_high_s=high, limit="fd-limit")
-    assert time_left(row) == f"20 min until fd limit {words}"
+    assert time_left(row) == f"20 min until file descriptors run out {words}"
 
 
 HOSTILE = "\x1b[2J\u202e[click](http://evil) @everyone <!channel> `x` \n# heading\r**bold** <script>"

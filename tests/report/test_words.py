@@ -125,7 +125,7 @@ def test_a_recordings_own_time_is_no_year() -> None:
     left = TimeLeft(
         limit="fd-limit", at=0, seconds=600, low_s=420, high_s=float("inf"), value=1, limit_value=2, rate_per_s=1
     )
-    assert words.time_left(left) == "10 min until fd limit (7 min to never)"
+    assert words.time_left(left) == "10 min until file descriptors run out (7 min to never)"
 
 
 @pytest.mark.parametrize(

@@ -253,6 +253,8 @@ class SiteWindows:
         """What judges keep of each instance between calls, by set of rules: two sets over the same data share nothing."""
         self.services: dict[Hashable, dict[ServiceKey, Remembered]] = {}
         """The same per (service, env), for judges that look across replicas; `revision` is theirs to use."""
+        self.waits: dict[str, tuple[Site, bool]] = {}
+        """Site -> what it is, and whether it waits for a peer, as its judge found out."""
         self._named: dict[str, Site] = {}
         self._members: dict[ServiceKey, set[str]] = {}
         self._memory: dict[tuple[str, str, str], Memory] = {}

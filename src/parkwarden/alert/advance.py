@@ -6,6 +6,7 @@ Rules
 - A process-level incident that is open when a site of the same service is accused goes on under the site's name (same id): one
   story for whoever is on call.
 - While a site fires, growth of its service's goroutines is no second incident: it makes the site's as urgent as the growth is.
+- What runs out (descriptors, threads, memory) is an incident of its own, neither explained by a site nor explaining one.
 - A site that fires keeps the service's process-level incidents quiet, as long as it is at least as urgent; a service without data
   keeps its waiting incidents quiet. Silenced and inhibited ones live on and are shown; they are only not told.
 """
@@ -172,7 +173,9 @@ class _Tick:
                 processes.setdefault(process.service_key, process)
         for key, finding in found.items():
             row = processes.get(story.service_of(finding))
-            if row is None or finding.site is None or not self._alerts(finding) or not self._answers(finding):
+            if row is None or finding.site is None or story.is_limit(finding.pattern):
+                continue
+            if not self._alerts(finding) or not self._answers(finding):
                 continue
             known = self.rows.get(self.open.get(key, ""))
             if known is not None:
@@ -253,7 +256,9 @@ class _Tick:
     def _chief_sites(self) -> dict[ServiceKey, Incident]:
         """The most urgent site that fires, of each service."""
         firing = [
-            r for r in self.rows.values() if r.site_id and r.state.active and r.state is not IncidentState.NO_DATA
+            r
+            for r in self.rows.values()
+            if r.site_id and r.state.active and r.state is not IncidentState.NO_DATA and not story.is_limit(r.detector)
         ]
         firing.sort(key=lambda r: (r.priority, r.firing_since, r.id), reverse=True)
         return {row.service_key: row for row in firing}
@@ -269,6 +274,8 @@ class _Tick:
             if row.detector != story.NO_DATA:
                 if row.state is IncidentState.NO_DATA and service in silent:
                     by = silent[service].id
+                elif story.is_limit(row.detector):
+                    by = ""  # what runs out, and when, is worth telling beside the leak that drives it
                 elif not row.site_id and service in sites and sites[service].priority <= row.priority:
                     by = sites[service].id
             if by != row.inhibited_by:

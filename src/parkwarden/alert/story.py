@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 
 from parkwarden.alert.policy import Policy
-from parkwarden.judge.fleet.fuse import PROCESS_WIDE
+from parkwarden.judge.fleet.fuse import LIMITS, PROCESS_WIDE
 from parkwarden.model import EvidenceItem, Finding, Grade, Incident, IncidentState, Priority, ServiceKey, Verdict
 
 """(service, env)."""
@@ -59,7 +59,7 @@ def instances_of(finding: Finding) -> tuple[str, ...]:
 
 def key_of(finding: Finding) -> str:
     """Key of the incident a finding belongs to."""
-    if finding.site is not None:
+    if finding.site is not None and not is_limit(finding.pattern):
         return make_key(service_of(finding), "site", finding.site.id)
     return make_key(service_of(finding), "symptom", symptom_of(finding))
 
@@ -68,6 +68,11 @@ def make_key(service: ServiceKey, kind: str, what: str) -> str:
     """Unambiguous whatever stands in the labels, and never longer than MAX_KEY."""
     key = json.dumps([*service, kind, what], ensure_ascii=True)
     return key if len(key) <= MAX_KEY else "blake2b:" + hashlib.blake2b(key.encode(), digest_size=32).hexdigest()
+
+
+def is_limit(detector: str | None) -> bool:
+    """Whether it is about something that runs out: a story of its own, whichever site holds it."""
+    return detector in LIMITS
 
 
 def is_adoptable(incident: Incident) -> bool:

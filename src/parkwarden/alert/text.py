@@ -34,6 +34,14 @@ TELLS = {
     Tell.RESOLVED: "RESOLVED",
 }
 
+COUNTED = {
+    "fd-exhaustion": "Open descriptors",
+    "memory-and-descriptors": "Open descriptors",
+    "event-loop-health": "Open descriptors",
+    "thread-exhaustion": "Threads",
+}
+"""What an incident's count counts, where it is not goroutines."""
+
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-!|<>~&])")
 _MENTION = re.compile(r"@(?=everyone|here|channel|all\b)|<(?=[!@#])", re.IGNORECASE)
 
@@ -124,7 +132,7 @@ def _how_bad(row: Incident) -> list[tuple[str, str]]:
     if row.rate_per_min is not None:
         out.append(("Growth", rate(row.rate_per_min) + (f" ({row.grade.value})" if row.grade.value else "")))
     if row.count is not None:
-        out.append(("Goroutines here" if row.site_id else "Count", count(row.count)))
+        out.append((COUNTED.get(row.detector, "Goroutines here" if row.site_id else "Count"), count(row.count)))
     if left := time_left(row):
         out.append(("Time left", left))
     return out

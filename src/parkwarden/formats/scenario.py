@@ -30,8 +30,9 @@ import numpy.typing as npt
 
 from parkwarden.formats._text import snippet
 from parkwarden.model.artefact import Reading
+from parkwarden.model.descriptors import KINDS
 from parkwarden.model.errors import FormatError, LimitError
-from parkwarden.model.events import Census, Event, Gone, Leaked, Named, Read, SiteCounts, Started
+from parkwarden.model.events import Census, Descriptors, Event, Gone, Leaked, Named, Read, SiteCounts, Started
 from parkwarden.model.finding import Grade, Verdict
 from parkwarden.model.instance import Instance
 from parkwarden.model.site import Site
@@ -127,6 +128,8 @@ class Scenario:
     """Instance -> time -> field -> value; likewise `counts` and `leaked` by site. A value that is NaN was not told."""
     counts: dict[str, dict[float, dict[str, float]]] = field(default_factory=dict)
     leaked: dict[str, dict[float, dict[str, float]]] = field(default_factory=dict)
+    descriptors: dict[str, dict[float, dict[str, float]]] = field(default_factory=dict)
+    """The same by kind."""
     crowds: list[_Crowd] = field(default_factory=list)
     looks: dict[tuple[str, str], float] = field(default_factory=dict)
     """(look, instance) -> seconds between two."""
@@ -156,7 +159,8 @@ class Scenario:
     def _instance_events(self, name: str) -> Iterator[tuple[float, int, Event]]:
         lives = _lives([t.at for t in self.turns if t.instance == name and t.kind != "gone"], self._end_of(name))
         crowds = [(i, crowd) for i, crowd in enumerate(self.crowds) if name in crowd.on]
-        known = self.readings.get(name, {}), self.counts.get(name, {}), self.leaked.get(name, {})
+        columns = (self.readings, self.counts, self.leaked, self.descriptors)
+        known = tuple(column.get(name, {}) for column in columns)
         for begin, end in lives:
             crowd = _Life(crowds, begin, end)
             times = {at for column in known for at in column if begin <= at < end}
@@ -178,6 +182,9 @@ class Scenario:
         if told:
             numbers: dict[str, Any] = {k: v if k in _FLOAT_FIELDS else round(v) for k, v in told.items()}
             yield at, 1, Read(at, name, Reading(at=at, **numbers))
+        kinds = {k: v for k, v in self.descriptors.get(name, {}).get(at, {}).items() if not math.isnan(v)}
+        if kinds:
+            yield at, 1, Descriptors(at, name, {kind: round(n) for kind, n in kinds.items()})
         written = self.counts.get(name, {}).get(at)
         if "profile" in looked or written:
             both = {**(counts if "profile" in looked else {}), **(written or {})}
@@ -368,7 +375,7 @@ class _Parser:
             raise _Error("no instance is declared", "begin with: instance app service=app")
         last = [
             at
-            for column in (scenario.readings, scenario.counts, scenario.leaked)
+            for column in (scenario.readings, scenario.counts, scenario.leaked, scenario.descriptors)
             for times in column.values()
             for at in times
         ]
@@ -416,7 +423,7 @@ class _Parser:
         )
 
     def _load(self, words: list[str]) -> None:
-        usage = "load 5s [on A,B] [from 10m] FIELD|site ID|leaked ID VALUES, e.g. load 5s goroutines 100+1x120"
+        usage = "load 5s [on A,B] [from 10m] FIELD|site ID|leaked ID|descriptors KIND VALUES, e.g. load 5s goroutines 100+1x120"
         if len(words) < 4:
             raise _Error("too few words", usage)
         every = _positive(words[1])
@@ -428,10 +435,14 @@ class _Parser:
             key, rest = rest[0], rest[1:]
             self._known_site(key)
             column = self.scenario.counts if what == "site" else self.scenario.leaked
+        elif what == "descriptors":
+            key, rest, column = rest[0], rest[1:], self.scenario.descriptors
+            if key not in KINDS:
+                raise _near(key, KINDS, "kind of descriptor")
         elif what in _FIELDS:
             key, column = what, self.scenario.readings
         else:
-            raise _near(what, (*_FIELDS, "site", "leaked"), "number")
+            raise _near(what, (*_FIELDS, "site", "leaked", "descriptors"), "number")
         if not rest:
             raise _Error("no values", usage)
         values = _series(rest, self.number)
@@ -507,7 +518,7 @@ class _Parser:
 
     def _expect(self, words: list[str]) -> None:
         usage = (
-            "expect [not] at|by|before TIME, or always|never, then ok|unknown|suspect|leak [DETECTOR] [site ID] [on INSTANCE] "
+            "expect [not] at|by|before TIME, or always|never, then ok|unknown|suspect|leak|tight|exhausting [DETECTOR] [site ID] [on INSTANCE] "
             "[grade red] [limit memory-limit] [rate 2..4] [count 50..60] [time-left 10m..30m] [confidence 0.9..1]"
         )
         rest = words[1:]
@@ -520,7 +531,7 @@ class _Parser:
             (_FOREVER, rest[1:]) if when in ("always", "never") else (_seconds(rest[1] if rest[1:] else ""), rest[2:])
         )
         if not rest or rest[0] not in list(Verdict):
-            raise _Error("it does not say which verdict: ok, unknown, suspect or leak", usage)
+            raise _Error("it does not say which verdict: ok, unknown, suspect, leak, tight or exhausting", usage)
         options, left = self._options(rest[1:], ("site", "on", "grade", "limit", *_NUMBERS))
         if len(left) > 1:
             raise _Error(f"{snippet(left[1])} is not understood", usage)

@@ -170,6 +170,50 @@ _OTHERS = (
         "leaves, and they do no work. A pool that fills slows down or works, traffic leaves. Only lives longer than the look look the same.",
     ),
     Code(
+        "PW520",
+        "fd-exhaustion",
+        "file descriptors run out",
+        "The number of open descriptors is near its limit, or on a line to it; the time left is told with its interval. At the limit every accept, dial and open "
+        "fails (`too many open files`). What holds them stands beside it: the kind that grows and the goroutines that grow with it. Close "
+        "what that line opens; raising the limit only moves the end.",
+    ),
+    Code(
+        "PW521",
+        "thread-exhaustion",
+        "operating-system threads run out",
+        "Every goroutine in a blocking system call or C call holds a thread and Go gives none back. At Go's limit (10,000 by default) or the system's (pids.max, "
+        "ulimit -u) the process ends at once. Bound what blocks: a semaphore before the call, a deadline, or a call that waits in the poller.",
+    ),
+    Code(
+        "PW522",
+        "memory-exhaustion",
+        "memory runs out",
+        "What counts against the memory limit is near it, or on a line to it. The kernel kills without asking, so evidence must be saved before: a heap profile "
+        "names who retains, and goroutines that grow beside it hold what they reach. GOMEMLIMIT somewhat below the limit makes Go collect "
+        "harder first; it saves nobody from a leak.",
+    ),
+    Code(
+        "PW523",
+        "memory-and-descriptors",
+        "memory and file descriptors get tight together",
+        "Neither alone would be worth waking somebody. Both at once are streams or connections that pile up with their buffers: look at what "
+        "holds the descriptors.",
+    ),
+    Code(
+        "PW524",
+        "event-loop-health",
+        "many descriptors and a large heap at once",
+        "The probe's numbers: WARN above 3,000 descriptors and 100 MiB of heap, CRITICAL at three WARNs in a row while the collector runs hard, STUCK above "
+        "5,000 and 200 MiB. They are those of one streaming service that died; set them to what yours has at its peak (rules: loop:).",
+    ),
+    Code(
+        "PW525",
+        "waits-without-deadline",
+        "goroutines wait for the network at one line for minutes and none leaves",
+        "A read or write without a deadline waits as long as the peer is silent, which may be for ever. Set one before each operation, time-outs on "
+        "servers and clients, and close the connection when its context ends.",
+    ),
+    Code(
         "PW590",
         "no-data",
         "no instance of a service answers",

@@ -49,13 +49,41 @@ def seconds(value: float) -> str:
     return f"{days} d {hours} h" if hours else f"{days} d"
 
 
+RUNS_OUT = {
+    "fd-limit": "file descriptors run out",
+    "thread-limit": "threads run out",
+    "memory-limit": "memory runs out",
+    "goroutine-budget": "the goroutine budget is used up",
+}
+"""What happens at a limit, in words."""
+
+UNTIL = {"fd-limit": RUNS_OUT["fd-limit"], "thread-limit": RUNS_OUT["thread-limit"]}
+"""What time left is until; other limits are called by their names."""
+
+
+_SPANS = (("s", 1.0, 100.0), ("min", 60.0, 6000.0), ("h", 3600.0, 172_800.0))
+"""Unit, its length in seconds, and up to how many seconds it is read at a glance."""
+
+
+def within(value: float, low: float, high: float) -> str:
+    """A duration and its interval in one unit: `41 min (25-70)`, `12 s (9-never)`."""
+    unit, length = next(((u, length) for u, length, until in _SPANS if value < until), ("d", 86_400.0))
+    told = (value, low, high)
+    shown = [UNKNOWN if math.isnan(v) else "never" if v >= NEVER_S else _digits(v / length) for v in told]
+    return f"{shown[0]} {unit} ({shown[1]}-{shown[2]})"
+
+
+def _digits(n: float) -> str:
+    return f"{n:.0f}" if n >= 10 or n == 0 else f"{n:.1f}".removesuffix(".0")
+
+
 NEVER_S = 1e9
 """Thirty years: whoever reads of a limit so far away need not know when."""
 
 
 def time_left(left_s: float, limit: str, low_s: float | None = None, high_s: float | None = None) -> str:
     """`12 min until memory limit (9 min to 17 min)`, the interval where it is told; `never` for what has no end."""
-    text = f"{seconds(left_s)} until {limit.replace('-', ' ') or 'the limit'}"
+    text = f"{seconds(left_s)} until {UNTIL.get(limit) or limit.replace('-', ' ') or 'the limit'}"
     if low_s is None:
         return text
     late = seconds(high_s) if high_s is not None and high_s < NEVER_S else "never"

@@ -127,15 +127,37 @@ class Fact:
     value: str
 
 
+COUNTED = {
+    "fd-exhaustion": "descriptors open",
+    "memory-and-descriptors": "descriptors open",
+    "event-loop-health": "descriptors open",
+    "thread-exhaustion": "threads",
+    "many-threads": "threads",
+}
+"""What a finding's count counts, where it is not goroutines."""
+
+LIMITED = frozenset(
+    ("fd-exhaustion", "thread-exhaustion", "memory-exhaustion", "memory-and-descriptors", "many-threads")
+)
+"""Findings whose share is one of a limit."""
+
+
 def facts(finding: Finding) -> list[Fact]:
     """The numbers a finding leads with. Each other number is in its evidence, with its source."""
     out: list[Fact] = []
     heap = is_heap(finding)
     if finding.count is not None and finding.count > 1:
-        what = "objects here" if heap else "times" if is_crash(finding) else "goroutines here"
+        what = (
+            "objects here"
+            if heap
+            else "times"
+            if is_crash(finding)
+            else COUNTED.get(finding.pattern or "", "goroutines here")
+        )
         out.append(Fact(what, count(finding.count)))
     if finding.share is not None:
-        out.append(Fact("of the heap" if heap else "of all goroutines", percent(finding.share)))
+        of = "of the heap" if heap else "of the limit" if finding.pattern in LIMITED else "of all goroutines"
+        out.append(Fact(of, percent(finding.share)))
     if finding.rate_per_min is not None and abs(finding.rate_per_min) >= 0.05:
         word = GRADE_WORDS[finding.grade].split(":")[0]
         out.append(Fact("growth" + (f" ({word})" if word else ""), rate(finding.rate_per_min)))

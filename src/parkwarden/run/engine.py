@@ -18,6 +18,7 @@ from parkwarden.aggregate.sites import SITES_NAMED, SiteWindows
 from parkwarden.aggregate.windows import Windows
 from parkwarden.judge.fleet.counts import judge_counts
 from parkwarden.judge.fleet.fuse import Scene, fuse
+from parkwarden.judge.fleet.limits import Limits
 from parkwarden.judge.fleet.places import judge_places
 from parkwarden.judge.fleet.rules import Rules
 from parkwarden.model import (
@@ -33,9 +34,11 @@ from parkwarden.model import (
     Read,
     ServiceKey,
     Signal,
+    Site,
     SiteCounts,
     Stack,
     Started,
+    Verdict,
     other_life,
 )
 from parkwarden.stacks.modules import guess_user_modules
@@ -105,12 +108,16 @@ class Engine:
         self._held: dict[str, list[Signal]] = {}
         self._waits: dict[str, bool | None] = {}
         """Site -> does who is there wait; None = not told."""
+        self._deployed: dict[str, float] = {}
+        """When an instance was deployed anew under the same name and start time."""
+        self.limits = Limits(self.windows, self.sites, self.descriptors, self._modules_of, self._deployed)
         self._scene = Scene(
             windows=self.windows,
             site=self.sites.site,
             instance=self.instance,
             modules=self._modules_of,
             version_at=self._version_at,
+            present=self._present,
         )
 
     def instance(self, instance_id: str) -> Instance:
@@ -155,6 +162,8 @@ class Engine:
         blind = {name: at for name, at in silent if now - at > self._patience(name)}
         signals = judge_counts(self.windows, now, self.rules)
         signals += judge_places(self.sites, self.windows, now, self.rules, self._changed)
+        leaking = {(s.instance, s.site) for s in signals if s.site is not None and s.verdict is Verdict.LEAK}
+        signals += self.limits.judge(now, self.rules, leaking)
         self._changed = {}
         self._forget_services()
         signals = self._with_held(signals, blind)
@@ -207,6 +216,8 @@ class Engine:
         known = self.instances.get(instance.id)
         if known is not None and other_life(known.start_time, instance.start_time):
             self.began.pop(instance.id, None)  # a new life: what is seen of it begins with its first news
+        if known is not None and known.version != instance.version and event.at is not None:
+            self._deployed[instance.id] = event.at
         self.instances[instance.id] = instance
         self.windows.started(instance)
         self.sites.started(instance, event.at)
@@ -219,7 +230,15 @@ class Engine:
         self.descriptors.gone(event.instance)
         if not self.sites.instances_of(known_as.service_key):
             self._services.pop(known_as.service_key, None)
-        for known in (self.instances, self.last_news, self.began, self._held, self._read_at, self._paces):
+        for known in (
+            self.instances,
+            self.last_news,
+            self.began,
+            self._held,
+            self._read_at,
+            self._paces,
+            self._deployed,
+        ):
             known.pop(event.instance, None)
         self._changed.pop(event.instance, None)
 
@@ -250,6 +269,12 @@ class Engine:
                 told += n
                 blocked += n * wait
         self.windows.blocked(instance_id, blocked, told)
+
+    def _present(self, instance_id: str) -> list[tuple[Site, int]]:
+        table = self.sites.tables.get(instance_id)
+        if table is None:
+            return []
+        return [(self.sites.site(name), int(table.recent[row, -1])) for name, row in table.rows.items()]
 
     def _modules_of(self, key: ServiceKey) -> tuple[str, ...]:
         if self._modules:

@@ -7,6 +7,8 @@ Rules
   witnesses at once, and each states its own rate of errors.
 - A process whose growth is explained by its sites has no finding of its own: its witnesses are the sites' evidence.
 - Numbers (count, rate, time left) are those of the worst instance; all instances are named, worst first.
+- A limit is a finding of its own beside the leak that drives it: it says what runs out and when, and its site is who holds it. What waits without a
+  deadline is the evidence of the site's finding where there is one, and never makes it surer: both see the same goroutines stay.
 """
 
 from __future__ import annotations
@@ -19,13 +21,16 @@ from operator import is_
 from typing import TYPE_CHECKING
 
 from parkwarden.judge.codes import CODES
+from parkwarden.judge.fleet import waits_without_deadline
 from parkwarden.judge.fleet.time_left import time_left
 from parkwarden.judge.fuse import MAX_CONFIDENCE, rank
 from parkwarden.judge.grade import ADVICE, grade
 from parkwarden.judge.site_leak import when
 from parkwarden.model import Cluster, Evidence, Finding, Frame, Instance, ServiceKey, Signal, Site, TimeLeft, Verdict
+from parkwarden.model.words import RUNS_OUT, percent, within
+from parkwarden.stacks import holders
 from parkwarden.stacks.culprit import culprit, leak_path
-from parkwarden.stacks.patterns import Pattern, match
+from parkwarden.stacks.patterns import PATTERNS, Pattern, match
 
 if TYPE_CHECKING:
     from parkwarden.aggregate.windows import Windows
@@ -47,8 +52,42 @@ KINDS: Mapping[str, str] = {
     "replica-age": "age",
     "new-since-deploy": "deploy",
     "proven-leak": "proof",
+    "fd-exhaustion": "limit",
+    "thread-exhaustion": "limit",
+    "memory-exhaustion": "limit",
+    "memory-and-descriptors": "limit",
+    "event-loop-health": "probe",
+    "waits-without-deadline": "deadline",
 }
 """What each detector looks at; detectors of one kind see the same thing."""
+
+LIMITS = frozenset(name for name, kind in KINDS.items() if kind in ("limit", "probe"))
+"""Detectors of what runs out: process-wide, whoever holds it."""
+
+LIMIT_OF = {
+    "fd-exhaustion": "fd-limit",
+    "thread-exhaustion": "thread-limit",
+    "memory-exhaustion": "memory-limit",
+    "memory-and-descriptors": "fd-limit",
+}
+
+HELD_KINDS = {
+    "socket": "connections",
+    "pipe": "pipes",
+    "file": "open files",
+    "deleted-file": "deleted temporary files",
+    "pidfd": "child processes",
+    "inotify": "file watches",
+}
+"""Kinds of descriptors in words, where no frames say it better; any other is called by its name."""
+
+LIMIT_ADVICE = {
+    "fd-exhaustion": "Close what this line opens on every way out. Until then: restart in turns before the time is up; a higher ulimit -n only moves the end.",
+    "thread-exhaustion": "Bound what blocks there (a semaphore, a deadline). Until then: restart before the time is up.",
+    "memory-exhaustion": "Save a heap profile now (parkwarden watch does) and look who retains. Until then: restart in turns before the kernel does.",
+    "memory-and-descriptors": "Look at what holds the descriptors: its buffers are the memory.",
+    "event-loop-health": "See what holds the descriptors and the heap (parkwarden fds, parkwarden diagnose). Where this is the service's usual size, set rules: loop:.",
+}
 
 SEES_GOROUTINES = frozenset(["life", "proof"])
 """Kinds that tell goroutines apart: their rates come first."""
@@ -90,6 +129,8 @@ class Scene:
     """The user's own modules of a service."""
     version_at: Callable[[ServiceKey, float], str]
     """The version of a service that ran at a time."""
+    present: Callable[[str], Sequence[tuple[Site, int]]] = lambda _: ()
+    """An instance's sites and how many goroutines are there now."""
     told: dict[tuple[ServiceKey, str], _Told] = field(default_factory=dict)
     """What the witnesses of each site said last, put into words."""
     known: dict[tuple[str, bool, bool], _What] = field(default_factory=dict)
@@ -129,11 +170,17 @@ def fuse(signals: Sequence[Signal], scene: Scene, now: float, rules: Rules) -> l
     keys: dict[str, ServiceKey] = {}
     places: dict[tuple[ServiceKey, str], list[Signal]] = defaultdict(list)
     processes: dict[tuple[ServiceKey, str], list[Signal]] = defaultdict(list)
+    limits: dict[tuple[ServiceKey, str], list[Signal]] = defaultdict(list)
+    waits: dict[tuple[ServiceKey, str], list[Signal]] = defaultdict(list)
     for signal in signals:
         key = keys.get(signal.instance)
         if key is None:
             key = keys[signal.instance] = scene.instance(signal.instance).service_key
-        if signal.site is not None:
+        if signal.detector in LIMITS:
+            limits[key, signal.detector].append(_plain(signal))
+        elif signal.site is not None and signal.detector == waits_without_deadline.NAME:
+            waits[key, signal.site].append(_plain(signal))
+        elif signal.site is not None:
             places[key, signal.site].append(signal)
         else:
             processes[key, PROCESS_WIDE.get(signal.detector, signal.detector)].append(_plain(signal))
@@ -149,6 +196,13 @@ def fuse(signals: Sequence[Signal], scene: Scene, now: float, rules: Rules) -> l
             continue  # pressure beside growth is a co-signal of that growth, not a second finding
         beside = processes.get((key, "gc-pressure"), []) if name == "goroutines" else []
         findings.append(_process(key, name, rest, beside, scene, now, rules))
+    findings += [_limit(key, name, said, scene, now) for (key, name), said in limits.items()]
+    known = dict(zip(places, findings, strict=False))
+    for place, said in waits.items():
+        if place in known:
+            known[place].evidence += _evidence(said)
+        else:
+            findings.append(_wait(*place, said, scene, now))
     return sorted(findings, key=rank)
 
 
@@ -283,6 +337,123 @@ def _process(
         grade=grade(rate),
         last_seen=now,
         time_left=_left(worst, since, rate, scene, now, rules),
+    )
+
+
+def _limit(key: ServiceKey, name: str, said: Sequence[Signal], scene: Scene, now: float) -> Finding:
+    """What runs out, when, and who holds it, by the worst instance."""
+    worst, verdict, confidence, instances = _weigh(said)
+    chief = next(s for s in said if s.instance == worst)
+    site = scene.site(chief.site) if chief.site else None
+    modules = scene.modules(key)
+    what = _what(site, scene, modules, chief.count or 0, False) if site is not None else None
+    line = holders.holder_line(site, modules, scene.present(worst)) if site is not None else None
+    left = _limit_left(name, chief, now)
+    since = min((s.since for s in said if s.since is not None), default=None)
+    return Finding(
+        code=chief.code,
+        verdict=verdict,
+        confidence=confidence,
+        title=_limit_title(name, chief, left) + _held_by(name, chief, site, line),
+        pattern=name,
+        service=key[0],
+        instance=instances[0] if len(instances) == 1 else None,
+        instances=tuple(instances[:MAX_INSTANCES]),
+        labels=_labels(instances, scene),
+        site=site,
+        culprit=line,
+        path=what.path if what is not None else (),
+        count=chief.count,
+        share=chief.numbers.get("share"),
+        rate_per_min=chief.rate_per_min,
+        since=_when(since),
+        since_version=_version(key, since, scene),
+        advice="\n\n".join(p for p in (LIMIT_ADVICE[name], what.pattern.cure if what and what.pattern else "") if p),
+        explanation=CODES[chief.code].text,
+        evidence=_evidence(said),
+        last_seen=now,
+        time_left=left,
+    )
+
+
+def _limit_left(name: str, chief: Signal, now: float) -> TimeLeft | None:
+    n = chief.numbers
+    if "left_s" not in n:
+        return None
+    return TimeLeft(
+        limit="memory-limit" if n.get("of_memory") else LIMIT_OF[name],
+        at=now,
+        seconds=n["left_s"],
+        low_s=n["left_low_s"],
+        high_s=n["left_high_s"],
+        value=n["value"],
+        limit_value=n["limit"],
+        rate_per_s=n["rate_per_s"],
+    )
+
+
+def _limit_title(name: str, chief: Signal, left: TimeLeft | None) -> str:
+    """`file descriptors run out in 41 min (25-70)`, or how full it is."""
+    if name == "event-loop-health":
+        return chief.text
+    if left is None and name != "memory-and-descriptors":
+        return chief.text.partition(";")[0]
+    together = "memory and file descriptors get tight together" if name == "memory-and-descriptors" else ""
+    if left is None:
+        n = chief.numbers
+        return f"{together}: {percent(n['fd_share'])} of the descriptors, {percent(n['memory_share'])} of the memory"
+    runs = RUNS_OUT[left.limit]
+    when_ = f"{runs} in {within(left.seconds, left.low_s, left.high_s)}" if left.seconds > 0 else f"{runs} now"
+    return f"{together}: {when_}" if together else when_
+
+
+def _held_by(name: str, chief: Signal, site: Site | None, line: Frame | None) -> str:
+    """`, held by os/exec pipes from main.transcode main.go:88`."""
+    kind = _kind(chief)
+    if site is None:
+        return f", held by {HELD_KINDS.get(kind, kind)}" if kind else ""
+    frame = line or Frame(site.function, site.file, site.line)
+    where = f"{frame.function} {frame.file.rsplit('/', 1)[-1]}:{frame.line}" if frame.function else f"site {site.id}"
+    if name == "memory-exhaustion":
+        return f", beside growing goroutines of {where}"
+    if name == "thread-exhaustion":
+        return f", held by system calls from {where}"
+    return f", held by {holders.describe(site) or HELD_KINDS.get(kind, kind) or 'what is opened'} from {where}"
+
+
+def _kind(chief: Signal) -> str:
+    """The kind of descriptor that grows most; the most numerous one where they stand."""
+    by = "_per_min" if chief.rate_per_min else "_open"
+    told = {key.removesuffix(by): n for key, n in chief.numbers.items() if key.endswith(by)}
+    best = max(told, key=lambda kind: told[kind], default="")
+    return best if best and told[best] > 0 else ""
+
+
+def _wait(key: ServiceKey, site_id: str, said: Sequence[Signal], scene: Scene, now: float) -> Finding:
+    """A site of which nothing else is said: its goroutines wait without a deadline."""
+    worst, verdict, confidence, instances = _weigh(said)
+    count = max((s.count or 0 for s in said if s.instance == worst), default=0)
+    site = scene.site(site_id)
+    what = _what(site, scene, scene.modules(key), count, False)
+    pattern = PATTERNS["io-without-deadline"]
+    return Finding(
+        code=said[0].code,
+        verdict=verdict,
+        confidence=confidence,
+        title=f"waits without a deadline: {count:,} goroutines at {what.where}",
+        pattern=said[0].detector,
+        service=key[0],
+        instance=instances[0] if len(instances) == 1 else None,
+        instances=tuple(instances[:MAX_INSTANCES]),
+        labels=_labels(instances, scene),
+        site=site,
+        culprit=what.culprit,
+        path=what.path,
+        count=count,
+        advice=pattern.cure,
+        explanation=f"{pattern.meaning} {pattern.why}",
+        evidence=_evidence(said),
+        last_seen=now,
     )
 
 

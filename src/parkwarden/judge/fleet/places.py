@@ -21,6 +21,7 @@ from parkwarden.judge.fleet import (
     site_floor_growth,
     stack_persistence,
     survivors,
+    waits_without_deadline,
 )
 from parkwarden.model import Signal, Verdict
 
@@ -64,6 +65,8 @@ def _judge(
     _risen(sites, rows, known, now, rules)
     out = stack_persistence.signals(rows, standing, now, rules.persistence)
     for table, note in zip(rows.tables, notes, strict=True):
+        waiting = waits_without_deadline.judge(table, sites, sites.waits, rules.deadline)
+        out += waits_without_deadline.signals(table, waiting, now)
         risen: dict[int, site_floor_growth.Rise] = note["risen"]
         closely = close_look.judges(table)
         close = _close(sites, table, note, rules) if closely else []

@@ -10,18 +10,23 @@ from dataclasses import dataclass, field
 
 from parkwarden.judge.fleet.blocked_share import BlockedRule
 from parkwarden.judge.fleet.close_look import CloseRule
+from parkwarden.judge.fleet.event_loop_health import EventLoopRule
+from parkwarden.judge.fleet.fd_exhaustion import FdRule
 from parkwarden.judge.fleet.gc_pressure import GcPressureRule
 from parkwarden.judge.fleet.goroutine_excess import ExcessRule
 from parkwarden.judge.fleet.goroutine_trend import TrendRule
 from parkwarden.judge.fleet.heap_jump import HeapJumpRule
 from parkwarden.judge.fleet.load_growth import LoadRule
+from parkwarden.judge.fleet.memory_exhaustion import MemoryRule
 from parkwarden.judge.fleet.new_since_deploy import DeployRule
 from parkwarden.judge.fleet.proven_leak import ProofRule
 from parkwarden.judge.fleet.replica_age import AgeRule
 from parkwarden.judge.fleet.site_floor_growth import FloorRule
 from parkwarden.judge.fleet.stack_persistence import PersistenceRule
 from parkwarden.judge.fleet.survivors import SurvivorRule
+from parkwarden.judge.fleet.thread_exhaustion import ThreadRule
 from parkwarden.judge.fleet.time_left import TimeLeftRule
+from parkwarden.judge.fleet.waits_without_deadline import DeadlineRule
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,3 +47,8 @@ class Rules:
     load: LoadRule = field(default_factory=LoadRule)
     age: AgeRule = field(default_factory=AgeRule)
     deploy: DeployRule = field(default_factory=DeployRule)
+    fds: FdRule = field(default_factory=FdRule)
+    threads: ThreadRule = field(default_factory=ThreadRule)
+    memory: MemoryRule = field(default_factory=MemoryRule)
+    loop: EventLoopRule = field(default_factory=EventLoopRule)
+    deadline: DeadlineRule = field(default_factory=DeadlineRule)

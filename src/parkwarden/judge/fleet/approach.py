@@ -1,0 +1,221 @@
+"""How a number moves towards its limit: since when, how fast, when it arrives, and how wrong that may be. Shared by the limits' detectors.
+
+Method, in this order
+- Readings are put into at most `SLOTS` slots of equal count. Of counts a slot keeps the median, which bursts and spikes do not bend. Of memory it
+  keeps the maximum, the upper envelope: a collector's saw tooth runs below it, and it is the peak that meets the limit.
+- Change points: where two lines with a step or bend between them leave less than `CUT` of the squared error of one, only what came after the cut
+  counts, and it is asked again. Growth that stopped is thereby no growth, and a pool that filled in one go no slope.
+- The slope is Theil's and Sen's (time_left.sen_slope). Its standard error is that of a line through the slots, widened by what the residuals'
+  correlation from slot to slot takes away (Bartlett's (1 + r) / (1 - r), r freed of its bias in short series), and never below `RATE_DRIFT`
+  of the slope: what grows with the load changes as the load does.
+- The level is the line now plus what single readings lie above it (`PEAK` quantile): the limit is met by a peak.
+- Arrival is where the line meets the limit; its interval is where the line's forecast band does, whose width grows with the slope's error, with the
+  wander a correlated series will go on to have, and with the residuals.
+
+Source: P. K. Sen, JASA 63 (1968); M. S. Bartlett, JRSS 98 (1935); F. H. C. Marriott & J. A. Pope, Biometrika 41 (1954) (the bias of r).
+How often the interval holds the truth: tests/judge/fleet/test_approach.py simulates it.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from parkwarden.judge.fleet.time_left import sen_slope
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    Floats = npt.NDArray[np.float64]
+
+SLOTS = 32
+"""Points a line is drawn through: 496 pairs, 30 us. More are no surer, since neighbours are correlated."""
+PEAK_SLOTS = 20
+"""The same of memory: wider slots hold more teeth of the saw."""
+CUT = 0.2
+"""Share of one line's squared error that two lines may leave to be believed. A random walk, cut at its best place, leaves a third."""
+MIN_SEGMENT = 5
+"""Slots on either side of a cut: two lines through fewer fit anything."""
+MAX_CUTS = 4
+"""Changes looked for behind one another."""
+PEAK = 0.9
+"""Quantile of the readings' distances from the line that is added to it."""
+RATE_DRIFT = 0.06
+"""Standard deviation of how much a rate changes by the time of arrival, as a share of it: no growth is steadier than what drives it."""
+Z = 1.8
+"""Half width in standard deviations: 1.64 is 90 % of a normal error whose variance is known, this is 90 % of Student's with 16 degrees of freedom
+(about what half-correlated slots are worth)."""
+LAGS = 8
+"""The steps' correlation is followed over an eighth of them."""
+SLOWER = 0.85
+"""Share of the first third's pace at which the last third is called slower, if it is so beyond its error."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Approach:
+    """A number on its way to a limit. Times in seconds; `seconds`, `low_s` and `high_s` from now, infinite where it does not arrive."""
+
+    value: float
+    """Where its peaks are now."""
+    limit: float
+    rate_per_s: float
+    seconds: float
+    low_s: float
+    high_s: float
+    since: float
+    """The last change point, or the first reading."""
+    span_s: float
+    risen: float
+    """Rise of the line since then."""
+    sure: bool
+    """Whether it surely grows: then `high_s` is finite."""
+    slowing: bool
+    """Whether its last third is slower than its first: a pool that fills."""
+
+
+def approach(times: Floats, values: Floats, limit: float, now: float, *, peaks: bool, grain: float) -> Approach | None:
+    """The way to the limit of readings of one life, oldest first; None of fewer than MIN_SEGMENT. `peaks`: keep each slot's maximum.
+
+    `grain` is the least step that means something (1 of a count): errors below it are not believed.
+    """
+    if len(values) < MIN_SEGMENT:
+        return None
+    for _ in range(MAX_CUTS):
+        x, y = _slots(times, values, peaks)
+        cut = _cut(x, y, grain)
+        if cut is None:
+            break
+        after = times > cut
+        times, values = times[after], values[after]
+    walks = _walk(x, y) if peaks else _walk(times, values)
+    line = _line(x, y, now, grain, walks)
+    above = float(np.quantile(values - (line.level + line.slope * (times - now)), PEAK))
+    value = max(line.level + max(above, 0.0), float(np.median(values[-3:])))
+    span = float(times[-1] - times[0])
+    seconds, low, high = line.arrival(max(limit - value, 0.0))
+    return Approach(
+        value=value,
+        limit=limit,
+        rate_per_s=line.slope,
+        seconds=seconds,
+        low_s=low,
+        high_s=high,
+        since=float(times[0]),
+        span_s=span,
+        risen=line.slope * span,
+        sure=line.slope > Z * line.error and line.slope * span >= 2 * grain,
+        slowing=_slowing(x, y, now, grain, walks),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    level: float
+    """Its height now."""
+    slope: float
+    error: float
+    """Standard error of the slope."""
+    rest: float
+    """Standard deviation about the line."""
+    wander: float
+    """Variance that the series itself gains a second, where it walks."""
+
+    def arrival(self, room: float) -> tuple[float, float, float]:
+        """Seconds until the line has risen by `room`, and the interval: where the band of +-Z about it has."""
+        if room <= 0:
+            return 0.0, 0.0, 0.0
+        s, e2, c, r2 = self.slope, (Z * self.error) ** 2, Z * Z * self.wander, (Z * self.rest) ** 2
+        a, b, d = s * s - e2, -(2 * room * s + c), room * room - r2
+        root = math.sqrt(max(b * b - 4 * a * d, 0.0))
+        if a > 0 and s > 0:
+            return room / s, max((-b - root) / (2 * a), 0.0), (-b + root) / (2 * a)
+        low = (-b - root) / (2 * a) if a else (-d / b if b else math.inf)
+        if s > 0:
+            return room / s, max(low, 0.0), math.inf
+        return math.inf, low if low > 0 else math.inf, math.inf
+
+
+def _slots(times: Floats, values: Floats, peaks: bool) -> tuple[Floats, Floats]:
+    """Readings in slots of equal count, the newest ones whole: mean times, medians or maxima."""
+    each = -(-len(values) // (PEAK_SLOTS if peaks else SLOTS))
+    if each <= 1:
+        return times, values
+    n = len(values) // each
+    x = times[-n * each :].reshape(n, each).mean(axis=1)
+    block = values[-n * each :].reshape(n, each)
+    return x, block.max(axis=1) if peaks else np.median(block, axis=1)
+
+
+def _cut(x: Floats, y: Floats, grain: float) -> float | None:
+    """The time of the change point, None where one line will do."""
+    n = len(x)
+    if n < 2 * MIN_SEGMENT:
+        return None
+    u, v = x - x.mean(), y - y.mean()
+    terms = np.cumsum(np.stack([np.ones(n), u, v, u * u, u * v, v * v]), axis=1)
+    whole = terms[:, -1]
+    one = float(_error(whole[:, None])[0])
+    if one <= n * grain * grain:
+        return None
+    left = terms[:, MIN_SEGMENT - 1 : n - MIN_SEGMENT]
+    two = _error(left) + _error(whole[:, None] - left)
+    best = int(np.argmin(two))
+    if two[best] > CUT * one:
+        return None
+    at = MIN_SEGMENT + best  # the first slot after the cut
+    return float((x[at - 1] + x[at]) / 2)
+
+
+def _error(terms: Floats) -> Floats:
+    """Squared error of the best line, from sums of 1, x, y, xx, xy, yy: shape (6, k) -> (k,)."""
+    n, sx, sy, sxx, sxy, syy = terms
+    cxx = np.maximum(sxx - sx * sx / n, 1e-12)
+    cxy = sxy - sx * sy / n
+    error: Floats = np.maximum(syy - sy * sy / n - cxy * cxy / cxx, 0.0)
+    return error
+
+
+def _walk(x: Floats, y: Floats) -> float:
+    """Long-run variance of the steps, a second: what an accumulation of chance arrivals wanders (Newey & West 1987); about none of
+    noise that comes back."""
+    steps = np.diff(y)
+    n = len(steps)
+    lags = n // LAGS
+    if n < LAGS:
+        return 0.0
+    steps = steps - steps.mean()
+    total = float(steps @ steps)
+    for lag in range(1, lags + 1):
+        total += 2 * (1 - lag / (lags + 1)) * float(steps[lag:] @ steps[:-lag])
+    return max(total, 0.0) / max(n - 1, 1) / max(float(x[-1] - x[0]) / n, 1e-9)
+
+
+def _line(x: Floats, y: Floats, now: float, grain: float, walks: float) -> _Line:
+    n = len(x)
+    slope = sen_slope(x, y)[0]
+    level = float(np.median(y - slope * (x - now)))
+    rest = y - (level + slope * (x - now))
+    sigma = max(float(rest.std()) * math.sqrt(n / max(n - 2, 1)), 0.3 * grain)
+    step = max(float(x[-1] - x[0]) / max(n - 1, 1), 1e-9)
+    most = 1.5 * n  # what a random walk's correlation comes to: Var(slope) = 6/5 of its variance per length
+    r = float(rest[1:] @ rest[:-1] / max(float(rest @ rest), 1e-12)) if sigma > 0.3 * grain else 0.0
+    r = min(max(r + (2 + 8 * max(r, 0.0)) / n, 0.0), 0.999)
+    factor = min((1 + r) / (1 - r), most)
+    error = sigma * math.sqrt(12 / n**3 * factor) / step
+    length = n * step
+    wander = max(error * error * length / 1.2 * (factor / most), walks)
+    error = max(error, math.sqrt(1.2 * walks / length))
+    return _Line(level, slope, math.hypot(error, RATE_DRIFT * slope), sigma, wander)
+
+
+def _slowing(x: Floats, y: Floats, now: float, grain: float, walks: float) -> bool:
+    third = len(x) // 3
+    if third < 3:
+        return False
+    first = _line(x[:third], y[:third], now, grain, walks)
+    last = _line(x[-third:], y[-third:], now, grain, walks)
+    beyond = first.slope - last.slope > math.hypot(first.error, last.error)
+    return first.slope > 0 and last.slope < SLOWER * first.slope and beyond

@@ -1,0 +1,61 @@
+"""Memory and file descriptors get tight together: what neither would wake anybody for alone.
+
+Watches     the verdicts of fd-exhaustion and memory-exhaustion on the same instance.
+Why         alone, descriptors above their usual share are a busy hour, and memory near its limit is Go using what it was given. Both at once are streams that
+            pile up: each holds a socket or pipe and its buffers, and the process dies of whichever comes first.
+Input       Signals of both detectors of one instance at one time.
+Verdicts    `tight` with a confidence that is told (0.85; one of them alone has at most 0.7, below `alert.suspect_confidence`), when both are
+            `tight`. Nothing, when one is `exhausting`: then that one says so, and when.
+Parameters  None: those of both detectors.
+If wrong    an incident of the least priority for a service that stands near both limits and lives well with it: raise the limits.
+Blind       instances that tell only one of the two.
+Example     900 of 1,024 descriptors and 890 MiB of 1 GiB: tight. Either of them with the other at its half: nothing that is told.
+Source      the map's B7: `fd > 3000 and heap > 100 MiB`, one number never alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from parkwarden.judge.fleet import fd_exhaustion, memory_exhaustion
+from parkwarden.model import Signal, Verdict
+
+NAME = "memory-and-descriptors"
+CODE = "PW523"
+CONFIDENCE = 0.85
+"""Above `alert.suspect_confidence` (0.8), which is what tells somebody."""
+
+
+def signals(said: Sequence[Signal], now: float) -> list[Signal]:
+    """One for each instance of which both are tight."""
+    by: dict[str, dict[str, Signal]] = {}
+    for signal in said:
+        if signal.detector in (fd_exhaustion.NAME, memory_exhaustion.NAME):
+            by.setdefault(signal.instance, {})[signal.detector] = signal
+    return [
+        _signal(name, found[fd_exhaustion.NAME], found[memory_exhaustion.NAME], now)
+        for name, found in by.items()
+        if len(found) == 2 and all(s.verdict is Verdict.TIGHT for s in found.values())
+    ]
+
+
+def _signal(instance: str, files: Signal, memory: Signal, now: float) -> Signal:
+    first = min((files, memory), key=lambda s: s.numbers.get("left_low_s", float("inf")))
+    return Signal(
+        detector=NAME,
+        code=CODE,
+        at=now,
+        instance=instance,
+        site=files.site or memory.site,
+        verdict=Verdict.TIGHT,
+        confidence=CONFIDENCE,
+        text=f"both get tight together: {files.text}; {memory.text}",
+        since=min((s.since for s in (files, memory) if s.since is not None), default=None),
+        count=files.count,
+        numbers={
+            **first.numbers,
+            "of_memory": float(first is memory),
+            "fd_share": files.numbers["share"],
+            "memory_share": memory.numbers["share"],
+        },
+    )

@@ -1,0 +1,188 @@
+"""Which instances are near a limit or on the way to it: the part that the detectors of single limits share.
+
+All rows of the fleet are screened in columns (share of the limit, and how soon the rise since the window's begin would end in it); only those that
+pass are looked at by `approach`, the most urgent `MAX_LOOKED_AT` of them. The others are counted and come at the next tick.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from parkwarden.aggregate.windows import LIMITS, ROW
+from parkwarden.judge.fleet.approach import Approach, approach
+from parkwarden.model import Verdict
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from parkwarden.aggregate.windows import Windows
+
+    Floats = npt.NDArray[np.float64]
+
+MAX_LOOKED_AT = 128
+"""Rows of one limit looked at closely in one tick: 0.1 s. A fleet that grows as a whole (a deploy of all) is looked at in turns."""
+TOLD_WITHIN = 4
+"""Newest readings of which one must tell the number: pages of two kinds may take turns."""
+SLACK = 3.0
+"""How much later than the rule asks a screened row may arrive: two readings are a rough slope."""
+REFUSED = 0.995
+"""Share of a limit at which the next one is refused: between two readings there are always some more."""
+
+
+class LimitRule(Protocol):
+    """What the rules of single limits have in common; each says why it has which value."""
+
+    @property
+    def tight_share(self) -> float: ...
+    @property
+    def exhausting_share(self) -> float: ...
+    @property
+    def tight_left_s(self) -> float: ...
+    @property
+    def horizon_s(self) -> float: ...
+    @property
+    def reach(self) -> float: ...
+    @property
+    def min_samples(self) -> int: ...
+    @property
+    def min_span_s(self) -> float: ...
+    @property
+    def max_gap_s(self) -> float: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Near:
+    """What is known of one instance and one limit. `way` is None where readings are too few for one; `cause` says why it is unknown."""
+
+    verdict: Verdict
+    value: float
+    limit: float
+    why: str
+    """grows, near, refused; "" of `ok` and `unknown`."""
+    way: Approach | None = None
+    cause: str = ""
+
+    @property
+    def share(self) -> float:
+        return self.value / self.limit
+
+
+def limit_of(windows: Windows, name: str) -> Floats:
+    """The limit of every row, NaN where none is told."""
+    limits: Floats = windows.limits[LIMITS.index(name), : windows.size]
+    return limits
+
+
+def newest(windows: Windows, field: str, peak_of: int = 1) -> Floats:
+    """The newest told value of every row, of the last few readings (the highest of the last `peak_of`); NaN where none is."""
+    size = windows.size
+    ring, head, count = windows.columns[ROW[field]], windows.head[:size], windows.count[:size]
+    rows = np.arange(size)
+    out = np.full(size, np.nan)
+    for back in range(1, max(TOLD_WITHIN, peak_of) + 1):
+        asked = np.flatnonzero((count >= back) & (np.isnan(out) if back > peak_of else True))
+        if not len(asked):
+            break
+        out[asked] = np.fmax(out[asked], ring[rows[asked], head[asked] - back])
+    return out
+
+
+def oldest(windows: Windows, field: str) -> Floats:
+    """What the oldest reading of every row told; NaN where it did not."""
+    rows = np.arange(windows.size)
+    held: Floats = windows.columns[ROW[field], rows, _oldest(windows, rows)]
+    return np.where(windows.count[rows] > 0, held, np.nan)
+
+
+def _oldest(windows: Windows, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    return np.where(windows.count[rows] < windows.samples, 0, windows.head[rows])
+
+
+def screen(windows: Windows, field: str, value: Floats, limit: Floats, rule: LimitRule) -> npt.NDArray[np.int64]:
+    """Rows worth a closer look, the most urgent first."""
+    rows = np.flatnonzero(value > 0.05 * limit)  # NaN is not
+    if not len(rows):
+        return rows
+    begin = _oldest(windows, rows)
+    since = windows.columns[0, rows, begin]
+    first = windows.columns[ROW[field], rows, begin]
+    span = windows.columns[0, rows, windows.head[rows] - 1] - since
+    share = value[rows] / limit[rows]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        rise = np.where(np.isnan(first), value[rows], value[rows] - first)
+        left = np.where(rise > 0, (limit[rows] - value[rows]) * span / rise, np.inf)
+    moves = (rise > 0.01 * limit[rows]) & (left <= SLACK * max(rule.horizon_s, rule.tight_left_s))
+    # a step down or a drop within the window hides a rise from its two ends: who is above half is looked at if anything moved at all
+    moves |= (share >= rule.exhausting_share) & (rise != 0)
+    wanted = moves | (share >= rule.tight_share)
+    urgent = np.lexsort((-share[wanted], left[wanted], share[wanted] < REFUSED))
+    found: npt.NDArray[np.int64] = rows[wanted][urgent]
+    return found
+
+
+def near(
+    times: Floats,
+    values: Floats,
+    limit: float,
+    now: float,
+    rule: LimitRule,
+    *,
+    peaks: bool = False,
+    grain: float = 1.0,
+    borne_out: bool = False,
+) -> Near:
+    """One instance's verdict. `borne_out`: what holds the resource was judged a leak by itself, so growth needs no share of the limit."""
+    if not len(values):
+        return Near(verdict=Verdict.UNKNOWN, value=math.nan, limit=limit, why="", cause="the number is not told")
+    value = float(values[-1])
+    if now - times[-1] > rule.max_gap_s:
+        return Near(verdict=Verdict.UNKNOWN, value=value, limit=limit, why="", cause="a gap in the readings")
+    way = approach(times, values, limit, now, peaks=peaks, grain=grain)
+    if value >= REFUSED * limit:
+        return Near(verdict=Verdict.EXHAUSTING, value=value, limit=limit, why="refused", way=way)
+    is_near = value >= rule.tight_share * limit
+    if way is None or len(values) < rule.min_samples or way.span_s < rule.min_span_s:
+        verdict, why = (Verdict.TIGHT, "near") if is_near else (Verdict.UNKNOWN, "")
+        return Near(verdict=verdict, value=value, limit=limit, why=why, cause="" if is_near else "too short a span")
+    grows = way.sure and not way.slowing
+    if (
+        grows
+        and way.high_s <= min(rule.horizon_s, rule.reach * way.span_s)
+        and (borne_out or way.value >= rule.exhausting_share * limit)
+    ):
+        return Near(verdict=Verdict.EXHAUSTING, value=value, limit=limit, why="grows", way=way)
+    if way.sure and way.low_s <= min(rule.tight_left_s, rule.reach * way.span_s):
+        return Near(verdict=Verdict.TIGHT, value=value, limit=limit, why="grows", way=way)
+    if is_near:
+        return Near(verdict=Verdict.TIGHT, value=value, limit=limit, why="near", way=way)
+    return Near(verdict=Verdict.OK, value=value, limit=limit, why="", way=way)
+
+
+def since(times: Floats, values: Floats, at: float | None) -> tuple[Floats, Floats]:
+    """The readings from `at` on (a deploy that nobody told the windows of)."""
+    if at is None or not len(times) or times[0] >= at:
+        return times, values
+    keep = times >= at
+    return times[keep], values[keep]
+
+
+def numbers(found: Near, more: Sequence[tuple[str, float]] = ()) -> dict[str, float]:
+    """What a signal rests on; `fuse` makes the time left of it again."""
+    out = {"value": found.value, "limit": found.limit, "share": found.share}
+    way = found.way
+    if found.why == "refused":
+        out |= {
+            "left_s": 0.0,
+            "left_low_s": 0.0,
+            "left_high_s": 0.0,
+            "rate_per_s": max(way.rate_per_s, 0.0) if way else 0.0,
+        }
+    elif found.why == "grows" and way is not None:
+        out |= {"left_s": way.seconds, "left_low_s": way.low_s, "left_high_s": way.high_s, "rate_per_s": way.rate_per_s}
+        out |= {"span_s": way.span_s}
+    return out | dict(more)

@@ -1,0 +1,45 @@
+"""Operating-system threads on their way to the limit at which Go, or the system, ends the process.
+
+Watches     `threads` of each instance against Go's own limit (`rules.time_left.thread_limit`, 10,000) or the system's, where that is lower
+            (`max_threads`: the cgroup's pids.max, RLIMIT_NPROC, kernel.threads-max).
+Why         each goroutine in a blocking system call or C call holds a thread, and Go gives none back. At the limit there is no error to handle:
+            `program exceeds 10000-thread limit`, or `runtime: failed to create new OS thread`, and the process is gone.
+Input       Up to 128 readings of the present life.
+Method      As for descriptors (approach.py): a robust line since the last change point.
+Verdicts    As for descriptors, with `ThreadRule`'s numbers.
+Parameters  `ThreadRule`.
+If wrong    as for descriptors; a pool of blocking workers (cgo, DNS through libc) that fills in a line above a quarter of the limit would wake somebody.
+Blind       the system's limits count the threads of all processes of the user or group: others may use them up first.
+Example     3,100 threads and 5 more a second: 10,000 in 23 min, exhausting. 3,100 that stand after a burst: nothing.
+Source      runtime/proc.go: checkmcount, newosproc; runtime/debug.SetMaxThreads; cgroup v2 pids.max; setrlimit(2).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+NAME = "thread-exhaustion"
+CODE = "PW521"
+LIMIT = "thread-limit"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ThreadRule:
+    """Thresholds of thread-exhaustion."""
+
+    tight_share: float = 0.7
+    """Of the limit. Threads never go, so the next burst comes on top of these. Lower: services with many blocking workers are named."""
+    exhausting_share: float = 0.25
+    """Of the limit, below which growth is `tight` at most. Half of what descriptors need: healthy services have tens of threads, not thousands."""
+    tight_left_s: float = 7200.0
+    """Growth that may arrive so soon is worth a closer look."""
+    horizon_s: float = 21_600.0
+    """The late end of the interval must be within."""
+    reach: float = 30.0
+    """Times as long as growth has been seen, beyond which it is not believed to go on."""
+    min_samples: int = 10
+    """Readings since the window's begin."""
+    min_span_s: float = 45.0
+    """Seconds since the last change point. Shorter: every burst of file reads is growth."""
+    max_gap_s: float = 60.0
+    """A newest reading older than this says nothing about now."""
