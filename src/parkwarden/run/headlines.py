@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from parkwarden.collect.fleet.status import TargetState, TargetStatus
+from parkwarden.collect.fleet.status import LOCAL, TargetState, TargetStatus
 from parkwarden.model import (
     Capture,
     Finding,
@@ -286,7 +286,7 @@ def account(s: WatchStatus, now: float) -> str:
     """What a watch that ends has seen and done, and what it cost the watched."""
     read = s.scrapes.total()
     failed = read - s.scrapes["ok"]
-    taken = sum(n for (_, outcome), n in s.looks.items() if outcome == "ok")
+    taken = sum(n for (look, outcome), n in s.looks.items() if outcome == "ok" and look != LOCAL)
     told = sum(n for (_, outcome), n in s.notifications.items() if outcome == "delivered")
     stood = sum(s.stall_seconds.values())
     parts = [

@@ -17,7 +17,7 @@ import random
 import time
 import zlib
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -25,17 +25,18 @@ from parkwarden.collect.fleet.before import Before
 from parkwarden.collect.fleet.budgets import WAIT, Budgets
 from parkwarden.collect.fleet.http import Client, FetchError, Names, Room, TlsContexts
 from parkwarden.collect.fleet.ladder import ON_BEAT, Ask, Facts, Ladder, about_memory, refusal
+from parkwarden.collect.fleet.local import LocalLooks, kinds_of
 from parkwarden.collect.fleet.looks import KINDS, NO_ANSWER, Taken, file_name, take, warm
 from parkwarden.collect.fleet.prices import Look, stall_s
 from parkwarden.collect.fleet.probe import missing, restarted
 from parkwarden.collect.fleet.scrape import Scraper
 from parkwarden.collect.fleet.settings import CollectSettings
 from parkwarden.collect.fleet.sites import Sites
-from parkwarden.collect.fleet.status import Counters, TargetState, TargetStatus
+from parkwarden.collect.fleet.status import LOCAL, Counters, TargetState, TargetStatus
 from parkwarden.collect.fleet.telling import Teller
 from parkwarden.model.artefact import LookCost, Reading
 from parkwarden.model.capture import Capture
-from parkwarden.model.events import Event, Gone, Read, Started
+from parkwarden.model.events import Descriptors, Event, Gone, Read, Started
 from parkwarden.model.instance import Instance, Target
 from parkwarden.model.snapshot import Source
 
@@ -52,6 +53,8 @@ READING_SHARE = 0.25
 MAX_STRETCH_S = 60.0
 """Longest interval that comes of it."""
 REPLICAS_WATCHED = f"{Look.PROFILE.value}: replicas-watched"
+MAX_CMDLINE = 64 << 10
+"""Bytes of a command line."""
 SPARE_FILES = 256
 """File descriptors for everything but targets: looks, the store, the web."""
 SOURCES = {
@@ -141,6 +144,7 @@ class Collector:
         self._budgets = Budgets(settings)
         self._room = Room()
         self._contexts = TlsContexts()
+        self._looks = LocalLooks(settings.proc, monotonic) if settings.local == "auto" else None
         self._names = Names()
         self._watched: dict[str, _Watched] = {}
         self._teller = Teller(emit)
@@ -207,6 +211,22 @@ class Collector:
             self._keep(replace(capture, why=f"before {why}"))
         self._climb(watched)
 
+    def last_chance(self, instance_id: str, limit: str, low_s: float) -> None:
+        """An instance may reach a limit in as little as `low_s`: save what it will take with it. Cheap to call at every beat."""
+        watched = self._watched.get(instance_id)
+        if watched is None or watched.instance is None or self._pool is None:
+            return
+        now = self._monotonic()
+        if not watched.ladder.nearing(limit, low_s, now):
+            return
+        refused = watched.ladder.last_chance(limit, low_s, now, watched.facts())
+        self.counters.suspicions += 1
+        for look, reason in refused.items():
+            self._refuse(watched, look, reason)
+        for capture in self._before.take(instance_id):
+            self._keep(replace(capture, why=f"before {limit}"))
+        self._climb(watched)
+
     def status(self, targets: Iterable[str] | None = None) -> list[TargetStatus]:
         """All targets, or these, in the order they were given."""
         now = self._monotonic()
@@ -236,6 +256,8 @@ class Collector:
         self._stop(watched)
         self._before.forget(watched.target.id)
         self._teller.new_life(watched.target.id)
+        if self._looks is not None:
+            self._looks.forget(watched.target.id)
         if watched.instance is not None:
             self._emit(Gone(self._clock(), watched.target.id))
 
@@ -288,7 +310,11 @@ class Collector:
                 watched.client = Client(watched.target, self._room, self._contexts, self._names)
                 scraper = watched.scraper = Scraper(watched.target, watched.client, self.settings, self._pool)
             reading = await scraper.read()
-            self._succeeded(watched, reading, time.monotonic() - began)
+            took_s = time.monotonic() - began
+            kinds = await self._local(watched, reading)
+            self._succeeded(watched, reading, took_s)
+            if kinds is not None:
+                self._emit(Descriptors(reading.at or self._clock(), watched.target.id, kinds))
             if not watched.introduced:  # once: a pprof that hangs is not waited for again
                 watched.introduced = True
                 await scraper.list_profiles()
@@ -300,6 +326,25 @@ class Collector:
         counters.scrape_seconds += watched.took_s
         if scraper is not None:
             counters.scrape_bytes += scraper.bytes - before
+
+    async def _local(self, watched: _Watched, reading: Reading) -> Mapping[str, int] | None:
+        """What the host tells of a target that runs on it, joined to its reading; descriptors by kind where they were counted."""
+        client, pool, target = watched.client, self._pool, watched.target
+        if self._looks is None or client is None or pool is None or not target.url.startswith(("http:", "https:")):
+            return None
+
+        async def command_line() -> bytes | None:
+            try:
+                answer = await client.ask(f"{target.pprof_path}/cmdline", MAX_CMDLINE, self.settings.timeout_s)
+            except FetchError:
+                return None
+            return answer.body if answer.status == 200 else None
+
+        told = await self._looks.join(target, reading, pool, command_line)
+        if told.outcome:
+            self.counters.looks[LOCAL, told.outcome] += 1
+            self.counters.look_seconds[LOCAL] = self.counters.look_seconds.get(LOCAL, 0.0) + told.took_s
+        return kinds_of(told)
 
     def _failed(self, watched: _Watched, error: FetchError, took_s: float) -> None:
         self.counters.scrapes[error.code] += 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from parkwarden.collect import limits
 
@@ -48,6 +49,13 @@ class CollectSettings:
     """Whether a heap profile may be taken at all (on suspicion only): 1 to 2 ms."""
     longer_trace: bool = True
     """Whether the trace of `trace_s` may be taken at all (on suspicion only)."""
+
+    local: Literal["auto", "off"] = "auto"
+    """Whether the host is asked about targets that run on it (`auto`: those that are found, by their port): descriptors by kind,
+    threads, limits, control group, for readings whose pages do not tell them. The service is not asked and not held up; it takes
+    us at most 2 % of one processor. Needs the right to read the service's /proc/PID/fd (the same user, or root)."""
+    proc: str = "/proc"
+    """The proc filesystem that is read for it: in a container that shares the host's pid namespace, where the host's is mounted."""
 
     leak_profile_max_goroutines: int = limits.LEAK_PROFILE_MAX_GOROUTINES
     """Above, no leak profile: it stalls for 5.8 s at 100,000."""

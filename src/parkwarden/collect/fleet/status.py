@@ -8,6 +8,9 @@ from enum import StrEnum
 
 from parkwarden.model.artefact import LookCost
 
+LOCAL = "local"
+"""What looks of the host are called among the looks (`Counters.looks`): the service itself is not asked."""
+
 
 class TargetState(StrEnum):
     """In the order of getting worse."""

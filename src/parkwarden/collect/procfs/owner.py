@@ -1,8 +1,8 @@
 """Whose port is it: from an address of this host to the process that listens there.
 
-Listening sockets are found in the tables of a network namespace, their owner by looking through /proc/*/fd. Our own namespace comes
+Listening sockets are found in the tables of a network namespace, their owners by looking through /proc/*/fd. Our own namespace comes
 first; where the pid namespace is shared (a sidecar, an agent with hostPID), those of other processes follow, each by the addresses it
-calls its own (net/fib_trie, net/if_inet6). Needs the right to read other processes' /proc/PID/fd; without it nobody is found.
+calls its own (net/fib_trie, net/if_inet6). Needs the right to read other processes' /proc/PID/fd; who refuses it is not found.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import os
 import socket
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from parkwarden.collect.procfs.files import Proc
 from parkwarden.collect.procfs.sockets import listeners
@@ -19,34 +21,61 @@ from parkwarden.collect.procfs.sockets import listeners
 MAX_PROCESSES = 20_000
 """Processes looked through: more run on no machine we know of."""
 MAX_LINKS = 400_000
-"""Descriptors looked at in one search, some 2 us each."""
+"""Descriptors looked at in one search, some 3 us each: a second."""
 MAX_NAMESPACES = 256
 """Network namespaces looked at, one for each pod of a large node."""
 _TABLE_BYTES = 8 << 20
 
+IP: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+@dataclass(slots=True)
+class Listening:
+    """Who listens where on this host, at one time."""
+
+    spaces: list[tuple[set[IP], dict[int, tuple[IP, int]]]] = field(default_factory=list)
+    """Namespaces, ours first: their addresses, and (address, port) of the sockets that listen there by inode."""
+    pids: dict[int, list[int]] = field(default_factory=dict)
+    """Processes by the inode of a listening socket, oldest first: a child may have inherited it."""
+
+    def owners(self, host: str, port: int, *, resolve: bool = True) -> list[int]:
+        """Pids that listen at an address of this host, most likely first; none for other hosts' addresses. `resolve`: ask for names, too."""
+        wanted = addresses(host, resolve=resolve)
+        found: list[int] = []
+        for i, (ips, sockets) in enumerate(self.spaces):
+            # a loopback address is meant in our own namespace, and means nobody in another one
+            if not any(ip in ips or (ip.is_loopback and i == 0) for ip in wanted):
+                continue
+            for inode, (ip, at) in sockets.items():
+                if at == port and (ip.is_unspecified or ip in wanted):
+                    found += self.pids.get(inode, ())
+        return list(dict.fromkeys(found))
+
 
 def owner_of(host: str, port: int, *, root: str = "/proc") -> int | None:
     """The pid that listens at `host:port`, None where that is no address of this host or nobody is found. Resolves names (may block)."""
+    return next(iter(listening(root=root).owners(host, port)), None)
+
+
+def listening(*, root: str = "/proc") -> Listening:
+    """Everybody who listens on this host: one walk over all processes, some 3 us a descriptor."""
     proc = Proc(root)
-    wanted = _addresses(host)
-    if not wanted:
-        return None
-    own = local_addresses(proc, "self")
-    if any(ip.is_loopback or ip in own for ip in wanted):
-        pid = _listener(proc, "self", wanted, port)
-        if pid is not None:
-            return pid
-    wanted = {ip for ip in wanted if not ip.is_loopback}
-    for pid in _one_of_each_namespace(proc) if wanted else ():
-        if (
-            not wanted.isdisjoint(local_addresses(proc, pid))
-            and (found := _listener(proc, pid, wanted, port)) is not None
-        ):
-            return found
-    return None
-
-
-IP = ipaddress.IPv4Address | ipaddress.IPv6Address
+    found = Listening()
+    pids = _pids(proc)
+    namespaces: list[int | str] = ["self", *_one_of_each_namespace(proc, pids)]
+    for who in namespaces:
+        sockets = {
+            inode: (plain(ipaddress.ip_address(raw)), port)
+            for inode, (raw, port) in listeners(proc, who).items()
+            if raw
+        }
+        found.spaces.append((local_addresses(proc, who), sockets))
+    wanted = {inode for _, sockets in found.spaces for inode in sockets}
+    left = [MAX_LINKS]
+    for pid in pids if wanted else ():
+        for inode in {_inode(link) for link in _links(proc, pid, left)} & wanted:
+            found.pids.setdefault(inode, []).append(pid)
+    return found
 
 
 def local_addresses(proc: Proc, pid: int | str) -> set[IP]:
@@ -65,7 +94,7 @@ def local_addresses(proc: Proc, pid: int | str) -> set[IP]:
     for line in six.splitlines():
         with suppress(ValueError):
             found.add(ipaddress.IPv6Address(bytes.fromhex(line.split(" ", 1)[0])))
-    return found
+    return {ip for ip in found if not ip.is_loopback}
 
 
 def ports_of(pid: int, *, root: str = "/proc") -> list[tuple[str, int]]:
@@ -75,53 +104,48 @@ def ports_of(pid: int, *, root: str = "/proc") -> list[tuple[str, int]]:
     found = []
     for inode, (raw, port) in listeners(proc, pid).items():
         if inode in inodes and raw:
-            ip = ipaddress.ip_address(raw)
+            ip = plain(ipaddress.ip_address(raw))
             host = ("127.0.0.1" if ip.version == 4 else "::1") if ip.is_unspecified else str(ip)
             found.append((not (ip.is_loopback or ip.is_unspecified), host, port))
     return [(host, port) for _, host, port in sorted(found)]
 
 
-def _addresses(host: str) -> set[IP]:
+def command_line(pid: int, *, root: str = "/proc") -> bytes:
+    """The arguments of a process, each ended by a zero byte; empty where they are refused. They may hold secrets: only compare them."""
+    proc = Proc(root)
+    return proc.bytes(proc.path(pid, "cmdline"), _TABLE_BYTES, wanted=False) or b""
+
+
+def addresses(host: str, *, resolve: bool = True) -> set[IP]:
+    """What a host's name or address stands for; without `resolve` names other than localhost stand for nothing."""
     with suppress(ValueError):
-        return {_plain(ipaddress.ip_address(host.strip("[]")))}
+        return {plain(ipaddress.ip_address(host.strip("[]")))}
+    if not resolve:
+        local = (ipaddress.ip_address("127.0.0.1"), ipaddress.ip_address("::1"))
+        return set(local) if host.lower() == "localhost" else set()
     try:
         told = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
         return set()
-    return {_plain(ipaddress.ip_address(one[4][0])) for one in told}
+    return {plain(ipaddress.ip_address(str(one[4][0]).partition("%")[0])) for one in told}
 
 
-def _plain(ip: IP) -> IP:
-    mapped = ip.ipv4_mapped if isinstance(ip, ipaddress.IPv6Address) else None
-    return mapped or ip
-
-
-def _listener(proc: Proc, namespace: int | str, wanted: set[IP], port: int) -> int | None:
-    inodes = set()
-    for inode, (raw, at) in listeners(proc, namespace).items():
-        if raw and at == port and ((ip := ipaddress.ip_address(raw)).is_unspecified or ip in wanted):
-            inodes.add(inode)
-    if not inodes:
-        return None
-    left = [MAX_LINKS]
-    for pid in _pids(proc):
-        if any(_inode(link) in inodes for link in _links(proc, pid, left)):
-            return pid
-    return None
+def plain(ip: IP) -> IP:
+    """IPv4 in IPv6's clothes as what it is."""
+    return (ip.ipv4_mapped if isinstance(ip, ipaddress.IPv6Address) else None) or ip
 
 
 def _pids(proc: Proc) -> list[int]:
-    """Newest first: a service is younger than the system's own processes."""
     try:
         names = os.listdir(proc.root)
     except OSError:
         return []
-    return sorted((int(name) for name in names if name.isdecimal()), reverse=True)[:MAX_PROCESSES]
+    return sorted(int(name) for name in names if name.isdecimal())[:MAX_PROCESSES]
 
 
-def _one_of_each_namespace(proc: Proc) -> Iterator[int]:
+def _one_of_each_namespace(proc: Proc, pids: list[int]) -> Iterator[int]:
     seen = {_namespace(proc, "self"), ""}
-    for pid in _pids(proc):
+    for pid in pids:
         if (name := _namespace(proc, pid)) not in seen and len(seen) <= MAX_NAMESPACES:
             seen.add(name)
             yield pid
@@ -151,4 +175,4 @@ def _links(proc: Proc, pid: int, left: list[int]) -> Iterator[str]:
 
 def _inode(link: str) -> int:
     number = link[8:-1]
-    return int(number) if link.startswith("socket:[") and number.isdecimal() else 0
+    return int(number) if link.startswith("socket:[") and number.isascii() and number.isdecimal() else 0
