@@ -72,6 +72,9 @@ def incident_json(row: Incident) -> dict[str, Any]:
         "advice": clean(row.advice),
         "why": [clean(why) for why in row.why],
         "evidence": list(row.evidence),
+        "happened": [
+            {"at": _number(one.at), "instance": clean(one.instance), "text": clean(one.text)} for one in row.happened
+        ],
         "firing_since": _time(row.firing_since),
         "no_data_since": _time(row.no_data_since),
         "resolved_at": _time(row.resolved_at),

@@ -27,6 +27,7 @@ from parkwarden.alert.presence import Presence
 from parkwarden.model import (
     EvidenceItem,
     Finding,
+    Happening,
     Incident,
     IncidentState,
     Notification,
@@ -66,16 +67,18 @@ def advance(
     new_id: Callable[[], str],
     *,
     evidence: Sequence[EvidenceItem] = (),
+    happened: Sequence[Happening] = (),
 ) -> Outcome:
     """One tick.
 
     `incidents`: all rows that are not resolved, and those resolved less than `policy.reopen_s` ago; always the rows as stored (give
     `Outcome.changed` back in, nothing else). `blind`: who does not answer since when, as `presence` tells; a plain mapping of services
-    (service, env) and instances (by id) will do where nobody restarts. `evidence`: what was stored since the last tick.
+    (service, env) and instances (by id) will do where nobody restarts. `evidence`: what was stored since the last tick. `happened`: what
+    befell instances since then.
     """
     present = blind if isinstance(blind, Presence) else Presence(dict(blind), frozenset(), {}, {})
     tick = _Tick(incidents, present, now, policy)
-    return tick.run(list(findings), silences, new_id, evidence)
+    return tick.run(list(findings), silences, new_id, evidence, happened)
 
 
 class _Tick:
@@ -97,6 +100,7 @@ class _Tick:
         silences: Sequence[Silence],
         new_id: Callable[[], str],
         evidence: Sequence[EvidenceItem],
+        happened: Sequence[Happening],
     ) -> Outcome:
         found = self._by_key(findings + self._no_data())
         self._adopt(found)
@@ -109,7 +113,8 @@ class _Tick:
                 row = self._urgent(story.with_finding(row, finding, kept, self.now, self.policy))
             if condition.on:
                 self.on.add(row.id)
-            self.rows[row.id] = story.with_evidence(step(row, self.now, condition, self.policy), evidence)
+            row = story.with_happenings(step(row, self.now, condition, self.policy), happened)
+            self.rows[row.id] = story.with_evidence(row, evidence)
         self._inhibit()
         notifications = [n for row in self._in_order() for n in self._tell(row, silences)]
         changed = [row for row in self.rows.values() if self._material(row)]

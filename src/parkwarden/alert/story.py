@@ -10,11 +10,22 @@ import hashlib
 import json
 import math
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime
 
 from parkwarden.alert.policy import Policy
 from parkwarden.judge.fleet.fuse import LIMITS, PROCESS_WIDE
-from parkwarden.model import EvidenceItem, Finding, Grade, Incident, IncidentState, Priority, ServiceKey, Verdict
+from parkwarden.model import (
+    EvidenceItem,
+    Finding,
+    Grade,
+    Happening,
+    Incident,
+    IncidentState,
+    Priority,
+    ServiceKey,
+    Verdict,
+)
 
 """(service, env)."""
 
@@ -37,6 +48,9 @@ MAX_INSTANCES = 50
 MAX_WHY = 12
 MAX_EVIDENCE = 20
 """Kept in one incident: instances and witnesses' sentences worst first, evidence newest first."""
+
+MAX_HAPPENED = 20
+"""Deaths and restarts kept in one incident, the newest: what restarts eighty times a night has told its story by then."""
 
 MAX_TEXT = 2_000
 """Characters of a title, a sentence or an advice."""
@@ -172,6 +186,16 @@ def with_evidence(row: Incident, items: Iterable[EvidenceItem]) -> Incident:
         and item.digest not in row.evidence
     ]
     return row.changed(evidence=(*dict.fromkeys(new), *row.evidence)[:MAX_EVIDENCE]) if new else row
+
+
+def with_happenings(row: Incident, happened: Iterable[Happening]) -> Incident:
+    """What befell the incident's instances meanwhile, oldest first."""
+    new = tuple(
+        replace(one, instance=one.instance[:MAX_LABEL], text=one.text[:MAX_TEXT])
+        for one in happened
+        if one.instance in row.instances and one.at >= row.pending_since
+    )
+    return row.changed(happened=(*row.happened, *new)[-MAX_HAPPENED:]) if new else row
 
 
 def _labels(finding: Finding) -> dict[str, str]:

@@ -21,6 +21,8 @@ MAX_BODY = 3_500
 
 MAX_FACT = 400
 MAX_WHY = 5
+MAX_HAPPENED = 5
+"""Of what befell its instances, the newest."""
 MAX_NAMED = 5
 """Instances named; the others are counted."""
 
@@ -59,6 +61,7 @@ def plain(n: Notification) -> str:
     lines = [_said(news) for news in n.news]
     lines += [f"{name}: {_said(value)}" for name, value in facts(n)]
     lines += [f"- {_said(why)}" for why in row.why[:MAX_WHY]]
+    lines += [_said(f"{moment(one.at)}: {one.text}") for one in row.happened[-MAX_HAPPENED:]]
     if row.advice and n.tell is not Tell.RESOLVED:
         lines += ["", "What to do: " + _said(_first(row.advice), MAX_FACT * 2)]
     return _cut("\n".join(lines))
@@ -73,6 +76,8 @@ def markdown(n: Notification) -> str:
         lines.append(f"**{name}:** {shown}  ")
     if row.why:
         lines += ["", *(f"- {_marked(why)}" for why in row.why[:MAX_WHY])]
+    if row.happened:
+        lines += ["", *(f"- {_marked(f'{moment(one.at)}: {one.text}')}" for one in row.happened[-MAX_HAPPENED:])]
     if row.advice and n.tell is not Tell.RESOLVED:
         lines += ["", "**What to do:** " + _marked(_first(row.advice), MAX_FACT * 2)]
     return _cut("\n".join(lines))

@@ -45,7 +45,16 @@ if TYPE_CHECKING:
         SourceExcerpt,
         Verdict,
     )
-    from parkwarden.model.incident import EvidenceItem, Incident, IncidentState, Notification, Priority, Silence, Tell
+    from parkwarden.model.incident import (
+        EvidenceItem,
+        Happening,
+        Incident,
+        IncidentState,
+        Notification,
+        Priority,
+        Silence,
+        Tell,
+    )
     from parkwarden.model.instance import KNOWN_LABELS, Auth, Instance, Secret, ServiceKey, Target, other_life
     from parkwarden.model.local import Cgroup, Connections, Local
     from parkwarden.model.signal import Signal, TimeLeft
@@ -61,7 +70,7 @@ _HOMES = {
     "errors": "FormatError LimitError ParkwardenError StoreError UnreachableError UsageError",
     "events": "Census Descriptors Event Gone Leaked Named Read SiteCounts Started",
     "finding": "REPORT_SCHEMA Evidence Exit Finding Grade InputEntry Report SourceExcerpt Verdict",
-    "incident": "EvidenceItem Incident IncidentState Notification Priority Silence Tell",
+    "incident": "EvidenceItem Happening Incident IncidentState Notification Priority Silence Tell",
     "instance": "KNOWN_LABELS Auth Instance Secret ServiceKey Target other_life",
     "local": "Cgroup Connections Local",
     "signal": "Signal TimeLeft",
@@ -109,6 +118,7 @@ __all__ = [
     "Frame",
     "Gone",
     "Grade",
+    "Happening",
     "Incident",
     "IncidentState",
     "InputEntry",

@@ -45,6 +45,16 @@ class Tell(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Happening:
+    """Something that happened to an instance while an incident was open: it died and was started again, the kernel killed it."""
+
+    at: float
+    """Unix seconds."""
+    instance: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Incident:
     """One thing wrong with one service, over all its replicas and over time. All times Unix seconds; 0 = not yet.
 
@@ -82,6 +92,8 @@ class Incident:
     """The witnesses' sentences."""
     evidence: tuple[str, ...] = ()
     """Digests in the evidence store, newest first."""
+    happened: tuple[Happening, ...] = ()
+    """What befell its instances since it began, oldest first."""
     revision: int = 0
     pending_since: float = 0.0
     firing_since: float = 0.0

@@ -47,8 +47,10 @@ from parkwarden.run.clock import SteadyClock
 from parkwarden.run.engine import TICK_S, Engine, Tick
 from parkwarden.run.headlines import Headlines, Tell, account, now_words
 from parkwarden.run.keeper import Keeper
+from parkwarden.run.lives import Lives
 from parkwarden.run.memory import Memory
 from parkwarden.run.outbox import Outbox
+from parkwarden.run.retention import Retention
 from parkwarden.run.status import WatchStatus
 from parkwarden.run.supervise import CALM_S, keep_running
 from parkwarden.store.state import AsyncState, State
@@ -77,6 +79,9 @@ PICTURE_S = 300.0
 LISTENING_S = 5.0
 """How soon a silence or an acknowledgement given through the command line is heard of."""
 
+DEADLY = frozenset(("memory-limit", "thread-limit", "fd-limit"))
+"""Limits that end a process, or all that it is good for: evidence is taken before they are reached."""
+
 Part = Callable[[], Awaitable[None]]
 
 
@@ -89,6 +94,8 @@ class Watch:
         self.config = config
         self.clock = clock or SteadyClock()
         self.engine = Engine(config.rules)
+        self.lives = Lives(self.engine)
+        self.retention = Retention()
         self.discovery = Discovery(config.targets, config.discovery)
         self.collector = Collector(config.collect, self._event, self._capture, clock=self.clock.now)
         self.headlines = Headlines(tell, instance=self.engine.instance, counts=self._lately)
@@ -137,6 +144,7 @@ class Watch:
             "beat": self._beat,
             "sender": self._sender.run,
             "keeper": self._keeper.run,
+            "heap profiles": self.retention.run,
             "journal": self._write_down,
             "listening": self._listen,
             "housekeeping": self._housekeep,
@@ -186,12 +194,14 @@ class Watch:
         self.headlines.info(self.clock.now(), f"watching {several}: {', '.join(beats)}; closer looks on suspicion")
 
     def _event(self, event: Event) -> None:
+        self.lives.heed(event)
         self.engine.feed(event)
         self.memory.remember(event)
 
     def _capture(self, capture: Capture) -> None:
         self.headlines.captured(self.clock.now(), capture)
         self._keeper.keep(capture)
+        self.retention.heed(capture)
 
     def _lately(self, instance_id: str) -> list[float]:
         """Its numbers of goroutines of the last minutes, for a picture."""
@@ -222,12 +232,13 @@ class Watch:
         """One beat: judge, look closer, move incidents, write down, tell."""
         began = asyncio.get_running_loop().time()
         tick = self.engine.tick(now)
-        tick.findings[:] = _redacted(tick.findings)
+        tick.findings[:] = _redacted(self.retention.told(tick.findings))
         self.headlines.targets(now, self.collector.status(self.headlines.news_of(now, self.collector.states())))
         self.headlines.judged(now, tick.findings, tick.signals)
         for signal in tick.signals:
             if signal.verdict.rank >= Verdict.SUSPECT.rank and signal.instance not in tick.blind:
                 self.collector.suspect(signal.instance, signal.detector)
+        self._save_in_time(tick)
         outcome = self._advance(tick, now)
         await self._outbox.commit(outcome.changed, outcome.notifications)
         self._take_over(outcome, now)
@@ -237,6 +248,13 @@ class Watch:
         self._ticks += 1
         self._tick_s = asyncio.get_running_loop().time() - began
         self._look_at_ourselves(now)
+
+    def _save_in_time(self, tick: Tick) -> None:
+        """Who may reach a limit soon is looked at while it is there: what a process knew dies with it."""
+        for finding in tick.findings:
+            left, name = finding.time_left, finding.instance or next(iter(finding.instances), None)
+            if left is not None and left.limit in DEADLY and name is not None and name not in tick.blind:
+                self.collector.last_chance(name, left.limit, left.low_s - (tick.at - left.at))
 
     def _advance(self, tick: Tick, now: float) -> Outcome:
         policy = self._policy
@@ -252,6 +270,7 @@ class Watch:
             self._silences,
             lambda: uuid4().hex[:16],
             evidence=self._keeper.stored(),
+            happened=self.lives.taken(),
         )
 
     def _take_over(self, outcome: Outcome, now: float) -> None:

@@ -7,6 +7,9 @@ suspicion about memory alone (a heap that jumps is the usual saw tooth of the co
 profile and one goroutine profile, nothing dear. What is not possible here (too many goroutines, not there, old Go) is refused with a reason at once;
 what is merely not possible now (budgets.py) stays due until it is stale.
 
+When a limit is near (`last_chance`): a process that dies takes everything with it, so the early end of the time left calls for a goroutine
+profile, a heap profile and a trace once it falls below each of LAST_CHANCES_S. Prices and budgets hold as for a suspicion.
+
 Example: `state = Ladder(...)`; `state.suspect("goroutine-trend", now, facts)`; `while ask := state.due(now): ...`.
 """
 
@@ -19,6 +22,7 @@ from parkwarden.collect.fleet.prices import Look
 from parkwarden.collect.fleet.settings import CollectSettings
 
 ON_BEAT = "on beat"
+LAST_CHANCE = "last chance before"
 MAX_WHYS = 32
 """Reasons remembered per instance; there are about a dozen detectors."""
 STALE_S = 60.0
@@ -31,6 +35,9 @@ BUSY_TRACING_S = 5.0
 BEAT_DUMP_MAX_GOROUTINES = 500
 """Of a process too old for censuses (Go before 1.23), up to which a text dump stands in for them on beat: it stops the world for about
 7 ms, twelve times an hour. Larger ones are judged by counts until they are suspected."""
+LAST_CHANCES_S = (300.0, 60.0)
+"""Early ends of a time left below which evidence is taken while there is somebody to take it of: once with minutes to spare, when all
+looks still get through, and again shortly before the end, when what grew stands out most."""
 BUSY_TRACING_TRIES = 3
 """Then a text dump tells who is there, while it is cheap."""
 
@@ -100,6 +107,7 @@ class Ladder:
     """What one instance is due, and since when it is suspected. `phase` in [0, 1) is the instance's own."""
 
     __slots__ = (
+        "_chances",
         "_failures",
         "_next_census",
         "_next_profile",
@@ -116,6 +124,7 @@ class Ladder:
         self._next_census = now + settings.census_every_s * phase
         self._plan: list[Ask] = []
         self._whys: dict[str, float] = {}
+        self._chances: dict[str, tuple[int, float]] = {}
         self._failures = 0
         self._rest_until = 0.0
         self.close_until = 0.0
@@ -146,9 +155,31 @@ class Ladder:
             wanted.append(Ask(again, 5, Look.DUMP, why))
             if refusal(Look.CENSUS, facts, settings) == "old-go":
                 wanted.append(Ask(now, 5, Look.DUMP, why))  # who stays takes two looks that name ids
+        return self._plan_all(wanted, facts)
+
+    def nearing(self, limit: str, low_s: float, now: float) -> bool:
+        """Whether a time left whose early end is `low_s` calls for looks now: it fell below the next of LAST_CHANCES_S, or has
+        stayed below one for `suspect_again_s`."""
+        stage = sum(low_s < chance for chance in LAST_CHANCES_S)
+        taken, at = self._chances.get(limit, (0, now))
+        return stage > taken or (stage > 0 and now - at >= self._settings.suspect_again_s)
+
+    def last_chance(self, limit: str, low_s: float, now: float, facts: Facts) -> dict[Look, str]:
+        """Plan what is to be saved before `limit` is reached (where `nearing`); the looks refused, and why."""
+        self._chances[limit] = (sum(low_s < chance for chance in LAST_CHANCES_S), now)
+        why = f"{LAST_CHANCE} {limit}"
+        settings = self._settings
+        wanted = [Ask(now, 0, Look.PROFILE, why), Ask(now, 3, Look.HEAP, why)]
+        if refusal(Look.TRACE, facts, settings):
+            wanted.append(Ask(now, 1, Look.CENSUS, why, settings.census_s))  # the cheaper of the two traces
+        else:
+            wanted.append(Ask(now, 4, Look.TRACE, why, settings.trace_s))
+        return self._plan_all(wanted, facts)
+
+    def _plan_all(self, wanted: list[Ask], facts: Facts) -> dict[Look, str]:
         refused: dict[Look, str] = {}
         for ask in wanted:
-            reason = refusal(ask.look, facts, settings)
+            reason = refusal(ask.look, facts, self._settings)
             if reason:
                 refused[ask.look] = reason
             else:
@@ -226,6 +257,7 @@ class Ladder:
         """A new life: nothing that was planned for the old one is of use."""
         self._plan.clear()
         self._whys.clear()
+        self._chances.clear()
         self._failures = 0
         self._rest_until = 0.0
         self.close_until = 0.0
