@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     import aiohttp
     from yarl import URL
 
+    from parkwarden.model.local import Local
+
 ENDPOINTS = frozenset(
     (
         "goroutine",
@@ -113,6 +115,10 @@ class LiveOptions:
     census: bool = True
     text_dump: bool = True
     any_size: bool = False
+    local: bool = True
+    """Whether the host is asked, too, about a service that runs on it: its descriptors, threads, limits and control group."""
+    heard_local: Callable[[str, Local, float], None] | None = None
+    """`heard_local(service, local, at)`, in a thread: each look of the host, before the readings it belongs to. With `heard` only."""
     heard: Heard | None = None
     """Whoever wants every look as it comes: then the service is looked at closely for `interval_s`, and the bag keeps the last of each."""
     verify_tls: bool = True
@@ -130,6 +136,8 @@ class LiveBag:
     costs: list[LookCost] = field(default_factory=list)
     cmdline: tuple[str, ...] = ()
     goroutines: int | None = None
+    local: Local | None = None
+    """What the host tells of it, where it runs here and is surely the one that answers (its command line tells)."""
     bodies: dict[str, bytes] = field(default_factory=dict)
 
 
@@ -360,6 +368,7 @@ class _Looks:
         await self._take("vars", self._url("debug/vars"))
         await self._take("metrics", self._url("metrics"))
         await self._cmdline()
+        await self._host(await self._here())
         if not await self._census(options.census_s):
             await self._early_text_dump()
         for profile in ("heap", "block", "mutex", "threadcreate"):
@@ -456,7 +465,31 @@ class _Looks:
     async def _cmdline(self) -> None:
         answer = await self._ask("cmdline", self._url("debug/pprof/cmdline"), MAX_CMDLINE, 0.0)
         if answer is not None and answer.status == 200 and answer.body:
-            self.bag.cmdline = tuple(answer.body.decode("utf-8", "replace").split("\0"))
+            self.bag.cmdline = tuple(answer.body.decode("utf-8", "surrogateescape").split("\0"))
+
+    async def _here(self) -> int | None:
+        """Its pid, where it runs on this host."""
+        base, told = self.session.target.base, "\0".join(self.bag.cmdline).encode("utf-8", "surrogateescape")
+        if not self.options.local or self.session.target.socket or not told or not base.host or not base.port:
+            return None
+        from parkwarden.collect.procfs import process_of
+
+        return await asyncio.to_thread(process_of, base.host, base.port, told)
+
+    async def _host(self, pid: int | None, *, whole: bool = True) -> bool:
+        """What the host tells of it, if it runs here; False where that is no more to be had."""
+        if pid is None:
+            return False
+        from parkwarden.collect.procfs import look as look_at
+
+        try:
+            self.bag.local = local = await asyncio.to_thread(look_at, pid, sockets=whole)
+        except UnreachableError as error:  # it ended, or is not ours to look at
+            self.bag.costs.append(LookCost("host", note=error.message))
+            return False
+        note = f"/proc of process {pid}: the service is not asked" + ("; partly refused" if local.kinds is None else "")
+        self.bag.costs.append(LookCost("host", local.took_s, None, note))
+        return True
 
     async def _take(self, what: str, url: URL, *, extra_s: float = 0.0, note: str = "") -> Artefact | None:
         """Ask one endpoint and read what comes; None where nothing came."""
@@ -524,6 +557,7 @@ class _Close(_Looks):
         self._tracing = True
         """Whether censuses are still tried; a text dump stands in where they are not."""
         self._busy = 0
+        self._pid: int | None = None
         self._clock = time.time() - time.monotonic()  # a clock that is set meanwhile must not disorder what is heard
 
     @property
@@ -540,6 +574,9 @@ class _Close(_Looks):
         await asyncio.to_thread(
             warm
         )  # what reads the looks must not be loaded when they come: the next ones would wait for it
+        if self.options.heard_local is not None:
+            await self._cmdline()
+            self._pid = await self._here()
         length = self.options.interval_s
         looks = {"readings": self._readings, "profile": self._profile, "ids": self._ids}
         due = dict.fromkeys(looks, 0.0)
@@ -557,6 +594,12 @@ class _Close(_Looks):
 
     async def _readings(self) -> float:
         """The numbers, and after how many seconds they are due again."""
+        if self.options.heard_local is not None and self._pid is not None:
+            at = self._clock + time.monotonic()
+            if await self._host(self._pid, whole=False) and self.bag.local is not None:
+                await asyncio.to_thread(self.options.heard_local, self.bag.url, self.bag.local, at)
+            else:
+                self._pid = await self._here()  # restarted, or gone
         for page, path in (("metrics", "metrics"), ("vars", "debug/vars")):
             if page not in self._absent:
                 await self._take(page, self._url(path))

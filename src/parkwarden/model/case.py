@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from parkwarden.model.artefact import Artefact, BuildInfo
+from parkwarden.model.local import Local
 from parkwarden.model.site import Cluster
 from parkwarden.model.snapshot import Snapshot
 
@@ -31,3 +32,5 @@ class Case:
     build: BuildInfo = field(default_factory=BuildInfo)
     user_modules: tuple[str, ...] = ()
     """Module paths (package path prefixes) that are the user's own; `main` always is."""
+    local: Local | None = None
+    """What the host tells of the process, where it is a live one that runs here."""

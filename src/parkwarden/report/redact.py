@@ -43,6 +43,7 @@ from parkwarden.model import (
     Trace,
     Wait,
 )
+from parkwarden.model.local import Local
 
 MAX_PASSES = 16
 """Passes to the fixed point: a hit may free its neighbour's border, so two are usual and three rare. Bounded for safety."""
@@ -398,6 +399,19 @@ class Redactor:
     def _wait(self, wait: Wait) -> Wait:
         return replace(wait, stack=self.stack(wait.stack))
 
+    def local(self, local: Local) -> Local:
+        """What a host tells: paths, peers and names are other people's words."""
+        return replace(
+            local,
+            command=self.text(local.command),
+            open_files=tuple(
+                [replace(g, what=self.text(g.what), example=self.text(g.example)) for g in local.open_files]
+            ),
+            connections=tuple([replace(one, peer=self.text(one.peer)) for one in local.connections]),
+            cgroup=replace(local.cgroup, path=self.text(local.cgroup.path)) if local.cgroup else None,
+            problems=tuple(self.problems(list(local.problems))),
+        )
+
     def crash(self, crash: Crash) -> Crash:
         return replace(
             crash,
@@ -489,4 +503,5 @@ def redact_case(case: Case, redactor: Redactor | None = None) -> Case:
         looks=looks,
         clusters=[red.cluster(cluster) for cluster in case.clusters],
         build=replace(case.build, binary=red.text(case.build.binary)),
+        local=red.local(case.local) if case.local else None,
     )

@@ -13,6 +13,7 @@ from parkwarden.model import Artefact, Kind, LookCost, Problem, UnreachableError
 
 if TYPE_CHECKING:
     from parkwarden.collect.live import LiveBag, LiveOptions
+    from parkwarden.model.local import Local
 
 _URL = re.compile(r"^(https?|unix):", re.IGNORECASE)
 _HOST_PORT = re.compile(r"^(localhost|[A-Za-z0-9.-]+|\[[0-9a-fA-F:]+\]):\d{1,5}(/.*)?$")
@@ -28,6 +29,8 @@ class Bag:
     artefacts: list[Artefact] = field(default_factory=list)
     cost: list[LookCost] = field(default_factory=list)
     instance: str | None = None
+    local: Local | None = None
+    """What the host tells of a live service that runs on it."""
     unreachable: bool = False
     """The service did not answer; the one artefact says why."""
 
@@ -58,7 +61,7 @@ def collect_bags(inputs: Sequence[str], live: LiveOptions | None, save: Path | N
             continue
         if save is not None:
             _save(seen, save)
-        lives.append(Bag(artefacts=seen.artefacts, cost=seen.costs, instance=seen.url))
+        lives.append(Bag(artefacts=seen.artefacts, cost=seen.costs, instance=seen.url, local=seen.local))
     if failed and len(failed) == len(urls) and not paths:
         raise failed[0]
     _shorten([a for bag in lives for a in bag.artefacts])

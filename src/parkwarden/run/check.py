@@ -27,6 +27,7 @@ from parkwarden.model.check import TOLERANCE, CheckResult, Subject
 
 if TYPE_CHECKING:
     from parkwarden.collect.live import LiveOptions
+    from parkwarden.model.local import Local
     from parkwarden.report.redact import Redactor
     from parkwarden.run.bags import Bag
     from parkwarden.run.hearing import Hearing
@@ -138,6 +139,10 @@ class _Hall:
         ):
             hearing.keep(snapshot, at)
         return hearing.heard(artefact, at)
+
+    def heard_local(self, service: str, local: Local, _at: float) -> None:
+        """A look of the host, before the readings it goes with."""
+        self._hearing(service).host(local)
 
     def of(self, bag: Bag) -> Hearing:
         """What was heard of a bag's process; that of files is heard now."""
@@ -264,6 +269,7 @@ def _live(options: CheckOptions, hall: _Hall) -> LiveOptions:
         leak_profile=options.leak_profile,
         census=options.census,
         heard=hall.heard,
+        heard_local=hall.heard_local,
         total_timeout_s=LOOK_TIMEOUT_S + options.for_s,
     )
 

@@ -66,6 +66,7 @@ def judge_bags(bags: Sequence[Bag], options: Options, tell: Tell) -> Diagnosis:
     for bag in bags:
         tell("clustering and judging", None)
         case, grouping = assemble(bag.artefacts, options.modules, options.source)
+        case.local = bag.local
         findings = judge_case(case, grouping, _excerpts(options.source) if options.source is not None else None)
         for finding in findings:
             finding.instance = bag.instance

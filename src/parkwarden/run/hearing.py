@@ -14,11 +14,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from parkwarden.collect.fleet.local import fill
 from parkwarden.collect.fleet.probe import restarted, tells
 from parkwarden.collect.fleet.sites import sites_of
 from parkwarden.collect.fleet.telling import Teller
 from parkwarden.model import Artefact, Event, Instance, Read, Reading, Snapshot, Source, Started
 from parkwarden.model.baseline import Standing
+from parkwarden.model.events import Descriptors
+from parkwarden.model.local import Local
 from parkwarden.run.engine import Engine, Tick
 from parkwarden.run.replay import Beat
 from parkwarden.stacks.remains import standing
@@ -57,6 +60,7 @@ class Hearing:
         self._kept: list[tuple[float, tuple[Standing, ...], int]] = []
         self._latest: tuple[float, tuple[Standing, ...], int] | None = None
         self._reading: Reading | None = None
+        self._local: Local | None = None
         self._read_at: float | None = None
         self._started = False
         self._at = 0.0
@@ -70,6 +74,10 @@ class Hearing:
             return False
         self._read(reading, at)
         return reading.heap_inuse is not None or reading.heap_alloc is not None
+
+    def host(self, local: Local) -> None:
+        """What the host tells of it now: it goes with the next reading."""
+        self._local = local
 
     def end(self) -> Tick | None:
         """The last word; None where nothing was heard."""
@@ -121,6 +129,9 @@ class Hearing:
         if reading.goroutines is None:
             reading.goroutines = self.total
         reading.at = at
+        local, self._local = self._local, None
+        if local is not None:
+            fill(reading, local)
         known = self._reading
         self._begin(at, reading.start_time)
         if known is not None and restarted(known, reading):
@@ -131,6 +142,8 @@ class Hearing:
             self._reading, self._read_at = reading, at
             self._at = at
             self._emit(Read(at, self.name, reading))
+            if local is not None and local.kinds is not None:
+                self._emit(Descriptors(at, self.name, local.kinds))
 
     def _begin(self, at: float, start_time: float | None) -> None:
         if not self._started:

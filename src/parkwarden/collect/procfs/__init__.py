@@ -4,7 +4,7 @@ Only /proc, /sys/fs/cgroup and netlink are read, never the process itself: it is
 where things are hidden or refused, what is missing is said (`Local.problems`) and the rest is told.
 """
 
-from parkwarden.collect.procfs.owner import Listening, command_line, listening, owner_of, ports_of
+from parkwarden.collect.procfs.owner import Listening, command_line, listening, owner_of, ports_of, process_of
 from parkwarden.collect.procfs.process import look, reading
 
-__all__ = ["Listening", "command_line", "listening", "look", "owner_of", "ports_of", "reading"]
+__all__ = ["Listening", "command_line", "listening", "look", "owner_of", "ports_of", "process_of", "reading"]

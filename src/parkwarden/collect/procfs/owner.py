@@ -57,6 +57,18 @@ def owner_of(host: str, port: int, *, root: str = "/proc") -> int | None:
     return next(iter(listening(root=root).owners(host, port)), None)
 
 
+def process_of(host: str, port: int, told: bytes, *, root: str = "/proc") -> int | None:
+    """The pid that listens at `host:port` and has the command line that its pprof tells (`told`: arguments joined by zero bytes).
+
+    A port forward listens here for somebody who runs elsewhere; its command line is another. None where nobody is found.
+    """
+    wanted = told.rstrip(b"\0")
+    for pid in listening(root=root).owners(host, port) if wanted else ():
+        if command_line(pid, root=root).rstrip(b"\0") == wanted:
+            return pid
+    return None
+
+
 def listening(*, root: str = "/proc") -> Listening:
     """Everybody who listens on this host: one walk over all processes, some 3 us a descriptor."""
     proc = Proc(root)
