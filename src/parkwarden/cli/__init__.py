@@ -19,6 +19,7 @@ from parkwarden.cli import (
     evidence,
     explain,
     export,
+    fds,
     incidents,
     lab,
     limits,
@@ -71,6 +72,7 @@ app.command("stacks")(stacks.command)
 app.command("trace")(trace.command)
 app.command("export")(export.command)
 app.command("explain")(explain.command)
+app.command("fds")(fds.command)
 app.command("doctor")(doctor.command)
 app.add_typer(incidents.app, name="incidents")
 app.add_typer(evidence.app, name="evidence")

@@ -117,6 +117,10 @@ class LiveOptions:
     any_size: bool = False
     local: bool = True
     """Whether the host is asked, too, about a service that runs on it: its descriptors, threads, limits and control group."""
+    proc: str = "/proc"
+    """The proc filesystem that is read for it."""
+    brief: bool = False
+    """Only what tells who holds descriptors: a goroutine profile, and the numbers of the host or else of the pages."""
     heard_local: Callable[[str, Local, float], None] | None = None
     """`heard_local(service, local, at)`, in a thread: each look of the host, before the readings it belongs to. With `heard` only."""
     heard: Heard | None = None
@@ -160,7 +164,8 @@ async def look(url: str, *, options: LiveOptions | None = None, progress: Tell |
     options = options or LiveOptions()
     target = _Target.parse(url)
     async with _Session(target, options) as session:
-        looks = (_Looks if options.heard is None else _Close)(session, options, progress or quiet)
+        kind = _Brief if options.brief else _Looks if options.heard is None else _Close
+        looks = kind(session, options, progress or quiet)
         try:
             async with asyncio.timeout(options.total_timeout_s):
                 await (looks.one() if target.single else looks.all())
@@ -474,7 +479,7 @@ class _Looks:
             return None
         from parkwarden.collect.procfs import process_of
 
-        return await asyncio.to_thread(process_of, base.host, base.port, told)
+        return await asyncio.to_thread(process_of, base.host, base.port, told, root=self.options.proc)
 
     async def _host(self, pid: int | None, *, whole: bool = True) -> bool:
         """What the host tells of it, if it runs here; False where that is no more to be had."""
@@ -483,7 +488,7 @@ class _Looks:
         from parkwarden.collect.procfs import look as look_at
 
         try:
-            self.bag.local = local = await asyncio.to_thread(look_at, pid, sockets=whole)
+            self.bag.local = local = await asyncio.to_thread(look_at, pid, sockets=whole, root=self.options.proc)
         except UnreachableError as error:  # it ended, or is not ours to look at
             self.bag.costs.append(LookCost("host", note=error.message))
             return False
@@ -544,6 +549,20 @@ class _Looks:
             note = answer.problem.text
         self.bag.costs.append(LookCost(what, answer.took_s, len(answer.body), note))
         return answer
+
+
+class _Brief(_Looks):
+    """Who holds descriptors, and how many there are: three cheap looks."""
+
+    async def all(self) -> None:
+        """The host first: what its descriptors and the goroutines tell should be of the same moment."""
+        await self._cmdline()
+        if self._nobody():
+            return
+        here = await self._host(await self._here())
+        await self._pprof("goroutine")
+        if not here:
+            await self._take("metrics", self._url("metrics"))
 
 
 class _Close(_Looks):

@@ -56,8 +56,8 @@ def collect_bags(inputs: Sequence[str], live: LiveOptions | None, save: Path | N
         if isinstance(seen, UnreachableError):
             failed.append(seen)
             problem = Problem(seen.code, "", f"{seen.message} {seen.context}".strip())
-            silent = Artefact(name=_bare(url), kind=Kind.UNKNOWN, size=0, problems=[problem])
-            lives.append(Bag(artefacts=[silent], instance=_bare(url), unreachable=True))
+            silent = Artefact(name=bare(url), kind=Kind.UNKNOWN, size=0, problems=[problem])
+            lives.append(Bag(artefacts=[silent], instance=bare(url), unreachable=True))
             continue
         if save is not None:
             _save(seen, save)
@@ -90,7 +90,7 @@ def _look_at_all(urls: Sequence[str], live: LiveOptions | None, tell: Tell) -> l
     return asyncio.run(every())
 
 
-def _bare(url: str) -> str:
+def bare(url: str) -> str:
     """A URL without user and password."""
     return re.sub(r"//[^/@]*@", "//", url)
 

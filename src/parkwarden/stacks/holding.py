@@ -1,0 +1,97 @@
+"""Who holds the open descriptors: sites of goroutines beside counts by kind. Pure.
+
+    holders, unexplained = explain(sites, kinds, ("main",))
+
+Frames prove what a goroutine holds (stacks/holders.py). What no frame tells (a temporary file kept by somebody who waits on a
+channel, the parent's end of a child's input) is matched by numbers: a site of the user's whose goroutines grew by as many as a kind of
+descriptor did, or by half or a third as many (two pipes for each command), held what grew. Where nothing grew, equal numbers are
+a hint, and said to be one.
+
+Blind: descriptors that no goroutine waits for (kept in a map or a pool), and several sites that share one kind in no even ratio.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from parkwarden.model import Frame, Site
+from parkwarden.model.fds import Holder
+from parkwarden.stacks.holders import describe, each, holder_line, holds
+
+MIN_MATCHED = 5
+"""Fewer goroutines or descriptors than this are alike by chance: every service has a handful of each."""
+MAX_RATIO = 4
+"""Descriptors of one kind per goroutine: a command has up to three pipes, a proxied request two sockets."""
+CLOSE = 0.15
+"""How far a ratio may be from a whole number: the two looks at descriptors and goroutines are not taken at the same instant."""
+EQUAL = 0.03
+"""The same where nothing grew: numbers alone are alike by chance much more often."""
+MATCHED = {"pipe": "pipes", "socket": "connections", "file": "files", "deleted-file": "temporary files"}
+"""Kinds that are matched by numbers; of the others a process has a few, or the runtime's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Goroutines at one site; `before` None where there was one look."""
+
+    site: Site
+    count: int
+    before: int | None = None
+
+    @property
+    def grown(self) -> int | None:
+        return None if self.before is None else self.count - self.before
+
+
+def explain(
+    sites: Sequence[Standing], kinds: Mapping[str, tuple[int, int | None]], user_modules: Sequence[str]
+) -> tuple[list[Holder], dict[str, int]]:
+    """(holders, most descriptors first; descriptors by kind that nobody explains). `kinds`: (count, count at the first look)."""
+    left = {kind: count for kind, (count, _) in kinds.items() if count}
+    grown = {kind: count - before for kind, (count, before) in kinds.items() if before is not None}
+    found: list[Holder] = []
+    counts = [(one.site, one.count) for one in sites]
+    known = [(one, holder_line(one.site, user_modules, counts)) for one in sites]
+    # who can be named goes first: a connection's two loops in net/http and the line that reads its body count for one socket
+    for one, line in sorted(known, key=lambda pair: (pair[1] is None, -pair[0].count, pair[0].site.id)):
+        kind = holds(one.site)
+        if kind is None or not each(one.site) or not left.get(kind):
+            continue
+        number = min(one.count * each(one.site), left[kind])
+        left[kind] -= number
+        if one.grown:
+            grown[kind] = grown.get(kind, 0) - one.grown
+        found.append(Holder(one.site, line, kind, describe(one.site), one.count, one.grown, number, "frames"))
+    for kind, words in MATCHED.items():
+        match = _match(kind, left.get(kind, 0), grown.get(kind, 0), known)
+        if match is not None:
+            (one, line), number, by = match
+            left[kind] -= number
+            found.append(Holder(one.site, line, kind, words, one.count, one.grown, number, by))
+    found.sort(key=lambda holder: (-holder.descriptors, holder.site.id))
+    return found, {kind: count for kind, count in left.items() if count}
+
+
+def _match(
+    kind: str, left: int, grown: int, known: Sequence[tuple[Standing, Frame | None]]
+) -> tuple[tuple[Standing, Frame | None], int, str] | None:
+    """The site of the user's that fits a kind best: by growth where both grew, else by number. Never who surely holds this kind."""
+    best: tuple[tuple[int, float, int, str], tuple[Standing, Frame | None], int, str] | None = None
+    for one, line in known:
+        if line is None or holds(one.site) == kind:
+            continue
+        for by, descriptors, goroutines, close in (
+            ("growth", grown, one.grown or 0, CLOSE),
+            ("number", 0 if grown or one.grown else left, one.count, EQUAL),
+        ):
+            if descriptors < MIN_MATCHED or goroutines < MIN_MATCHED or left < MIN_MATCHED:
+                continue
+            ratio = descriptors / goroutines
+            whole = round(ratio)
+            if not 1 <= whole <= MAX_RATIO or abs(ratio - whole) > close * whole:
+                continue
+            rank = (by != "growth", abs(ratio - whole) + whole, -one.count, one.site.id)
+            if best is None or rank < best[0]:
+                best = rank, (one, line), min(left, whole * one.count), by
+    return None if best is None else best[1:]
