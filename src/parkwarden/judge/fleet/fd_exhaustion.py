@@ -4,12 +4,12 @@ Watches     `open_fds` of each instance against `max_fds` (RLIMIT_NOFILE, soft),
 Why         a process without descriptors accepts nobody, opens nothing, and cannot even log why. A leaked goroutine often holds one.
 Input       Up to 128 readings of the present life (5 s apart: ten minutes); a restart, or a deploy under the same name, begins it anew.
 Method      A robust line through what came after the last change point, with an interval that counts with correlated readings (approach.py).
-Verdicts    `exhausting`: it grows for sure, no slower than at first, is above `exhausting_share` of the limit (or its holder is judged a leak), and the
-            late end of the interval is within `horizon_s` and `reach` times what was seen; or descriptors are refused already. `tight`: above
-            `tight_share`, or growing with the early end within `tight_left_s`. `unknown`: too few readings, a gap, no limit told.
+Verdicts    `exhausting`: it grows for sure, no slower than at first, has come `exhausting_way` of the way from where that began (or its holder is judged
+            a leak), and the late end of the interval is within `horizon_s` and `reach` times what was seen; or descriptors are refused already. `tight`: standing
+            above `tight_share`, or growing, `tight_way` of the way on, with the early end within `tight_left_s`. `unknown`: too few readings, a gap, no limit told.
 Parameters  `FdRule`.
-If wrong    `exhausting` wakes somebody: below `exhausting_share` nothing does, since a pool that fills looks the same until it is full. `tight`
-            is a line in a report and leads to a closer look; how often each is wrong is counted (tests/judge/fleet/test_limits.py).
+If wrong    `exhausting` wakes somebody: before `exhausting_way` nothing does, since a pool that fills looks the same until it is full. `tight`
+            is a line in a report and leads to a closer look. How often each is wrong about services that are sized tightly: RATE
 Blind       growth slower than about 1 % of the limit in ten minutes, until it is near; bursts that come and go between two readings; a limit set
             by setrlimit after the last look.
 Example     640 of 1,024 open and 0.2 more a second, seen for ten minutes: run out in 32 min, exhausting. 640 for ten minutes: nothing.
@@ -32,14 +32,16 @@ class FdRule:
     tight_share: float = 0.8
     """Of the limit, standing or not. Above it a reconnect of all clients, which doubles sockets for a moment, may not fit. Lower: services that are
     sized well are named."""
-    exhausting_share: float = 0.5
-    """Of the limit, below which growth is `tight` at most: pools and crowds that fill end somewhere, and most of them below half. Lower: earlier by some
-    minutes, and filling pools wake people; higher: a fast leak leaves less time."""
+    tight_way: float = 0.25
+    """Part of the way from where growth began to the limit, from which on growth is worth a word. Lower: every start of a process is named."""
+    exhausting_way: float = 0.5
+    """Part of the way from where growth began to the limit, below which it is `tight` at most: load that rises, and pools that fill, end somewhere,
+    mostly below half of it. Lower: earlier by some minutes, and ramps of load wake people; higher: a fast leak leaves less time."""
     tight_left_s: float = 7200.0
     """Growth that may arrive so soon is worth a closer look. Longer: slow drifts of traffic are named."""
     horizon_s: float = 21_600.0
     """The late end of the interval must be within; what is further away is still told by the leak's own finding."""
-    reach: float = 30.0
+    reach: float = 8.0
     """Times as long as growth has been seen, beyond which it is not believed to go on: two minutes of it say nothing about the evening."""
     min_samples: int = 10
     """Readings since the window's begin. Fewer have no error worth the name."""

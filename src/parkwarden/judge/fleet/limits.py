@@ -57,6 +57,8 @@ TEETH = 6
 """Newest readings of memory whose maximum is screened: the last one may be just after a collection."""
 STALLS = 0.07
 """Added where the kernel's stalls bear memory's growth out."""
+PAUSE_S = 180.0
+"""Growth that was not sure for so long has ended; what comes after is another."""
 MAX_KNOWN = 20_000
 """Sites of which it is remembered whether they have a line of the user's."""
 KINDS_TOLD = 4
@@ -75,6 +77,8 @@ class Limits:
     """Instance -> when it was deployed anew under the same name: readings from before are of another program."""
     put_off: int = 0
     """Rows that had to wait for a later tick, since the watch began."""
+    _onsets: dict[tuple[str, str], tuple[float, float]] = field(default_factory=dict)
+    """(instance, number) -> when growth was last sure, and the value at which it began."""
     _own: dict[tuple[str, tuple[str, ...]], tuple[Site, bool]] = field(default_factory=dict)
 
     def judge(self, now: float, rules: Rules, leaking: Collection[tuple[str, str | None]] = ()) -> list[Signal]:
@@ -160,13 +164,25 @@ class Limits:
     ) -> tuple[Near, Held]:
         """The verdict and who holds it; a holder that is judged a leak bears growth out that is below its share of the limit."""
         times, values = since(*self.windows.series(name, field, now), self.changed_at.get(name))
-        found = near(times, values, limit, now, rule, peaks=peaks, grain=grain)
+        begun = self._onset(name, field, now)
+        found = near(times, values, limit, now, rule, peaks=peaks, grain=grain, start=begun)
+        if math.isfinite(found.start):
+            self._onsets[name, field] = (now, found.start)
         if not found.why:
             return found, Held()
         held = holder(name, now, found)
         if found.verdict is Verdict.TIGHT and found.why == "grows" and held.site and (name, held.site) in leaking:
-            found = near(times, values, limit, now, rule, peaks=peaks, grain=grain, borne_out=True)
+            found = near(times, values, limit, now, rule, peaks=peaks, grain=grain, start=begun, borne_out=True)
         return found, held
+
+    def _onset(self, name: str, field: str, now: float) -> float:
+        """The value at which growth that still goes on was first seen to begin: the ring of readings forgets it after ten minutes."""
+        seen, start = self._onsets.get((name, field), (-math.inf, math.inf))
+        began, _ = self.windows.series(name, field, now)
+        if now - seen > PAUSE_S or not len(began) or seen < began[0]:
+            self._onsets.pop((name, field), None)
+            return math.inf
+        return start
 
     def _witnessed(
         self, name: str, found: Near, stalls: float, now: float, rule: memory_exhaustion.MemoryRule

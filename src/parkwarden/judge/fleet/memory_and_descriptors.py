@@ -5,7 +5,7 @@ Why         alone, descriptors above their usual share are a busy hour, and memo
             pile up: each holds a socket or pipe and its buffers, and the process dies of whichever comes first.
 Input       Signals of both detectors of one instance at one time.
 Verdicts    `tight` with a confidence that is told (0.85; one of them alone has at most 0.7, below `alert.suspect_confidence`), when both are
-            `tight`. Nothing, when one is `exhausting`: then that one says so, and when.
+            `tight` and above 0.7 of their limits. Nothing, when one is `exhausting`: then that one says so, and when.
 Parameters  None: those of both detectors.
 If wrong    an incident of the least priority for a service that stands near both limits and lives well with it: raise the limits.
 Blind       instances that tell only one of the two.
@@ -22,6 +22,8 @@ from parkwarden.model import Signal, Verdict
 
 NAME = "memory-and-descriptors"
 CODE = "PW523"
+LEAST_SHARE = 0.7
+"""Of both limits: load that rises takes more of both, and is no matter while there is room."""
 CONFIDENCE = 0.85
 """Above `alert.suspect_confidence` (0.8), which is what tells somebody."""
 
@@ -35,7 +37,8 @@ def signals(said: Sequence[Signal], now: float) -> list[Signal]:
     return [
         _signal(name, found[fd_exhaustion.NAME], found[memory_exhaustion.NAME], now)
         for name, found in by.items()
-        if len(found) == 2 and all(s.verdict is Verdict.TIGHT for s in found.values())
+        if len(found) == 2
+        and all(s.verdict is Verdict.TIGHT and s.numbers["share"] >= LEAST_SHARE for s in found.values())
     ]
 
 

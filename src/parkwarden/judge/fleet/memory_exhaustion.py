@@ -11,7 +11,7 @@ Verdicts    As for descriptors, with `MemoryRule`'s numbers. Refused already: ab
             the kernel killed something of the group within the window. Standing near the limit alone is never more than `tight`: Go stays below
             GOMEMLIMIT for as long as it can, and that is what it is for.
 Parameters  `MemoryRule`.
-If wrong    as for descriptors; a cache that fills in a line beyond `exhausting_share` and ends below the limit wakes somebody once.
+If wrong    as for descriptors; a cache that fills in a line beyond `exhausting_way` of its way and ends below the limit wakes somebody once.
 Blind       a limit that nobody tells (no cgroup, no GOMEMLIMIT); memory of other processes of the group where only `rss` is told; one huge allocation.
 Example     620 MiB of 1 GiB and 0.5 MiB more a second: reached in 13 min, exhausting. Teeth between 300 and 600 MiB for ten minutes: nothing.
 Source      Linux Documentation/admin-guide/cgroup-v2.rst (memory), Documentation/accounting/psi.rst; runtime/mgcpacer.go; runtime/debug.SetMemoryLimit.
@@ -32,13 +32,16 @@ class MemoryRule:
 
     tight_share: float = 0.85
     """Of the limit, standing or not. Kubernetes' own advice is to leave a sixth. Lower: services that are sized well are named."""
-    exhausting_share: float = 0.6
-    """Of the limit, below which growth is `tight` at most: caches fill, heaps double before a collection. Lower: those wake people."""
+    tight_way: float = 0.25
+    """Part of the way from where growth began to the limit, from which on growth is worth a word. Lower: every start of a process is named."""
+    exhausting_way: float = 0.6
+    """Part of the way from where growth began to the limit, below which it is `tight` at most: caches fill, heaps double before a collection. Lower: those
+    wake people."""
     tight_left_s: float = 7200.0
     """Growth that may arrive so soon is worth a closer look (a heap profile before the end)."""
     horizon_s: float = 14_400.0
     """The late end of the interval must be within. Shorter than for descriptors: memory follows the day's traffic more."""
-    reach: float = 30.0
+    reach: float = 8.0
     """Times as long as growth has been seen, beyond which it is not believed to go on."""
     min_samples: int = 10
     """Readings since the window's begin."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -30,6 +31,10 @@ TOLD_WITHIN = 4
 """Newest readings of which one must tell the number: pages of two kinds may take turns."""
 SLACK = 3.0
 """How much later than the rule asks a screened row may arrive: two readings are a rough slope."""
+HALF = 0.5
+"""Share of a limit above which whoever moved is looked at."""
+STANDS = 6
+"""Newest readings whose median is near the limit, for standing near it: half a minute; a peak is none."""
 REFUSED = 0.995
 """Share of a limit at which the next one is refused: between two readings there are always some more."""
 
@@ -40,7 +45,9 @@ class LimitRule(Protocol):
     @property
     def tight_share(self) -> float: ...
     @property
-    def exhausting_share(self) -> float: ...
+    def tight_way(self) -> float: ...
+    @property
+    def exhausting_way(self) -> float: ...
     @property
     def tight_left_s(self) -> float: ...
     @property
@@ -65,6 +72,8 @@ class Near:
     why: str
     """grows, near, refused; "" of `ok` and `unknown`."""
     way: Approach | None = None
+    start: float = math.inf
+    """The value at which growth began, as far as known; infinite where none is seen."""
     cause: str = ""
 
     @property
@@ -117,8 +126,8 @@ def screen(windows: Windows, field: str, value: Floats, limit: Floats, rule: Lim
         rise = np.where(np.isnan(first), value[rows], value[rows] - first)
         left = np.where(rise > 0, (limit[rows] - value[rows]) * span / rise, np.inf)
     moves = (rise > 0.01 * limit[rows]) & (left <= SLACK * max(rule.horizon_s, rule.tight_left_s))
-    # a step down or a drop within the window hides a rise from its two ends: who is above half is looked at if anything moved at all
-    moves |= (share >= rule.exhausting_share) & (rise != 0)
+    # a step down within the window hides a rise from its two ends: who is above half is looked at if anything moved at all
+    moves |= (share >= HALF) & (rise != 0)
     wanted = moves | (share >= rule.tight_share)
     urgent = np.lexsort((-share[wanted], left[wanted], share[wanted] < REFUSED))
     found: npt.NDArray[np.int64] = rows[wanted][urgent]
@@ -134,33 +143,37 @@ def near(
     *,
     peaks: bool = False,
     grain: float = 1.0,
+    start: float = math.inf,
     borne_out: bool = False,
 ) -> Near:
-    """One instance's verdict. `borne_out`: what holds the resource was judged a leak by itself, so growth needs no share of the limit."""
+    """One instance's verdict. `start`: the value at which growth was first seen to begin, where that was before these readings; `borne_out`:
+    what holds the resource was judged a leak by itself, so growth needs no part of the way."""
     if not len(values):
         return Near(verdict=Verdict.UNKNOWN, value=math.nan, limit=limit, why="", cause="the number is not told")
     value = float(values[-1])
+    told = partial(Near, value=value, limit=limit)
     if now - times[-1] > rule.max_gap_s:
-        return Near(verdict=Verdict.UNKNOWN, value=value, limit=limit, why="", cause="a gap in the readings")
+        return told(verdict=Verdict.UNKNOWN, why="", cause="a gap in the readings")
     way = approach(times, values, limit, now, peaks=peaks, grain=grain)
     if value >= REFUSED * limit:
-        return Near(verdict=Verdict.EXHAUSTING, value=value, limit=limit, why="refused", way=way)
-    is_near = value >= rule.tight_share * limit
+        return told(verdict=Verdict.EXHAUSTING, why="refused", way=way)
+    is_near = float(np.median(values[-STANDS:])) >= rule.tight_share * limit
     if way is None or len(values) < rule.min_samples or way.span_s < rule.min_span_s:
-        verdict, why = (Verdict.TIGHT, "near") if is_near else (Verdict.UNKNOWN, "")
-        return Near(verdict=verdict, value=value, limit=limit, why=why, cause="" if is_near else "too short a span")
-    grows = way.sure and not way.slowing
-    if (
-        grows
-        and way.high_s <= min(rule.horizon_s, rule.reach * way.span_s)
-        and (borne_out or way.value >= rule.exhausting_share * limit)
-    ):
-        return Near(verdict=Verdict.EXHAUSTING, value=value, limit=limit, why="grows", way=way)
-    if way.sure and way.low_s <= min(rule.tight_left_s, rule.reach * way.span_s):
-        return Near(verdict=Verdict.TIGHT, value=value, limit=limit, why="grows", way=way)
+        if is_near:
+            return told(verdict=Verdict.TIGHT, why="near", way=way)
+        return told(verdict=Verdict.UNKNOWN, why="", way=way, cause="too short a span")
+    start = min(start, way.value - way.risen) if way.sure else math.inf
+    told = partial(told, way=way, start=start)
+    gone = (way.value - start) / max(limit - start, grain) if way.sure else 0.0
+    believed = rule.reach * way.span_s
+    far_enough = borne_out or gone >= rule.exhausting_way
+    if way.sure and not way.slowing and far_enough and way.high_s <= min(rule.horizon_s, believed):
+        return told(verdict=Verdict.EXHAUSTING, why="grows")
+    if way.sure and gone >= rule.tight_way and way.low_s <= min(rule.tight_left_s, believed):
+        return told(verdict=Verdict.TIGHT, why="grows")
     if is_near:
-        return Near(verdict=Verdict.TIGHT, value=value, limit=limit, why="near", way=way)
-    return Near(verdict=Verdict.OK, value=value, limit=limit, why="", way=way)
+        return told(verdict=Verdict.TIGHT, why="near")
+    return told(verdict=Verdict.OK, why="")
 
 
 def since(times: Floats, values: Floats, at: float | None) -> tuple[Floats, Floats]:

@@ -8,7 +8,7 @@ Input       Up to 128 readings of the present life.
 Method      As for descriptors (approach.py): a robust line since the last change point.
 Verdicts    As for descriptors, with `ThreadRule`'s numbers.
 Parameters  `ThreadRule`.
-If wrong    as for descriptors; a pool of blocking workers (cgo, DNS through libc) that fills in a line above a quarter of the limit would wake somebody.
+If wrong    as for descriptors; a pool of blocking workers (cgo, DNS through libc) that fills in a line over a quarter of the way would wake somebody.
 Blind       the system's limits count the threads of all processes of the user or group: others may use them up first.
 Example     3,100 threads and 5 more a second: 10,000 in 23 min, exhausting. 3,100 that stand after a burst: nothing.
 Source      runtime/proc.go: checkmcount, newosproc; runtime/debug.SetMaxThreads; cgroup v2 pids.max; setrlimit(2).
@@ -29,13 +29,16 @@ class ThreadRule:
 
     tight_share: float = 0.7
     """Of the limit. Threads never go, so the next burst comes on top of these. Lower: services with many blocking workers are named."""
-    exhausting_share: float = 0.25
-    """Of the limit, below which growth is `tight` at most. Half of what descriptors need: healthy services have tens of threads, not thousands."""
+    tight_way: float = 0.1
+    """Part of the way from where growth began to the limit, from which on growth is worth a word. Lower: every start of a process is named."""
+    exhausting_way: float = 0.25
+    """Part of the way from where growth began to the limit, below which it is `tight` at most. Half of what descriptors need: healthy services have tens of
+    threads and bursts of hundreds, not thousands."""
     tight_left_s: float = 7200.0
     """Growth that may arrive so soon is worth a closer look."""
     horizon_s: float = 21_600.0
     """The late end of the interval must be within."""
-    reach: float = 30.0
+    reach: float = 8.0
     """Times as long as growth has been seen, beyond which it is not believed to go on."""
     min_samples: int = 10
     """Readings since the window's begin."""
