@@ -11,7 +11,7 @@ from parkwarden.judge.limits.facts import SETTINGS, Server
 from parkwarden.judge.limits.proposals import load_of
 from parkwarden.judge.limits.rules import RULES, number
 from parkwarden.model import TimeLeft, Verdict
-from parkwarden.model.words import percent, seconds
+from parkwarden.model.words import percent, seconds, within
 from parkwarden.report.limit_snippets import Snippet, snippets
 from parkwarden.report.safe import inert
 
@@ -80,7 +80,7 @@ def limits_to_json(examined: Examined, which: Snippet | None = None) -> str:
         "profile": _profile(tuning),
         "load": facts.load,
         "sentences": sentences(tuning),
-        "in_force": [_setting(facts.settings[name]) for name in SETTINGS],
+        "in_force": [_setting(facts.settings.get(name, Setting(name))) for name in SETTINGS],
         "servers": [_server(one) for one in facts.servers] if facts.source_read else None,
         "calls": list(examined.source_calls),
         "use": _use(examined),
@@ -411,8 +411,7 @@ def _name(one: Limit, *, article: bool = True) -> str:
 
 
 def _interval(left: TimeLeft) -> str:
-    late = seconds(left.high_s) if left.high_s < 1e9 else "never"
-    return f"{seconds(left.seconds)} ({seconds(left.low_s)} to {late})"
+    return within(left.seconds, left.low_s, left.high_s)
 
 
 def _rate(left: TimeLeft, unit: Unit) -> str:

@@ -109,6 +109,8 @@ class _Process:
     local: Local | None = None
     inside: GoProcess | None = None
     looks: list[Look] = field(default_factory=list)
+    clock: float = field(default_factory=lambda: time.time() - time.monotonic())
+    """A clock that is set meanwhile must not bend a trend."""
 
     @classmethod
     def parse(cls, target: str, options: LimitOptions) -> _Process:
@@ -128,13 +130,12 @@ class _Process:
 
     async def look(self) -> None:
         """One look from all sides. Raises UnreachableError where a pid alone ended, or no page was there from the first."""
-        began = time.time()
-        now = Look(at=began)
+        now = Look(at=0.0)
         if self.base is not None:
             now = await self._pages(now)
         if self.pid is not None:
             now = await asyncio.to_thread(self._host, now)
-        self.looks.append(now)
+        self.looks.append(replace(now, at=self.clock + time.monotonic()))
 
     async def _pages(self, now: Look) -> Look:
         first: UnreachableError | None = None
@@ -290,19 +291,15 @@ def _client(peer: str) -> bool:
 
 
 async def _watch(process: _Process, options: LimitOptions, tell: Tell) -> _Process:
-    began = time.monotonic()
     every = max(NEVER_CLOSER_S, min(LOOK_EVERY_S, options.for_s / MIN_LOOKS), options.for_s / MAX_LOOKS)
-    number = 0
-    while True:
+    more = round(options.for_s / every)
+    tell(f"{process.name}: the first look", None)
+    await process.look()
+    began = time.monotonic()  # not before: what the first look loads must not bring the next ones closer together
+    for number in range(1, more + 1):
+        await asyncio.sleep(max(began + number * every - time.monotonic(), 0.0))
+        tell(f"{process.name}: look {number + 1} of {more + 1}", number / (more + 1))
         await process.look()
-        number += 1
-        tell(
-            f"{process.name}: look {number}",
-            min((time.monotonic() - began) / options.for_s, 1.0) if options.for_s else None,
-        )
-        if (passed := time.monotonic() - began) + every > options.for_s + every / 2:
-            break
-        await asyncio.sleep(max(number * every - passed, 0.0))
     await process.finish()
     return process
 

@@ -138,19 +138,24 @@ def _descriptors(facts: Facts, profile: Profile, needs: Mapping[What, Need], loa
 
 
 def _memory(facts: Facts, needs: Mapping[What, Need], load: int) -> Proposal | None:
-    """The group's limit: kept if it holds the load; none where memory is not told."""
-    need, now = needs.get(What.MEMORY), facts.value("memory-limit")
-    if need is None:
+    """The group's limit: kept if it holds the load; None where neither a limit nor any use of memory is told."""
+    need, now, limit = needs.get(What.MEMORY), facts.value("memory-limit"), facts.limit("memory-limit")
+    takes = need.at(load) if need is not None else 0.0
+    live = max(takes, float(facts.now.memory or 0), (facts.now.heap or 0) / GC_ROOM)
+    if limit is None and live <= 0:
         return None
-    live = max(need.at(load), float(facts.now.memory or 0), (facts.now.heap or 0) / GC_ROOM)
+    said = (
+        f"{load:,} requests take {number(takes, 'bytes')} ({need.text})"
+        if need is not None
+        else "what requests take is not told"
+    )
     wanted = live * ROOM / GOMEMLIMIT_SHARE
-    limit = facts.limit("memory-limit")
     if limit is not None and limit >= wanted:
-        why = f"kept: {load:,} requests take {number(need.at(load), 'bytes')} ({need.text})"
-        return Proposal("memory-limit", now, limit, Unit.BYTES, why)
+        return Proposal("memory-limit", now, limit, Unit.BYTES, f"kept: {said}")
     value = float(max(MIN_MEMORY, _up(wanted, STEP_MEMORY)))
-    why = f"{load:,} requests take {number(need.at(load), 'bytes')} ({need.text}), and room for the collector and what Go does not count"
-    return Proposal("memory-limit", now, value, Unit.BYTES, why)
+    return Proposal(
+        "memory-limit", now, value, Unit.BYTES, f"{said}; with room for the collector and what Go does not count"
+    )
 
 
 def _go_memory(facts: Facts, limit: float) -> Proposal:
