@@ -77,3 +77,20 @@ def test_never_more_than_is_open(sites: list[tuple[Site, int, int]], kinds: dict
     for kind, (count, _) in kinds.items():
         assert sum(h.descriptors for h in holders if h.kind == kind) + rest.get(kind, 0) == count
     assert all(h.descriptors > 0 for h in holders)
+
+
+def test_loops_of_the_library_lend_the_line_that_grew_with_them() -> None:
+    """A response body that nobody reads leaves net/http's loop and the user's goroutine that keeps it: the socket is that line's."""
+    found, rest = told([Standing(LOOP, 60, 20), Standing(WAITING, 61, 20)], {"socket": (62, 22)})
+    assert found == [("socket", "main.upload", 60, "growth")]
+    assert rest == {"socket": 2}
+
+
+def test_both_ends_of_a_child_are_its_readers() -> None:
+    """Frames prove the pipe that is read; the other pipe and the pidfd grew beside it."""
+    reading = site("internal/poll.runtime_pollWait", "os.(*File).Read", "bufio.(*Scanner).Scan", "main.frames")
+    found, rest = told([Standing(reading, 74, 37)], {"pipe": (148, 74), "pidfd": (73, 37)})
+    assert sorted(found) == [
+        ("pidfd", "main.frames", 73, "growth"), ("pipe", "main.frames", 74, "frames"), ("pipe", "main.frames", 74, "growth"),
+    ]  # fmt: skip
+    assert rest == {}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from parkwarden.model import words
 from parkwarden.report.safe import inert, middle
 from parkwarden.report.terminal import _cell, _rule, _say, _table, _unicode, print_cost
-from parkwarden.report.words import short_place
+from parkwarden.report.words import short_function, short_place
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -219,9 +219,9 @@ def _who(result: FdsResult, console: Console, show_all: bool) -> None:
         for holder in shown:
             line = holder.line
             where = (
-                f"{inert(line.function, 160)}\n{inert(short_place(line), 160)}"
+                f"{inert(short_function(line.function), 160)}\n{inert(short_place(line), 160)}"
                 if line
-                else f"(not yours) {inert(holder.site.function, 160)}"
+                else f"(not yours) {inert(short_function(holder.site.function), 160)}"
             )
             cells = [words.count(holder.descriptors), holder.words, words.count(holder.goroutines)]
             if result.watched_s:

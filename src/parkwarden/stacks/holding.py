@@ -27,7 +27,9 @@ CLOSE = 0.15
 """How far a ratio may be from a whole number: the two looks at descriptors and goroutines are not taken at the same instant."""
 EQUAL = 0.03
 """The same where nothing grew: numbers alone are alike by chance much more often."""
-MATCHED = {"pipe": "pipes", "socket": "connections", "file": "files", "deleted-file": "temporary files"}
+MATCHED = {
+    "pipe": "pipes", "socket": "connections", "file": "files", "deleted-file": "temporary files", "pidfd": "child processes",
+}  # fmt: skip
 """Kinds that are matched by numbers; of the others a process has a few, or the runtime's own."""
 
 
@@ -62,30 +64,39 @@ def explain(
         left[kind] -= number
         if one.grown:
             grown[kind] = grown.get(kind, 0) - one.grown
-        found.append(Holder(one.site, line, kind, describe(one.site), one.count, one.grown, number, "frames"))
+        by = "frames"
+        if line is None and (match := _match(one.count, one.grown or 0, known)) is not None:
+            line, by = match.line, match.by  # net/http's loops serve a line of the user's that grew with them
+        found.append(Holder(one.site, line, kind, describe(one.site), one.count, one.grown, number, by))
     for kind, words in MATCHED.items():
-        match = _match(kind, left.get(kind, 0), grown.get(kind, 0), known)
+        match = _match(left.get(kind, 0), grown.get(kind, 0), known)
         if match is not None:
-            (one, line), number, by = match
+            one, number = match.standing, min(left[kind], match.ratio * match.standing.count)
             left[kind] -= number
-            found.append(Holder(one.site, line, kind, words, one.count, one.grown, number, by))
+            found.append(Holder(one.site, match.line, kind, words, one.count, one.grown, number, match.by))
     found.sort(key=lambda holder: (-holder.descriptors, holder.site.id))
     return found, {kind: count for kind, count in left.items() if count}
 
 
-def _match(
-    kind: str, left: int, grown: int, known: Sequence[tuple[Standing, Frame | None]]
-) -> tuple[tuple[Standing, Frame | None], int, str] | None:
-    """The site of the user's that fits a kind best: by growth where both grew, else by number. Never who surely holds this kind."""
-    best: tuple[tuple[int, float, int, str], tuple[Standing, Frame | None], int, str] | None = None
+@dataclass(frozen=True, slots=True)
+class _Match:
+    """A site of the user's that fits; `ratio` descriptors for each of its goroutines."""
+
+    standing: Standing
+    line: Frame
+    ratio: int
+    by: str
+
+
+def _match(left: int, grown: int, known: Sequence[tuple[Standing, Frame | None]]) -> _Match | None:
+    """The site of the user's that fits descriptors best: by growth where both grew, else by number."""
+    best: tuple[tuple[bool, float, int, str], _Match] | None = None
     for one, line in known:
-        if line is None or holds(one.site) == kind:
-            continue
         for by, descriptors, goroutines, close in (
             ("growth", grown, one.grown or 0, CLOSE),
             ("number", 0 if grown or one.grown else left, one.count, EQUAL),
         ):
-            if descriptors < MIN_MATCHED or goroutines < MIN_MATCHED or left < MIN_MATCHED:
+            if line is None or min(descriptors, goroutines, left) < MIN_MATCHED:
                 continue
             ratio = descriptors / goroutines
             whole = round(ratio)
@@ -93,5 +104,5 @@ def _match(
                 continue
             rank = (by != "growth", abs(ratio - whole) + whole, -one.count, one.site.id)
             if best is None or rank < best[0]:
-                best = rank, (one, line), min(left, whole * one.count), by
-    return None if best is None else best[1:]
+                best = rank, _Match(one, line, whole, by)
+    return None if best is None else best[1]
