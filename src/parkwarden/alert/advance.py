@@ -67,18 +67,19 @@ def advance(
     new_id: Callable[[], str],
     *,
     evidence: Sequence[EvidenceItem] = (),
+    saved: Sequence[EvidenceItem] = (),
     happened: Sequence[Happening] = (),
 ) -> Outcome:
     """One tick.
 
     `incidents`: all rows that are not resolved, and those resolved less than `policy.reopen_s` ago; always the rows as stored (give
     `Outcome.changed` back in, nothing else). `blind`: who does not answer since when, as `presence` tells; a plain mapping of services
-    (service, env) and instances (by id) will do where nobody restarts. `evidence`: what was stored since the last tick. `happened`: what
-    befell instances since then.
+    (service, env) and instances (by id) will do where nobody restarts. `evidence`: what was stored since the last tick; `saved`: of what
+    was stored lately that which an incident opened now should have. `happened`: what befell instances since the last tick.
     """
     present = blind if isinstance(blind, Presence) else Presence(dict(blind), frozenset(), {}, {})
     tick = _Tick(incidents, present, now, policy)
-    return tick.run(list(findings), silences, new_id, evidence, happened)
+    return tick.run(list(findings), silences, new_id, evidence, saved, happened)
 
 
 class _Tick:
@@ -100,6 +101,7 @@ class _Tick:
         silences: Sequence[Silence],
         new_id: Callable[[], str],
         evidence: Sequence[EvidenceItem],
+        saved: Sequence[EvidenceItem],
         happened: Sequence[Happening],
     ) -> Outcome:
         found = self._by_key(findings + self._no_data())
@@ -114,7 +116,7 @@ class _Tick:
             if condition.on:
                 self.on.add(row.id)
             row = story.with_happenings(step(row, self.now, condition, self.policy), happened)
-            self.rows[row.id] = story.with_evidence(row, evidence)
+            self.rows[row.id] = story.with_evidence(row, evidence if row.id in self.before else [*evidence, *saved])
         self._inhibit()
         notifications = [n for row in self._in_order() for n in self._tell(row, silences)]
         changed = [row for row in self.rows.values() if self._material(row)]

@@ -26,6 +26,7 @@ from parkwarden.model import (
     ServiceKey,
     Verdict,
 )
+from parkwarden.model.capture import LAST_CHANCE
 
 """(service, env)."""
 
@@ -48,6 +49,9 @@ MAX_INSTANCES = 50
 MAX_WHY = 12
 MAX_EVIDENCE = 20
 """Kept in one incident: instances and witnesses' sentences worst first, evidence newest first."""
+
+MAX_SAVED = 9
+"""Of the evidence, what was taken before a limit and is not pushed out by newer: three looks of three deaths."""
 
 MAX_HAPPENED = 20
 """Deaths and restarts kept in one incident, the newest: what restarts eighty times a night has told its story by then."""
@@ -179,13 +183,23 @@ def no_data_finding(
 def with_evidence(row: Incident, items: Iterable[EvidenceItem]) -> Incident:
     """Evidence that names the incident's site, or one of its instances where it has none, newest first."""
     new = [
-        item.digest
+        item
         for item in sorted(items, key=lambda item: -item.at)
         if item.service == row.service
         and (row.site_id in item.site_ids if row.site_id and item.site_ids else item.instance in row.instances)
         and item.digest not in row.evidence
     ]
-    return row.changed(evidence=(*dict.fromkeys(new), *row.evidence)[:MAX_EVIDENCE]) if new else row
+    if not new:
+        return row
+    saved = [item.digest for item in new if item.why.startswith(LAST_CHANCE)]
+    saved = [*dict.fromkeys([*saved, *row.saved])][:MAX_SAVED]
+    room = MAX_EVIDENCE - len(saved)
+    kept = []
+    for digest in dict.fromkeys([*(item.digest for item in new), *row.evidence]):
+        room -= digest not in saved
+        if room >= 0 or digest in saved:
+            kept.append(digest)
+    return row.changed(evidence=tuple(kept), saved=tuple(saved))
 
 
 def with_happenings(row: Incident, happened: Iterable[Happening]) -> Incident:

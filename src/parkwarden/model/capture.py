@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+LAST_CHANCE = "last chance before"
+"""Begins the reason of a capture taken because a limit was near; the limit's name follows."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capture:

@@ -92,6 +92,8 @@ class Incident:
     """The witnesses' sentences."""
     evidence: tuple[str, ...] = ()
     """Digests in the evidence store, newest first."""
+    saved: tuple[str, ...] = ()
+    """Of those the ones taken because a limit was near: what a process left behind, which newer ones do not push out."""
     happened: tuple[Happening, ...] = ()
     """What befell its instances since it began, oldest first."""
     revision: int = 0

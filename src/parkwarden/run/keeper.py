@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 import structlog
 
 from parkwarden.model import Capture, EvidenceItem, StoreError
+from parkwarden.model.capture import LAST_CHANCE
 from parkwarden.run.evidence import open_store
 from parkwarden.store.settings import StoreSettings
 from parkwarden.store.state import AsyncState
@@ -24,6 +25,9 @@ RETRY_S = 5.0
 MAX_STORED = 1_000
 """Items stored since the last beat that incidents have not been told of: more come only while beats stand still."""
 
+SAVED_S = 900.0
+"""How long what was saved before a limit is remembered for an incident that opens later: a death is looked into after it."""
+
 
 class Keeper:
     """`keep` takes captures on the loop, `run` stores them on a thread, `stored` tells what came in since it was last asked."""
@@ -38,6 +42,7 @@ class Keeper:
         self._waiting_bytes = 0
         self._wake = asyncio.Event()
         self._new: deque[EvidenceItem] = deque(maxlen=MAX_STORED)
+        self._saved: deque[EvidenceItem] = deque(maxlen=MAX_STORED)
         self.kept = 0
         self.kept_bytes = 0
         self.dropped = 0
@@ -57,6 +62,10 @@ class Keeper:
         items = list(self._new)
         self._new.clear()
         return items
+
+    def saved(self, now: float) -> list[EvidenceItem]:
+        """What was stored within SAVED_S because a limit was near."""
+        return [item for item in self._saved if now - item.at <= SAVED_S]
 
     async def run(self) -> None:
         """Store what waits, for ever. A store that fails is tried again; what waits meanwhile is bounded.
@@ -86,6 +95,8 @@ class Keeper:
         self.kept += 1
         self.kept_bytes += item.stored_bytes
         self._new.append(item)
+        if item.why.startswith(LAST_CHANCE):
+            self._saved.append(item)
 
     async def _rest(self, error: StoreError) -> None:
         self.trouble = error.message

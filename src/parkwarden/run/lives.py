@@ -17,6 +17,8 @@ class Lives:
         self._engine = engine
         self._killed: dict[str, int] = {}
         """Instance -> OOM kills of its control group as last read."""
+        self._died: dict[str, float] = {}
+        """Instance -> when its last life was heard of last, until the next reading."""
         self._new: list[Happening] = []
 
     def heed(self, event: Event) -> None:
@@ -26,10 +28,12 @@ class Lives:
             self._read(event)
         elif isinstance(event, Gone):
             self._killed.pop(event.instance, None)
+            self._died.pop(event.instance, None)
 
     def taken(self) -> list[Happening]:
+        """What happened since this was last asked, in order."""
         new, self._new = self._new, []
-        return new
+        return sorted(new, key=lambda one: one.at)
 
     def _started(self, event: Started) -> None:
         name, began = event.instance.id, event.instance.start_time
@@ -37,13 +41,14 @@ class Lives:
         if known is None or began is None or not other_life(known.start_time, began):
             return
         last = self._engine.last_news.get(name, began)
+        self._died[name] = last
         text = f"{name} died after {moment(last)}"
         if known.start_time is not None and last > known.start_time:
             text += f", {words.seconds(last - known.start_time)} after its start"
         self._tell(Happening(at=began, instance=name, text=f"{text}, and was started again"))
 
     def _read(self, event: Read) -> None:
-        kills = event.reading.oom_kills
+        kills, died = event.reading.oom_kills, self._died.pop(event.instance, event.at)
         if kills is None:
             return
         before = self._killed.get(event.instance)
@@ -51,7 +56,7 @@ class Lives:
         if before is not None and kills > before:
             what = "a process" if kills == before + 1 else f"{kills - before} processes"
             text = f"the kernel has killed {what} of {event.instance}'s control group for memory"
-            self._tell(Happening(at=event.at, instance=event.instance, text=text))
+            self._tell(Happening(at=died, instance=event.instance, text=text))
 
     def _tell(self, one: Happening) -> None:
         if len(self._new) < MAX_UNTOLD:

@@ -23,6 +23,8 @@ from parkwarden.stacks.modules import guess_user_modules
 log = structlog.get_logger()
 
 LIMIT = "memory-limit"
+ABOUT_MEMORY = frozenset(("PW522", "PW523"))
+"""Codes of findings that a heap's holder is the answer to."""
 MAX_KEPT = 2_000
 """Instances whose heap's answer is remembered, the newest: a frame and a sentence each."""
 MAX_WAITING = 64
@@ -77,7 +79,8 @@ class Retention:
             await self._wake.wait()
 
     def told(self, findings: Iterable[Finding]) -> list[Finding]:
-        """The findings, those about memory with what the heap says: as first evidence, and as culprit where nobody named one."""
+        """The findings, those with a time left until the memory limit with what the heap says: as first evidence, and as culprit of
+        those that are about memory itself and name nobody."""
         return [self._with_heap(finding) for finding in findings]
 
     def _with_heap(self, finding: Finding) -> Finding:
@@ -89,7 +92,8 @@ class Retention:
             return finding
         newest = max(known, key=lambda one: one.at)
         evidence = [Evidence("heap profile", "in use there", newest.text), *finding.evidence]
-        return replace(finding, evidence=evidence, culprit=finding.culprit or newest.line)
+        line = finding.culprit or (newest.line if finding.code in ABOUT_MEMORY else None)
+        return replace(finding, evidence=evidence, culprit=line)
 
 
 def read(capture: Capture) -> Retained | None:

@@ -253,8 +253,9 @@ class Watch:
         """Who may reach a limit soon is looked at while it is there: what a process knew dies with it."""
         for finding in tick.findings:
             left, name = finding.time_left, finding.instance or next(iter(finding.instances), None)
-            if left is not None and left.limit in DEADLY and name is not None and name not in tick.blind:
-                self.collector.last_chance(name, left.limit, left.low_s - (tick.at - left.at))
+            if left is None or left.limit not in DEADLY or left.seconds <= 0 or name is None or name in tick.blind:
+                continue
+            self.collector.last_chance(name, left.limit, left.low_s - (tick.at - left.at))
 
     def _advance(self, tick: Tick, now: float) -> Outcome:
         policy = self._policy
@@ -270,6 +271,7 @@ class Watch:
             self._silences,
             lambda: uuid4().hex[:16],
             evidence=self._keeper.stored(),
+            saved=self._keeper.saved(now),
             happened=self.lives.taken(),
         )
 

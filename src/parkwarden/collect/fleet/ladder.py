@@ -20,9 +20,9 @@ from dataclasses import dataclass, field
 
 from parkwarden.collect.fleet.prices import Look
 from parkwarden.collect.fleet.settings import CollectSettings
+from parkwarden.model.capture import LAST_CHANCE
 
 ON_BEAT = "on beat"
-LAST_CHANCE = "last chance before"
 MAX_WHYS = 32
 """Reasons remembered per instance; there are about a dozen detectors."""
 STALE_S = 60.0
@@ -35,9 +35,9 @@ BUSY_TRACING_S = 5.0
 BEAT_DUMP_MAX_GOROUTINES = 500
 """Of a process too old for censuses (Go before 1.23), up to which a text dump stands in for them on beat: it stops the world for about
 7 ms, twelve times an hour. Larger ones are judged by counts until they are suspected."""
-LAST_CHANCES_S = (300.0, 60.0)
+LAST_CHANCES_S = (300.0, 30.0)
 """Early ends of a time left below which evidence is taken while there is somebody to take it of: once with minutes to spare, when all
-looks still get through, and again shortly before the end, when what grew stands out most."""
+looks still get through, and again six beats before the end, when what grew stands out most."""
 BUSY_TRACING_TRIES = 3
 """Then a text dump tells who is there, while it is cheap."""
 
