@@ -15,10 +15,10 @@ def judge_case(case: Case, grouping: Grouping, excerpt: Excerpt | None = None) -
 
     `excerpt` finds the source of a blocked line where the caller has it; it decides between patterns with one and the same stack.
     """
-    from parkwarden.judge import crash, creation_burst, heap_retention, site_leak, site_load, threads
+    from parkwarden.judge import crash, creation_burst, heap_retention, near_limits, site_leak, site_load, threads
     from parkwarden.judge.fuse import fuse
 
     findings = site_leak.judge(case, grouping, excerpt)
-    for detector in (creation_burst, crash, heap_retention, site_load, threads):
+    for detector in (creation_burst, crash, heap_retention, site_load, threads, near_limits):
         findings += detector.judge(case)
     return fuse(findings)

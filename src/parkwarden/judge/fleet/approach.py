@@ -53,6 +53,9 @@ LAGS = 8
 SLOWER = 0.85
 """Share of the first third's pace at which the last third is called slower, if it is so beyond its error."""
 
+LASTED = 0.5
+"""See `_bent`: a line that goes on for twice as long as the faster one before it is no curve."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Approach:
@@ -73,7 +76,7 @@ class Approach:
     sure: bool
     """Whether it surely grows: then `high_s` is finite."""
     slowing: bool
-    """Whether its last third is slower than its first: a pool that fills."""
+    """Whether its last third is slower than its first, or it than what came just before: a pool that fills."""
 
 
 def approach(times: Floats, values: Floats, limit: float, now: float, *, peaks: bool, grain: float) -> Approach | None:
@@ -83,12 +86,14 @@ def approach(times: Floats, values: Floats, limit: float, now: float, *, peaks: 
     """
     if len(values) < MIN_SEGMENT:
         return None
+    earlier = None
     for _ in range(MAX_CUTS):
         x, y = _slots(times, values, peaks)
         cut = _cut(x, y, grain)
         if cut is None:
             break
         after = times > cut
+        earlier = x[x <= cut], y[x <= cut]
         times, values = times[after], values[after]
     walks = _walk(x, y) if peaks else _walk(times, values)
     line = _line(x, y, now, grain, walks)
@@ -107,7 +112,7 @@ def approach(times: Floats, values: Floats, limit: float, now: float, *, peaks: 
         span_s=span,
         risen=line.slope * span,
         sure=line.slope > Z * line.error and line.slope * span >= 2 * grain,
-        slowing=_slowing(x, y, now, grain, walks),
+        slowing=_slowing(x, y, now, grain, walks) or (earlier is not None and _bent(*earlier, line, span, now, grain)),
     )
 
 
@@ -219,3 +224,14 @@ def _slowing(x: Floats, y: Floats, now: float, grain: float, walks: float) -> bo
     last = _line(x[-third:], y[-third:], now, grain, walks)
     beyond = first.slope - last.slope > math.hypot(first.error, last.error)
     return first.slope > 0 and last.slope < SLOWER * first.slope and beyond
+
+
+def _bent(x: Floats, y: Floats, line: _Line, span: float, now: float, grain: float) -> bool:
+    """Whether growth before the change point was faster, and lasted for `LASTED` of what has passed since: the curve of a pool, cut in lines."""
+    before = _line(x, y, now, grain, 0.0)
+    slower = line.slope < SLOWER * before.slope
+    return (
+        slower
+        and before.slope - line.slope > math.hypot(before.error, line.error)
+        and float(x[-1] - x[0]) > LASTED * span
+    )
