@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from parkwarden.alert import Policy, Presence, Route, Runbook
-from parkwarden.model import EvidenceItem, Grade, IncidentState, Priority, Silence, Verdict
+from parkwarden.alert import Policy, Presence, Route, Runbook, advance
+from parkwarden.alert.story import MAX_EVIDENCE, MAX_HAPPENED, MAX_SAVED
+from parkwarden.model import EvidenceItem, Grade, Happening, IncidentState, Priority, Silence, Verdict
+from parkwarden.model.capture import LAST_CHANCE
 from tests.alert.build import T0, World, leak, left, trend
 
 ORDERS = ("orders", "prod")
@@ -406,3 +408,51 @@ def test_moving_numbers_are_written_down_rarely() -> None:
         world.commit(out)
         writes += len(out.changed)
     assert writes == 20
+
+
+def _item(digest: str, at: float, why: str) -> EvidenceItem:
+    return EvidenceItem(
+        digest=digest, kind="heap-profile", instance="a:6060", service="orders", at=at, bytes=1, stored_bytes=1, why=why
+    )
+
+
+def test_what_was_saved_before_a_limit_is_not_pushed_out_by_newer_evidence() -> None:
+    """Looks at the next life of a process must not take the place of what the last one left behind."""
+    world = World()
+    world.tick(leak(), evidence=[_item("last", T0, f"{LAST_CHANCE} memory-limit")])
+    for n in range(2 * MAX_EVIDENCE):
+        world.tick(leak(), evidence=[_item(f"d{n}", T0 + n, "survivors")])
+    [row] = world.rows.values()
+    assert len(row.evidence) == MAX_EVIDENCE
+    assert row.evidence[0] == f"d{2 * MAX_EVIDENCE - 1}"
+    assert row.evidence[-1] == "last"
+    assert row.saved == ("last",)
+    world.tick(leak(), evidence=[_item(f"l{n}", T0 + n, f"{LAST_CHANCE} fd-limit") for n in range(2 * MAX_SAVED)])
+    [row] = world.rows.values()
+    assert len(row.saved) == MAX_SAVED
+    assert "last" not in row.saved
+
+
+def test_an_incident_opened_later_has_what_was_saved_before_it() -> None:
+    """Evidence is often saved on the first suspicion, before anybody is told; rows that are open already are not given it twice."""
+    world = World()
+    item = _item("last", T0, f"{LAST_CHANCE} memory-limit")
+    out = advance([], [leak()], {}, T0, world.policy, [], lambda: "1", saved=[item])
+    assert [row.evidence for row in out.changed] == [("last",)]
+    later = advance(out.changed, [leak()], {}, T0 + 5, world.policy, [], lambda: "2", saved=[_item("more", T0, "x")])
+    assert all(row.evidence == ("last",) for row in later.changed)
+
+
+def test_what_befalls_instances_is_told_in_their_incidents() -> None:
+    """A death and a restart belong to the story of who was wrong with them, and to no other; the newest are kept."""
+    world = World()
+    world.tick(leak())
+    [row] = world.rows.values()
+    died = [Happening(at=world.now + n, instance="a:6060", text=f"died {n}") for n in range(MAX_HAPPENED + 5)]
+    other = Happening(at=world.now, instance="b:6060", text="another")
+    early = Happening(at=row.pending_since - 100, instance="a:6060", text="before it began")
+    out = advance(
+        world.rows.values(), [leak()], {}, world.now, world.policy, [], lambda: "2", happened=[early, other, *died]
+    )
+    [row] = out.changed
+    assert [one.text for one in row.happened] == [one.text for one in died[-MAX_HAPPENED:]]

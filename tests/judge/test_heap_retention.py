@@ -53,3 +53,17 @@ def test_useless_heaps_say_why() -> None:
     assert "just after a restart: 20.0 MiB in use" in (heap_retention.useless(young) or "")
     assert "holds only 20.0 MiB" in (heap_retention.useless(heap("old", (BUFFER, 20 * MIB), allocated=900 * MIB)) or "")
     assert heap_retention.useless(heap("good", (BUFFER, 64 * MIB))) is None
+
+
+def test_who_retains_a_small_heap_is_told_to_who_knows_that_memory_runs_out() -> None:
+    """Without the least size, still with the share: the holder and the bytes in use."""
+    found = heap_retention.retains_most(heap("small", (BUFFER, 9 * MIB), (OTHER, 3 * MIB)), USER)
+    assert found is not None
+    holder, total = found
+    assert (holder.frame.function, holder.bytes, total) == (
+        "example.com/shop/codec.(*Session).collect",
+        9 * MIB,
+        12 * MIB,
+    )
+    spread = [(Stack((Frame("make", "", 0), Frame(f"main.f{i}", "main.go", i))), 2 * MIB) for i in range(1, 6)]
+    assert heap_retention.retains_most(heap("spread", *spread), USER) is None

@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from parkwarden.collect.fleet.ladder import ON_BEAT, STALE_S, Ask, Facts, Ladder, refusal
+from parkwarden.collect.fleet.ladder import LAST_CHANCES_S, ON_BEAT, STALE_S, Ask, Facts, Ladder, refusal
 from parkwarden.collect.fleet.prices import Look
 from parkwarden.collect.fleet.settings import CollectSettings
+from parkwarden.model.capture import LAST_CHANCE
 
 SETTINGS = CollectSettings()
 PROFILES = frozenset(["goroutine", "heap", "goroutineleak", "trace"])
@@ -211,3 +212,41 @@ def test_reasons_are_bounded() -> None:
     assert ladder.wanted("why-0", NOW)
     assert not ladder.wanted("why-999", NOW)
     assert len(taken(ladder, NOW, NOW + 70)) < 40
+
+
+def chances(ladder: Ladder, low_s: float, now: float, facts: Facts = FEW) -> list[Look]:
+    """The looks a time left with this early end brings at once."""
+    if not ladder.nearing("memory-limit", low_s, now):
+        return []
+    ladder.last_chance("memory-limit", low_s, now, facts)
+    return [look for _, look, why in taken(ladder, now, now + 1, facts) if why == f"{LAST_CHANCE} memory-limit"]
+
+
+def test_what_a_process_takes_with_it_is_saved_while_it_is_there() -> None:
+    """Goroutines, heap and a trace once when the early end is minutes away, once shortly before, and not at every beat."""
+    ladder = Ladder(SETTINGS, 0.9, NOW)
+    early, late = LAST_CHANCES_S
+    assert chances(ladder, early, NOW) == []
+    assert chances(ladder, early - 1, NOW + 5) == [Look.PROFILE, Look.HEAP, Look.TRACE]
+    assert chances(ladder, late, NOW + 10) == []
+    assert chances(ladder, late - 1, NOW + 15) == [Look.PROFILE, Look.HEAP, Look.TRACE]
+    assert chances(ladder, 0.0, NOW + 20) == []
+    assert chances(ladder, early - 1, NOW + 15 + SETTINGS.suspect_again_s) != []
+
+
+def test_each_limit_has_chances_of_its_own_and_each_life_begins_anew() -> None:
+    """Descriptors that run out are no reason to miss the heap; a new process owes nothing to the dead one."""
+    ladder = Ladder(SETTINGS, 0.9, NOW)
+    assert chances(ladder, 1.0, NOW)
+    assert ladder.nearing("fd-limit", 1.0, NOW)
+    assert not ladder.nearing("memory-limit", 1.0, NOW)
+    ladder.forget()
+    assert ladder.nearing("memory-limit", 1.0, NOW)
+
+
+def test_a_last_chance_takes_the_cheaper_trace_where_there_are_many() -> None:
+    """Above the longer trace's limit a census tells who is there; what may not be taken at all is refused with its reason."""
+    many = replace(FEW, goroutines=SETTINGS.trace_max_goroutines + 1)
+    assert chances(Ladder(SETTINGS, 0.9, NOW), 1.0, NOW, many) == [Look.PROFILE, Look.CENSUS, Look.HEAP]
+    off = replace(SETTINGS, heap=False)
+    assert Ladder(off, 0.9, NOW).last_chance("memory-limit", 1.0, NOW, FEW) == {Look.HEAP: "switched-off"}
