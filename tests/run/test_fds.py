@@ -121,3 +121,11 @@ def test_no_proc_and_no_process(tmp_path: Path) -> None:
         with pytest.raises(UnreachableError) as told:
             fds(str(1 << 22), FdsOptions(for_s=0, proc=proc))
         assert told.value.code == code
+
+
+def test_nothing_is_said_to_be_nothing(looking: Callable[..., None]) -> None:
+    """A service that tells neither numbers nor goroutines, and is not ours to look at: an answer with its two reasons."""
+    looking(_Seen(1.0, None, [], []))
+    found = fds("http://far:1", ONCE)
+    assert (found.open_fds, found.holders) == (None, ())
+    assert [p.code for p in found.problems] == ["not-here", "no-profile"]

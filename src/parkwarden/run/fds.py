@@ -206,10 +206,17 @@ def _result(
         result.command, result.connections = shown.command, shown.connections
         result.kinds = _kinds(shown, counts)
         problems = [*problems, *local.problems]
-    elif last.snapshot is not None:
+    else:
         holders, _ = _holders(first if two else None, last, {}, options)
         text = "it does not run on this host, or may not be looked at: kinds of descriptors and who holds how many are not known"
         problems = [*problems, Problem("not-here", result.name, text)]
+    if last.snapshot is None and not any(p.code == "no-pprof" for p in problems):
+        text = "no goroutine profile could be read: which goroutines hold the descriptors is not known"
+        problems = [
+            *problems,
+            *(p for a in last.artefacts for p in a.problems),
+            Problem("no-profile", result.name, text),
+        ]
     result.holders = tuple(_redacted(holder, redactor) for holder in holders)
     result.problems = tuple(redactor.problems(problems))
     result.redacted = redactor.count

@@ -117,6 +117,24 @@ def test_without_a_start_time_the_command_line_decides(join: Join, cmdline: byte
     assert (reading.open_fds == 4) is (outcome == "ok")
 
 
+def test_a_stranger_is_asked_once(join: Join, host: Host) -> None:
+    """Who has another command line costs one request, not one a minute; a new pid is asked again."""
+    assert join(Reading(goroutines=3), cmdline=b"other")[0].outcome == "not-the-process"
+    assert join(Reading(goroutines=3), at=SEARCH_EVERY_S + 1)[0].outcome == ""
+    host.processes[9] = replace(SEEN, pid=9)
+    host.commands[9] = host.commands[7]
+    host.owners["127.0.0.1", 6060] = [9]
+    assert join(Reading(goroutines=3), at=2 * SEARCH_EVERY_S + 2)[0].outcome == "ok"
+
+
+def test_one_process_is_one_target(join: Join, host: Host) -> None:
+    """Many targets in one process (a simulator) do not all have its numbers."""
+    host.owners["127.0.0.1", 6061] = [7]
+    assert join(Reading(goroutines=3))[0].outcome == "ok"
+    other = Target(id="other", url="http://127.0.0.1:6061")
+    assert join(Reading(goroutines=3), target=other)[0].outcome == "not-the-process"
+
+
 def test_others_hosts_are_left_alone(join: Join, host: Host) -> None:
     """A target that nobody listens for here costs a look-up in memory; processes are walked through once a minute."""
     far = Target(id="far", url="http://10.9.9.9:6060")

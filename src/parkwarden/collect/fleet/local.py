@@ -79,6 +79,8 @@ class LocalLooks:
         self._tried: dict[str, int] = {}
         """Targets that a search did not find, and which one."""
         self._searches = 0
+        self._others: dict[str, set[int]] = {}
+        """Processes that listen for a target and have another command line."""
         self._listening: Listening | None = None
         self._search_at = 0.0
         self._searching: asyncio.Future[Listening] | None = None
@@ -86,6 +88,7 @@ class LocalLooks:
     def forget(self, target_id: str) -> None:
         self._known.pop(target_id, None)
         self._tried.pop(target_id, None)
+        self._others.pop(target_id, None)
 
     def pid(self, target_id: str) -> int | None:
         """The process a target is, None where it is not known to run here."""
@@ -133,16 +136,14 @@ class LocalLooks:
         if self._tried.get(target.id) == self._searches:
             return Told("")
         self._tried[target.id] = self._searches
-        pids = found.owners(host, port, resolve=False)
+        pids = [pid for pid in found.owners(host, port, resolve=False) if pid not in self._others.get(target.id, ())]
         for pid in pids:
-            local, cpu_s = await self._taken(pid, True, pool)
-            if not await self._is(local, told, ask, pool):
+            local, _ = await self._taken(pid, False, pool)
+            if not await self._is(target.id, local, told, ask, pool):
                 continue
             self._tried.pop(target.id, None)
             known = self._known[target.id] = _Known(pid, _Price(), _Price())
-            known.kinds.paid(self._monotonic(), cpu_s, len(self._known))
-            fill(told, local)
-            return Told("ok", local, cpu_s)
+            return await self._look(target, told, known, pool)
         return Told("not-the-process") if pids else Told("")
 
     async def _lookup(self, pool: Executor) -> Listening:
@@ -167,14 +168,19 @@ class LocalLooks:
         self._search_at = self._monotonic() + max(SEARCH_EVERY_S, cpu_s / LOCAL_SHARE)
         return found
 
-    async def _is(self, local: Local, told: Reading, ask: Ask, pool: Executor) -> bool:
+    async def _is(self, target: str, local: Local, told: Reading, ask: Ask, pool: Executor) -> bool:
         """Whether the process that listens is the one whose pages were read."""
         if told.start_time is not None:
             return _same_start(local, told)
+        if any(known.pid == local.pid for known in self._known.values()):
+            return False  # many targets in one process (a simulator): none of them is the process
         theirs = await ask()
         loop = asyncio.get_running_loop()
         ours = await loop.run_in_executor(pool, lambda: command_line(local.pid, root=self._root))
-        return bool(theirs) and theirs == ours.rstrip(b"\0")
+        same = bool(theirs) and theirs == ours.rstrip(b"\0")
+        if not same:
+            self._others.setdefault(target, set()).add(local.pid)  # not asked again: it costs a request
+        return same
 
     async def _taken(self, pid: int, files: bool, pool: Executor) -> tuple[Local, float]:
         def one() -> tuple[Local, float]:
