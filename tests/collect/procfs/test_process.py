@@ -156,6 +156,13 @@ def test_a_process_that_ends_meanwhile(tmp_path: Path, monkeypatch: pytest.Monke
         look(PID, root=root)
 
 
+def test_a_zombie_holds_nothing(tmp_path: Path) -> None:
+    """A process that ended and was not waited for is gone, and said to be."""
+    ended = stat().replace(" S ", " Z ")
+    with pytest.raises(UnreachableError, match="zombie"):
+        look(PID, root=grow(tmp_path, FDS, {f"{PID}/stat": ended}))
+
+
 def test_descriptors_closed_meanwhile_are_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A descriptor that was listed and is gone when it is read is not counted and no problem."""
     root = grow(tmp_path, FDS)

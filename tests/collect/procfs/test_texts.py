@@ -22,7 +22,7 @@ def test_limits_are_soft_and_hard() -> None:
 
 def test_a_name_may_hold_brackets_and_blanks() -> None:
     """The name ends at the last bracket: a process may call itself `a) R 1 (b`."""
-    assert texts.stat(stat("a) R 1 (b", 77)) == ("a) R 1 (b", 77)
+    assert texts.stat(stat("a) R 1 (b", 77)) == ("a) R 1 (b", "S", 77)
     assert texts.stat("1 (cut") is None
     assert texts.stat("1 (cut) S 1 2") is None
 
@@ -81,6 +81,6 @@ def test_any_text_is_answered(text: str) -> None:
     assert share is None or 0 <= share <= 1
     assert number is None or number >= 0
     assert quota is None or quota >= 0
-    assert texts.stat(text) is None or texts.stat(text)[1] >= 0  # type: ignore[index]
+    assert texts.stat(text) is None or texts.stat(text)[2] >= 0  # type: ignore[index]
     assert isinstance(texts.cgroup_mounts(text), list)
     assert isinstance(texts.cgroup_paths(text), dict)

@@ -19,6 +19,9 @@ from parkwarden.model.local import Connections, Local
 MAX_COMMAND = 64
 """Characters kept of a process's name (the kernel's own limit is 15)."""
 
+ENDED = ("Z", "X", "x")
+"""States of a process that has ended: it holds nothing any more."""
+
 
 def look(
     pid: int,
@@ -139,13 +142,16 @@ def _identity(proc: Proc, pid: int) -> tuple[str, int]:
         ) from None  # fmt: skip
     if told is None:
         raise gone(pid, "its stat file cannot be read")
-    return told
+    name, state, ticks = told
+    if state in ENDED:
+        raise gone(pid, "it has ended, and its parent has not waited for it (a zombie)")
+    return name, ticks
 
 
 def _still(proc: Proc, pid: int) -> int | None:
     """Start in ticks of who has the pid now."""
     told = texts.stat(proc.text(proc.path(pid, "stat"), wanted=False) or "")
-    return told[1] if told else None
+    return told[2] if told and told[1] not in ENDED else None
 
 
 def _started(proc: Proc, ticks: int) -> float | None:

@@ -55,13 +55,13 @@ def stall_share(text: str | None) -> float | None:
     return min(float(found[1]) / 100, 1.0) if found else None
 
 
-def stat(text: str) -> tuple[str, int] | None:
-    """/proc/PID/stat -> (name, start in clock ticks since boot). The name may hold blanks and brackets: its end is the last one."""
+def stat(text: str) -> tuple[str, str, int] | None:
+    """/proc/PID/stat -> (name, state, start in clock ticks since boot). The name may hold blanks and brackets: its end is the last one."""
     begin, end = text.find("("), text.rfind(")")
     rest = text[end + 1 :].split()
-    if not 0 <= begin < end or len(rest) < 20 or not rest[19].isdecimal():
+    if not 0 <= begin < end or len(rest) < 20 or not (rest[19].isascii() and rest[19].isdecimal()):
         return None
-    return text[begin + 1 : end], int(rest[19])
+    return text[begin + 1 : end], rest[0], int(rest[19])
 
 
 def boot_time(text: str) -> int | None:
