@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -30,7 +30,7 @@ descriptors is looked at in 50 ms of our time: alone every 5 s, one of twenty su
 SEARCH_EVERY_S = 60.0
 """Until who listens where is looked up again for targets that were not found: a walk over all processes, tens of milliseconds."""
 SEARCH_SOON_S = 5.0
-"""The same where a process that was known is gone: its successor is about to listen."""
+"""Between two searches where a process that was known is gone: its successor may listen already, or is about to."""
 COST_WEIGHT = 0.25
 """Of the newest look in the average of what looks cost."""
 
@@ -82,7 +82,7 @@ class LocalLooks:
         self._others: dict[str, set[int]] = {}
         """Processes that listen for a target and have another command line."""
         self._listening: Listening | None = None
-        self._search_at = 0.0
+        self._search_at = self._searched_at = 0.0
         self._searching: asyncio.Future[Listening] | None = None
 
     def forget(self, target_id: str) -> None:
@@ -98,10 +98,17 @@ class LocalLooks:
     async def join(self, target: Target, told: Reading, pool: Executor, ask: Ask) -> Told:
         """Look, where one is due, and fill in what `told` lacks. Raises nothing but what cancelling raises."""
         known = self._known.get(target.id)
+        if known is not None:
+            seen = await self._guarded(target, self._look(target, told, known, pool))
+            if target.id in self._known:
+                return seen
+        # its pages were read just now: who is gone has a successor that listens already
+        return await self._guarded(target, self._find(target, told, pool, ask))
+
+    async def _guarded(self, target: Target, looking: Coroutine[None, None, Told]) -> Told:
+        """A look whose failure costs itself; a process that is gone, or not ours to look at, is not known any more."""
         try:
-            if known is None:
-                return await self._find(target, told, pool, ask)
-            return await self._look(target, told, known, pool)
+            return await looking
         except ParkwardenError as error:
             self._lose(target)
             return Told(error.code)
@@ -123,9 +130,9 @@ class LocalLooks:
         return Told("ok", local, cpu_s)
 
     def _lose(self, target: Target) -> None:
-        """Who was known is gone: look for the successor soon."""
+        """Who was known is gone: look for the successor at once, unless a search was just made."""
         self.forget(target.id)
-        self._search_at = min(self._search_at, self._monotonic() + SEARCH_SOON_S)
+        self._search_at = min(self._search_at, self._searched_at + SEARCH_SOON_S)
 
     async def _find(self, target: Target, told: Reading, pool: Executor, ask: Ask) -> Told:
         parts = urlsplit(target.url)
@@ -165,7 +172,8 @@ class LocalLooks:
         began = time.thread_time()
         found = listening(root=self._root)
         cpu_s = time.thread_time() - began
-        self._search_at = self._monotonic() + max(SEARCH_EVERY_S, cpu_s / LOCAL_SHARE)
+        self._searched_at = self._monotonic()
+        self._search_at = self._searched_at + max(SEARCH_EVERY_S, cpu_s / LOCAL_SHARE)
         return found
 
     async def _is(self, target: str, local: Local, told: Reading, ask: Ask, pool: Executor) -> bool:
