@@ -18,6 +18,8 @@ from typing import Any
 import jsonschema
 import pytest
 
+from parkwarden.run._lab_limits import MemoryGroup, memory_group
+
 pytestmark = pytest.mark.e2e
 
 BIN = Path(sys.executable).with_name("parkwarden")
@@ -28,10 +30,12 @@ SECRET = "hunter2-of-the-environment"
 
 
 @contextmanager
-def running(binary: Path, *, fds: int = 1024, **environment: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    """The program under its own ulimit -n; its URL."""
+def running(
+    binary: Path, *, fds: int = 1024, group: MemoryGroup | None = None, **environment: str
+) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """The program under its own ulimit -n, in a memory cgroup where one is given; its URL."""
     process = subprocess.Popen(
-        [binary],
+        [binary] if group is None else group.wrap([str(binary)]),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -61,12 +65,12 @@ def limits(*arguments: str) -> tuple[int, dict[str, Any], str]:
     return ran.returncode, told, ran.stdout + ran.stderr
 
 
-def hold(url: str, files: int = 0, timeout: float = 1.0) -> socket.socket | None:
+def hold(url: str, what: str = "", timeout: float = 1.0) -> socket.socket | None:
     """One request that stays; None where the service did not take it."""
     host, port = url.removeprefix("http://").split(":")
     try:
         connection = socket.create_connection((host, int(port)), timeout=timeout)
-        connection.sendall(f"GET /hold?files={files} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        connection.sendall(f"GET /hold?{what} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
         if connection.recv(64).startswith(b"HTTP/1.1 200"):
             return connection
     except OSError:
@@ -80,7 +84,7 @@ def test_the_load_it_names_is_the_load_that_breaks_it(go_build: Callable[..., Pa
     """With 40 requests in flight it says how many fit into ulimit -n; driven there, the next one is not served."""
     with ExitStack() as stack:
         url, process = stack.enter_context(running(go_build(PROGRAM), fds=200))
-        held = [stack.enter_context(one) for _ in range(40) if (one := hold(url, files)) is not None]
+        held = [stack.enter_context(one) for _ in range(40) if (one := hold(url, f"files={files}")) is not None]
         assert len(held) == 40
         code, told, _ = limits(url, "--for", "0", "--load", "500")
         assert code == 1
@@ -88,10 +92,32 @@ def test_the_load_it_names_is_the_load_that_breaks_it(go_build: Callable[..., Pa
         assert (told["use"]["requests"], told["use"]["kinds"]["socket"]) == (40, 41)
         assert told["first_by_load"] == "fd-limit"
         fits = next(one["requests"] for one in told["limits"] if one["name"] == "fd-limit")
-        while (one := hold(url, files)) is not None:
+        while (one := hold(url, f"files={files}")) is not None:
             held.append(stack.enter_context(one))
             assert len(held) < 250
         assert abs(len(held) - fits) <= 0.05 * fits, (len(held), fits)
+
+
+def test_the_memory_it_names_is_the_memory_that_kills(go_build: Callable[..., Path]) -> None:
+    """Requests of 256 KiB in a memory cgroup of 96 MiB: it says how many fit before the kernel kills, within a quarter."""
+    with memory_group("limits", 96 << 20) as group, ExitStack() as stack:
+        if group is None:
+            pytest.skip("no memory cgroup can be made here")
+        url, process = stack.enter_context(running(go_build(PROGRAM), fds=8192, group=group))
+        held = [stack.enter_context(one) for _ in range(60) if (one := hold(url, "kb=256")) is not None]
+        code, told, _ = limits(url, "--for", "0", "--load", "1000")
+        assert code == 1
+        force = {one["name"]: one["value"] for one in told["in_force"]}
+        assert force["memory-limit"] == 96 << 20
+        assert told["first_by_load"] == "memory-limit"
+        assert "memory-told" in {one["rule"] for one in told["breaches"]}
+        fits = next(one["requests"] for one in told["limits"] if one["name"] == "memory-limit")
+        while (one := hold(url, "kb=256")) is not None and process.poll() is None:
+            held.append(stack.enter_context(one))
+            assert len(held) < 1000
+        assert process.wait(10) == -9
+        assert group.oom_kills() >= 1
+        assert 0.75 * len(held) <= fits <= 1.25 * len(held), (len(held), fits)
 
 
 def test_the_trend_it_names_is_the_one_that_breaks(go_build: Callable[..., Path]) -> None:
@@ -144,7 +170,7 @@ def test_what_is_in_force_is_read_and_nothing_else(go_build: Callable[..., Path]
             assert told["go_version"] == "1.27"
             assert told["command"] == "limited"
             assert told["servers"] == [
-                {"where": "main.go:72", "literal": True, "read_header_s": 10, "read_s": 0, "write_s": 0, "idle_s": 120}
+                {"where": "main.go:79", "literal": True, "read_header_s": 10, "read_s": 0, "write_s": 0, "idle_s": 120}
             ]
             assert set(told["snippets"]) == {"systemd", "kubernetes", "go"}
             assert SECRET not in written

@@ -37,7 +37,7 @@ app = typer.Typer(
     help="Find goroutine leaks in Go services: which line, why, how fast. Reads pprof profiles, goroutine dumps, "
     "execution traces, crash logs, expvar and Prometheus pages, looks at a live service by itself - and watches a fleet, "
     "early enough to warn.",
-    epilog="Start with: parkwarden diagnose FILE|DIR|URL ... or parkwarden watch URL ...   Exit codes: 0 nothing wrong, 1 a leak or a crash cause "
+    epilog="Start with: parkwarden diagnose FILE|DIR|URL ... or parkwarden watch URL ...   Exit codes: 0 nothing wrong, 1 a leak, a crash cause or a limit that runs out "
     "found, 2 usage, 3 input unreadable, 4 target unreachable.",
     no_args_is_help=True,
     add_completion=False,

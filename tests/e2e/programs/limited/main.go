@@ -9,6 +9,7 @@ import (
 	"net/http"
 	_ "net/http/pprof"
 	"os"
+	"runtime"
 	"runtime/debug"
 	"strconv"
 	"syscall"
@@ -17,7 +18,7 @@ import (
 
 const headerTimeout = 10 * time.Second
 
-// hold answers at once and stays until the client leaves; with files=n it keeps n files open meanwhile.
+// hold answers at once and stays until the client leaves; meanwhile it keeps files=n files open and kb=n KiB in use.
 func hold(w http.ResponseWriter, r *http.Request) {
 	n, _ := strconv.Atoi(r.FormValue("files"))
 	for i := 0; i < n; i++ {
@@ -28,9 +29,15 @@ func hold(w http.ResponseWriter, r *http.Request) {
 		}
 		defer file.Close()
 	}
+	kb, _ := strconv.Atoi(r.FormValue("kb"))
+	kept := make([]byte, kb<<10)
+	for i := 0; i < len(kept); i += 4096 {
+		kept[i] = 1
+	}
 	w.WriteHeader(http.StatusOK)
 	w.(http.Flusher).Flush()
 	<-r.Context().Done()
+	runtime.KeepAlive(kept)
 }
 
 // block keeps n threads in a system call that never returns.
