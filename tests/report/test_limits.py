@@ -82,6 +82,14 @@ def test_the_sentences_name_the_first_with_its_numbers() -> None:
     assert "EMFILE" in by_load
 
 
+def test_who_holds_it_is_the_next_step() -> None:
+    """Where something runs out the command that names the holders is given; where nothing does, none."""
+    assert "-> who holds the descriptors: parkwarden fds http://localhost:6060" in text(examined(trend()))
+    assert "->" not in text(examined(facts(load=10))).partition("What breaks first")[0]
+    memory = text(examined(facts(now={"memory": 3 * GIB})))
+    assert "-> who holds the rest: parkwarden diagnose http://localhost:6060" in memory
+
+
 def test_the_sentences_say_what_is_not_known() -> None:
     """One look shows no trend; standing still approaches nothing; without requests nothing is said of load."""
     assert sentences(tune(NOTHING, GATEWAY)) == [

@@ -64,6 +64,18 @@ def _load_sentence(tuning: Tuning) -> str:
     return f"{load:,} concurrent requests fit: {holds} {basis}."
 
 
+def _next_steps(examined: Examined) -> list[str]:
+    """Who holds what runs out is other commands' to say."""
+    tuning = examined.tuning
+    firsts = {one.name for one in (tuning.by_trend, tuning.by_load if tuning.found else None) if one is not None}
+    steps = []
+    if "fd-limit" in firsts:
+        steps.append(f"-> who holds the descriptors: parkwarden fds {examined.target}")
+    if examined.target != str(examined.pid) and firsts - {"fd-limit"}:
+        steps.append(f"-> who holds the rest: parkwarden diagnose {examined.target}")
+    return steps
+
+
 def limits_to_json(examined: Examined, which: Snippet | None = None) -> str:
     """For machines; numbers that are none, not visible or infinite are null, `state` says which."""
     tuning = examined.tuning
@@ -206,6 +218,8 @@ def print_limits(examined: Examined, console: Console, which: Snippet | None = N
     _head(examined, console)
     for text in sentences(tuning):
         console.print(inert(text, 2000), style="bold")
+    for text in _next_steps(examined):
+        console.print(inert(text, 300), style="italic")
     _section(console, "What breaks first", _ranked(tuning, wide) if tuning.limits else "no limit is visible from here")
     _section(console, "In force", _in_force(tuning, wide))
     if tuning.breaches:
