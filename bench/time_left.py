@@ -6,6 +6,9 @@ to run, by seed. The real collector reads them, and the host's local depth with 
 lab says was planted and the moment at which it really broke. Then the engine is run over the recordings as `watch` runs it, and asked at
 three moments of each run what it says: is the limit named, is the line of the holder named, does the interval hold the moment of the end?
 
+What is asked are the judges of limits (PW520 to PW522). Findings about sites and counts tell a time left, too, often earlier and by a
+simpler method; how often those are right stands below the table, apart.
+
 Measuring and judging are apart: `--judge-only` judges recordings taken before, so that a detector can be looked at without 40 minutes of
 runs. Whoever tunes on a seed takes another one for the numbers that are published (`--seed`).
 """
@@ -61,6 +64,7 @@ GIVE_UP_S = 300.0
 POLL_S = 0.05
 ASKED_AT = {"first": 0.0, "half": 0.5, "late": 0.75}
 """Moments a run is asked at: when a time left was told for the first time, and at these shares of the way from there to the end."""
+JUDGES = frozenset(("PW520", "PW521", "PW522"))
 WANTED = 0.9
 FD_BASE, THREAD_BASE, MEMORY_BASE = 9, 8, 22 << 20
 """What a healthy service of the lab holds: open files, threads, bytes."""
@@ -288,15 +292,16 @@ def rules_with(rule: TimeLeftRule) -> Rules:
     return replace(Rules(), time_left=rule)
 
 
-def sayings(run: Run, folder: Path) -> list[Said]:
-    """Every tick that told a time left about the limit that broke: of several findings the one that names it best."""
-    found = []
+def sayings(run: Run, folder: Path) -> tuple[list[Said], list[Said]]:
+    """What was said at every tick about the limit that broke: by the judges of limits, and by the surest of the others."""
+    judges, others = [], []
     for at, findings in ticks(run, folder):
         told = [f for f in findings if f.time_left is not None and f.time_left.limit == run.limit]
-        if told:
-            best = max(told, key=lambda f: (f.code.startswith("PW52"), f.verdict.rank, f.confidence))
-            found.append(_said(run, at, best))
-    return found
+        for saying, some in ((judges, True), (others, False)):
+            mine = [f for f in told if (f.code in JUDGES) == some]
+            if mine:
+                saying.append(_said(run, at, max(mine, key=lambda f: (f.verdict.rank, f.confidence))))
+    return judges, others
 
 
 def _said(run: Run, at: float, finding: Finding) -> Said:
@@ -321,7 +326,7 @@ def _said(run: Run, at: float, finding: Finding) -> Said:
 
 def judged(run: Run, folder: Path) -> dict[str, Any]:
     """One run's row of the results."""
-    said = sayings(run, folder)
+    said, others = sayings(run, folder)
     row: dict[str, Any] = {**asdict(run), "lasted_s": run.broke_at - run.leak_at, "told": len(said)}
     if said:
         first = said[0].at
@@ -331,6 +336,8 @@ def judged(run: Run, folder: Path) -> dict[str, Any]:
             row[name] = {**asdict(one), "within": one.within}
         row["within_share"] = sum(s.within for s in said) / len(said)
         row["holder_share"] = sum(s.holder for s in said) / len(said)
+    row["others_told"], row["others_within"] = len(others), sum(s.within for s in others)
+    row["first_by_others_left_s"] = others[0].left_s if others else None
     return row
 
 
@@ -352,6 +359,9 @@ class Score:
     """Median of the interval's width at the half, over what was really left."""
     off: float
     """Median of |said - true| / true at the half."""
+    others_told: int
+    others_within: int
+    """Ticks at which findings about sites and counts told this limit's time left, and those within."""
 
 
 def scored(name: str, rows: Sequence[dict[str, Any]]) -> Score:
@@ -367,6 +377,8 @@ def scored(name: str, rows: Sequence[dict[str, Any]]) -> Score:
         within={moment: sum(row[moment]["within"] for row in told) for moment in ASKED_AT},
         warned_s=_median(row["first"]["left_s"] for row in told),
         width=_median((row["half"]["high_s"] - row["half"]["low_s"]) / row["half"]["left_s"] for row in told),
+        others_told=sum(row["others_told"] for row in broken),
+        others_within=sum(row["others_within"] for row in broken),
         off=_median(abs(row["half"]["seconds"] - row["half"]["left_s"]) / row["half"]["left_s"] for row in told),
     )
 
@@ -390,6 +402,7 @@ def page(scores: Sequence[Score], seeds: Sequence[int]) -> str:
             f"| {s.case} | {s.runs}{unbroken} | {s.named} | {s.holder} | {within} | {s.warned_s:.0f} s | {s.width:.2f} | {s.off:.0%} |"
         )
     runs = sum(s.runs for s in scores)
+    others = (sum(s.others_within for s in scores), sum(s.others_told for s in scores))
     shares = ", ".join(
         f"{sum(s.within[moment] for s in scores) / max(runs, 1):.0%} {words}"
         for moment, words in zip(ASKED_AT, ("when first told", "half way from there", "at three quarters"), strict=True)
@@ -399,7 +412,9 @@ def page(scores: Sequence[Score], seeds: Sequence[int]) -> str:
         f"Seeds {min(seeds)} to {max(seeds)}, {os.cpu_count()} cores, several runs side by side, readings every {COLLECT.interval_s:g} s, "
         f"judged every {TICK_S:g} s. A run in which no time left was told counts as missed.\n\n"
         + "\n".join(lines)
-        + "\n"
+        + f"\n\nThe time left that findings about sites and counts tell beside it (PW1xx, PW50x) held the end at {others[0]:,} of "
+        f"{others[1]:,} ticks ({others[0] / max(others[1], 1):.0%}): it takes readings for independent of each other, which what comes "
+        "at random and stays is not.\n"
     )
 
 
@@ -434,7 +449,7 @@ def main() -> int:
             truth = args.folder / f"{case.lab}-{case.kind}-{seed}.json"
             if truth.exists():
                 run = Run(**json.loads(truth.read_text()))
-                mine.append(judged(run, args.folder) if run.broke_at else {**asdict(run), "told": 0})
+                mine.append(judged(run, args.folder) if run.broke_at else {**asdict(run), "told": 0, "others_told": 0})
         scores.append(scored(case.name, mine))
         rows += mine
     table = page(scores, seeds)

@@ -2,7 +2,8 @@
 
 Watches     kinds of descriptors over time (aggregate/descriptors.py), and counts per site (aggregate/sites.py) over the same time.
 Method      The kind that grows most (the most numerous one, where none does) and, among sites whose frames say that they hold it (stacks/holders.py), the
-            one that grows most; of those that grow alike the one with a line of the user's. Where no frames fit, the site whose count grows in step:
+            one that grows most; of those that grow alike the one with a line of the user's. Where the holder is a library's goroutine, the site
+            of the user's that grows with it, one for one (whoever keeps a response open waits beside it). Where no frames fit, the site whose count grows in step:
             one goroutine for each 1/4 to 4 of what grows. For threads, sites in system calls; for memory, whatever grows most.
 Blind       what no goroutine waits for (a temporary file kept in a map): then the kind is told, and no line.
 """
@@ -43,6 +44,9 @@ STEP = 4.0
 """Goroutines and what they hold may differ by this factor: a child process holds two or three pipes, a proxied request two sockets."""
 ALIKE = 0.5
 """Share of the fastest candidate's growth from which on another one, with a line of the user's, is named in its place."""
+PAIRED = 1.25
+"""How far the growth of two sites of which each has one goroutine for one of the other's may lie apart: they are counted together, yet some
+of a library's end a moment later."""
 LEAST_PER_MIN = 0.2
 """Goroutines a minute below which a site does not grow: one in five minutes is chance."""
 LOOKBACK_S = 600.0
@@ -157,6 +161,17 @@ def _named(
         chief = most if most.count >= held / STEP else None
     if chief is None:
         return Held(kind=kind, kinds=kinds)
+    if not in_step and grown > 0 and (user := _companion(chief, places)) is not None:
+        words = holders.describe(chief.site)
+        return Held(
+            kind=kind,
+            site=user.site.id,
+            words=words,
+            goroutines=user.count,
+            per_min=user.per_min,
+            in_step=True,
+            kinds=kinds,
+        )
     return Held(
         kind=kind,
         site=chief.site.id,
@@ -175,6 +190,14 @@ def _chief(fitting: list[_Place], grown: float) -> _Place | None:
         return None
     alike = [p for p in fitting if p.per_min >= ALIKE * fastest]
     return max(alike, key=lambda p: (p.own, p.per_min, p.count, p.site.id))
+
+
+def _companion(chief: _Place, places: list[_Place]) -> _Place | None:
+    """Of a library's goroutines (an HTTP client's, two for each connection): who of the user's grows with them, one for one."""
+    if chief.own or chief.per_min <= 0:
+        return None
+    alike = [p for p in places if p.own and p.per_min > 0 and 1 / PAIRED <= p.per_min / chief.per_min <= PAIRED]
+    return min(alike, key=lambda p: (abs(math.log(p.per_min / chief.per_min)), -p.count, p.site.id), default=None)
 
 
 def _places(

@@ -1,0 +1,50 @@
+"""Who holds what runs out: a library's goroutines lead to the user's that grow with them."""
+
+from __future__ import annotations
+
+from parkwarden.model import Descriptors, Finding, Frame, Instance, Named, Read, Reading, Site, SiteCounts, Started
+from parkwarden.run.engine import Engine
+
+T0 = 1_700_000_000.0
+READ = Frame("net/http.(*persistConn).readLoop", "net/http/transport.go", 2616)
+LISTEN = Frame("main.(*media).listen", "/src/bodies.go", 28)
+OTHER = Frame("main.(*pool).work", "/src/pool.go", 9)
+SITES = {
+    "reader": Site("reader", "select", *READ, (READ,), Frame("net/http.(*Transport).dialConn", "transport.go", 2123)),
+    "listener": Site(
+        "listener", "chan receive", *LISTEN, (LISTEN,), Frame("main.(*media).relay", "/src/bodies.go", 20)
+    ),
+    "pool": Site("pool", "select", *OTHER, (OTHER,), Frame("main.main", "/src/main.go", 3)),
+}
+
+
+def found(*, per_connection: int) -> Finding:
+    """What is said of descriptors after three minutes: a connection every two seconds, each with so many goroutines of the user's."""
+    engine = Engine()
+    engine.feed(Started(Instance(id="i1", labels={"service": "media"}, start_time=T0), T0))
+    for site in SITES.values():
+        engine.feed(Named(site))
+    said: list[Finding] = []
+    for beat in range(37):
+        at, n = T0 + 5.0 * beat, 2 * beat + beat // 2
+        engine.feed(Read(at, "i1", Reading(at=at, goroutines=60 + 3 * n, open_fds=20 + n, max_fds=150)))
+        engine.feed(Descriptors(at, "i1", {"socket": 14 + n, "file": 6}))
+        if beat % 2 == 0:
+            counts = {"reader": n, "listener": n * per_connection, "pool": 50}
+            engine.feed(SiteCounts(at, "i1", {name: count for name, count in counts.items() if count}))
+        said = [f for f in engine.tick(at).findings if f.code == "PW520"] or said
+    return said[0]
+
+
+def test_connections_of_a_client_lead_to_whoever_keeps_their_answers_open() -> None:
+    """The HTTP client's own goroutine holds the socket; the line to be mended is the user's that waits beside each of them."""
+    finding = found(per_connection=1)
+    assert finding.culprit == LISTEN
+    assert "main.(*media).listen" in finding.title
+
+
+def test_who_does_not_grow_with_them_is_not_accused() -> None:
+    """A standing pool of the user's, and one that grows at another pace, have no part in it: then the library's line is told."""
+    for other in (0, 4):
+        finding = found(per_connection=other)
+        assert "net/http.(*persistConn).readLoop" in finding.title
