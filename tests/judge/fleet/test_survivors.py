@@ -55,6 +55,16 @@ def test_a_dozen_who_stay_are_a_leak() -> None:
     assert found[0].numbers["odds"] >= SurvivorRule().leak_odds
 
 
+def test_a_fresh_watch_asks_for_more() -> None:
+    """What comes every 75 s forty minutes into a watch waits for a census more than what comes later: long requests come in clusters."""
+    for quiet, more, verdict in ((2400.0, 3, Verdict.SUSPECT), (2400.0, 4, Verdict.LEAK), (6000.0, 3, Verdict.LEAK)):
+        looks = int(quiet / BEAT) + more
+        sites = censuses(_looks(looks, _leak(60, 75.0, LATER + quiet + 10)))
+        found = [s for s in said(sites, LATER + (looks - 1) * BEAT, "survivors") if s.site == "s"]
+        assert [s.verdict for s in found] == [verdict]
+        assert found[0].numbers["odds"] >= SurvivorRule().leak_odds
+
+
 def test_a_leak_older_than_the_watch_is_told_by_its_ids() -> None:
     """Sixty that came one by one through all the eight hours before, and go on: dates of birth say so within two hours."""
     lives = _leak(100, 480.0, 1800.0 + 60)

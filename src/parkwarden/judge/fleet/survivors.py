@@ -14,7 +14,7 @@ Method      For each age A of `AGES_S` from the least that counts on: graduates 
             Who comes so slowly that it may be people waits for the load to stop rising, unless at the load's slope a whole day would bring over `tide_crowd`.
             Survivors that were seen to run are at work: leaks that tick exist, but they must last for `working_s`, and come in a line.
             Who stayed for as long as the older half of the survivors and left makes them people who stay for hours.
-Verdicts    `leak`: odds >= `leak_odds`, nothing in doubt. `suspect`: odds >= `suspect_odds`. `unknown`: fewer than two censuses.
+Verdicts    `leak`: odds >= `leak_odds` (`fresh_odds` in the first `fresh_s` of a watch), nothing in doubt. `suspect`: odds >= `suspect_odds`. `unknown`: fewer than two censuses.
             Growth that began with the process, went on before the watch no slower, or is no more than an earlier life had (`LifeTable.stood`) may be a filling
             pool: suspect until a straight line is `line_odds` likelier than a pool that takes `fills_s`, of batches and of what came after a long silence, too.
             Growth that began before the watch may be a heap that waits for its batch: suspect until it is `heap_s` old.
@@ -87,6 +87,10 @@ class SurvivorRule:
     leak_odds: float = 45.0
     """The same for `leak`: 4 or 5 survivors within an hour or 6 within six, after some quiet hours. Higher: safer and later (each doubling costs
     about half a survivor)."""
+    fresh_odds: float = 1000.0
+    """The same while the watch is younger than `fresh_s`: how old a healthy one may get there has hardly been seen, and slow requests come in clusters."""
+    fresh_s: float = 5400.0
+    """By then a site's rare long requests have shown themselves."""
     growth: float = 0.5
     """Survivors that must have come for each that stood there before: a pool that grows to the greatest need so far is at its limit most of the time."""
     unseen_odds: float = 100.0
@@ -363,7 +367,8 @@ def _case(
         return None
     working = bool(here.worked[grown].any())
     more = min(rule.odds_each * (heap.came - rule.least), rule.odds_most) + rule.odds_left * leavers
-    enough = heap.odds >= math.log(rule.leak_odds) + more
+    asked = rule.fresh_odds if watch.last - watch.first < rule.fresh_s else rule.leak_odds
+    enough = heap.odds >= math.log(asked) + more
     strong = bool(slowing >= rule.leak_slowing) and not _explained(table, row, since, begin, watch)
     span = max(watch.previous - heap.begin, 1e-9)
     per_h = (count - scale) / span * 3600.0
