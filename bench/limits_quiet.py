@@ -138,7 +138,8 @@ def simulate(instances: int, days: float, seed: int) -> dict[str, object]:
         windows.columns[1:, rows, heads] = np.nan
         windows.columns[0, rows, heads] = k * EVERY_S
         for name, values in numbers.items():
-            windows.columns[ROW[name], rows, heads] = values[:, k]
+            windows.columns[ROW[name], rows, heads] = windows.latest[ROW[name], rows] = values[:, k]
+        windows.latest[0, rows] = k * EVERY_S
         windows.head[:instances] = (heads + 1) % windows.samples
         windows.count[:instances] = np.minimum(windows.count[:instances] + 1, windows.samples)
         if k % TICK:

@@ -91,6 +91,7 @@ class Windows:
         """Row -> its reading that is not written yet: time, blocked share, then `_VALUES`."""
         self._columns: Floats
         self._limits: Floats
+        self._latest: Floats
         self._rows: npt.NDArray[np.int64]
         self._allocate(_FIRST_CAPACITY)
 
@@ -98,13 +99,15 @@ class Windows:
         """Arrays of this capacity, with what there was. Empty pages cost no memory until they are used, so nothing is filled ahead."""
         columns: Floats = np.empty((len(FIELDS), capacity, self.samples))
         limits = np.full((len(LIMITS), capacity), np.nan)
+        latest = np.full((len(FIELDS), capacity), np.nan)
         rows = np.zeros((4, capacity), dtype=np.int64)
         if self.size:
             columns[:, : self.size] = self._columns[:, : self.size]
             limits[:, : self.size] = self._limits[:, : self.size]
+            latest[:, : self.size] = self._latest[:, : self.size]
             rows[:, : self.size] = self._rows[:, : self.size]
         self.capacity = capacity
-        self._columns, self._limits, self._rows = columns, limits, rows
+        self._columns, self._limits, self._latest, self._rows = columns, limits, latest, rows
         self._head, self._count, self.began, self.lives = rows
         for key, old in self._memories.items():
             self._memories[key] = np.full((len(old), capacity), np.nan)
@@ -164,6 +167,8 @@ class Windows:
         self._columns[0, slots, head] = block[:, 0]
         self._columns[1:-1, slots, head] = values[:rings]
         self._columns[-1, slots, head] = block[:, 1]
+        written = self._columns[:, slots, head]
+        self._latest[:, slots] = np.where(np.isnan(written), self._latest[:, slots], written)
         self._head[slots] = (head + 1) % self.samples
         self._count[slots] = np.minimum(self._count[slots] + 1, self.samples)
         for i, limit in enumerate(values[rings:]):
@@ -204,6 +209,13 @@ class Windows:
         if self._waiting:
             self._write()
         return self._limits
+
+    @property
+    def latest(self) -> Floats:
+        """The newest told value of every field in this life, shape (fields, capacity); NaN where none was. Field 0 is the newest reading's time."""
+        if self._waiting:
+            self._write()
+        return self._latest
 
     @property
     def head(self) -> npt.NDArray[np.int64]:
@@ -274,7 +286,7 @@ class Windows:
     @property
     def bytes_per_instance(self) -> float:
         """Bytes of all arrays per row of capacity."""
-        arrays = (self._columns, self._limits, self._rows, *self._memories.values())
+        arrays = (self._columns, self._limits, self._latest, self._rows, *self._memories.values())
         return sum(a.nbytes for a in arrays) / self.capacity
 
     # rows
@@ -310,6 +322,7 @@ class Windows:
         self._told_share.pop(slot, None)
         for memory in self._memories.values():
             memory[:, slot] = np.nan
+        self._latest[:, slot] = np.nan
         if why != STEPPED:
             self._limits[:, slot] = np.nan
 

@@ -53,8 +53,6 @@ REFUSED = 0.95
 MOVES = 0.6
 NEAR = 0.5
 """Of `tight`, moving and standing: alone neither is told to anybody (`alert.suspect_confidence` is 0.8)."""
-TEETH = 6
-"""Newest readings of memory whose maximum is screened: the last one may be just after a collection."""
 STALLS = 0.07
 """Added where the kernel's stalls bear memory's growth out."""
 PAUSE_S = 180.0
@@ -126,12 +124,13 @@ class Limits:
         limit[~(limit < NO_LIMIT)] = np.nan
         if np.isnan(limit).all():
             return []
-        used, rss = newest(self.windows, "mem_used", TEETH), newest(self.windows, "rss", TEETH)
+        used, rss = newest(self.windows, "mem_used"), newest(self.windows, "rss")
         stalls = newest(self.windows, "mem_stall_share")
-        killed = np.flatnonzero(newest(self.windows, "oom_kills") > oldest(self.windows, "oom_kills")).tolist()
+        some = np.flatnonzero(newest(self.windows, "oom_kills") > 0)
+        killed = some[newest(self.windows, "oom_kills")[some] > oldest(self.windows, "oom_kills", some)].tolist()
         out = []
         for what, value in (("mem_used", used), ("rss", np.where(np.isnan(used), rss, np.nan))):
-            rows = dict.fromkeys([*self._rows(what, value, limit, rules.memory), *killed])
+            rows = dict.fromkeys([*self._rows(what, value, limit, rules.memory, peaks=True), *killed])
             for row in [row for row in rows if not math.isnan(value[row] + limit[row])]:
                 name, most = self.windows.instance(row).id, float(limit[row])
                 grain = rules.memory.grain_share * most
@@ -144,8 +143,8 @@ class Limits:
 
     # what all of them do
 
-    def _rows(self, field: str, value: Floats, limit: Floats, rule: LimitRule) -> list[int]:
-        rows = screen(self.windows, field, value, limit, rule)
+    def _rows(self, field: str, value: Floats, limit: Floats, rule: LimitRule, *, peaks: bool = False) -> list[int]:
+        rows = screen(self.windows, field, value, limit, rule, peaks=peaks)
         self.put_off += max(len(rows) - MAX_LOOKED_AT, 0)
         found: list[int] = rows[:MAX_LOOKED_AT].tolist()
         return found

@@ -1,7 +1,7 @@
 """Which instances are near a limit or on the way to it: the part that the detectors of single limits share.
 
 All rows of the fleet are screened in columns (share of the limit, and how soon the rise since the window's begin would end in it); only those that
-pass are looked at by `approach`, the most urgent `MAX_LOOKED_AT` of them. The others are counted and come at the next tick.
+pass are looked at by `approach`, the most urgent `MAX_LOOKED_AT` of them. The others are counted.
 """
 
 from __future__ import annotations
@@ -25,11 +25,13 @@ if TYPE_CHECKING:
 
     Floats = npt.NDArray[np.float64]
 
-MAX_LOOKED_AT = 128
-"""Rows of one limit looked at closely in one tick: 0.1 s. A fleet that grows as a whole (a deploy of all) is looked at in turns."""
-TOLD_WITHIN = 4
-"""Newest readings of which one must tell the number: pages of two kinds may take turns."""
-SLACK = 3.0
+MAX_LOOKED_AT = 64
+"""Rows of one limit looked at closely in one tick: 50 ms. Of a fleet that moves as a whole the others wait until they are more urgent."""
+TEETH = 6
+"""Readings at either end of the window whose maximum is screened: a single one may be just after a collection."""
+FLOOR = 0.5
+"""Share of its peaks to which a saw tooth falls: half, where the heap doubles between collections."""
+SLACK = 2.0
 """How much later than the rule asks a screened row may arrive: two readings are a rough slope."""
 HALF = 0.5
 """Share of a limit above which whoever moved is looked at."""
@@ -87,45 +89,41 @@ def limit_of(windows: Windows, name: str) -> Floats:
     return limits
 
 
-def newest(windows: Windows, field: str, peak_of: int = 1) -> Floats:
-    """The newest told value of every row, of the last few readings (the highest of the last `peak_of`); NaN where none is."""
-    size = windows.size
-    ring, head, count = windows.columns[ROW[field]], windows.head[:size], windows.count[:size]
-    rows = np.arange(size)
-    out = np.full(size, np.nan)
-    for back in range(1, max(TOLD_WITHIN, peak_of) + 1):
-        asked = np.flatnonzero((count >= back) & (np.isnan(out) if back > peak_of else True))
-        if not len(asked):
-            break
-        out[asked] = np.fmax(out[asked], ring[rows[asked], head[asked] - back])
-    return out
+def newest(windows: Windows, field: str) -> Floats:
+    """The newest told value of every row in its present life; NaN where none was."""
+    values: Floats = windows.latest[ROW[field], : windows.size]
+    return values
 
 
-def oldest(windows: Windows, field: str) -> Floats:
-    """What the oldest reading of every row told; NaN where it did not."""
-    rows = np.arange(windows.size)
-    held: Floats = windows.columns[ROW[field], rows, _oldest(windows, rows)]
-    return np.where(windows.count[rows] > 0, held, np.nan)
+def oldest(windows: Windows, field: str, rows: npt.NDArray[np.int64]) -> Floats:
+    """What the oldest readings held of these rows told; NaN where they did not."""
+    begin = np.where(windows.count[rows] < windows.samples, 0, windows.head[rows])
+    told: Floats = windows.columns[ROW[field], rows, begin]
+    return told
 
 
-def _oldest(windows: Windows, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    return np.where(windows.count[rows] < windows.samples, 0, windows.head[rows])
-
-
-def screen(windows: Windows, field: str, value: Floats, limit: Floats, rule: LimitRule) -> npt.NDArray[np.int64]:
-    """Rows worth a closer look, the most urgent first."""
-    rows = np.flatnonzero(value > 0.05 * limit)  # NaN is not
+def screen(
+    windows: Windows, field: str, value: Floats, limit: Floats, rule: LimitRule, *, peaks: bool = False
+) -> npt.NDArray[np.int64]:
+    """Rows worth a closer look, the most urgent first. `peaks`: both ends of the window are the highest of the last `TEETH` readings there."""
+    rows = np.flatnonzero(value >= (FLOOR if peaks else 1.0) * rule.tight_way * limit)  # NaN is not
     if not len(rows):
         return rows
-    begin = _oldest(windows, rows)
-    since = windows.columns[0, rows, begin]
-    first = windows.columns[ROW[field], rows, begin]
-    span = windows.columns[0, rows, windows.head[rows] - 1] - since
-    share = value[rows] / limit[rows]
+    last, first = value[rows], oldest(windows, field, rows)
+    span = windows.latest[0, rows] - oldest(windows, "at", rows)
+    if peaks:
+        ring, head, count = windows.columns[ROW[field]], windows.head[rows], windows.count[rows]
+        begin = np.where(count < windows.samples, 0, head)
+        for k in range(TEETH):
+            last = np.fmax(last, np.where(count > k, ring[rows, head - 1 - k], np.nan))
+            first = np.fmax(first, np.where(count > k, ring[rows, (begin + k) % windows.samples], np.nan))
+    share = last / limit[rows]
     with np.errstate(divide="ignore", invalid="ignore"):
-        rise = np.where(np.isnan(first), value[rows], value[rows] - first)
-        left = np.where(rise > 0, (limit[rows] - value[rows]) * span / rise, np.inf)
-    moves = (rise > 0.01 * limit[rows]) & (left <= SLACK * max(rule.horizon_s, rule.tight_left_s))
+        rise = np.where(np.isnan(first), last, last - first)
+        left = np.where(rise > 0, (limit[rows] - last) * span / rise, np.inf)
+    moves = (rise > 0.01 * limit[rows]) & (
+        left <= SLACK * np.minimum(max(rule.horizon_s, rule.tight_left_s), rule.reach * span)
+    )
     # a step down within the window hides a rise from its two ends: who is above half is looked at if anything moved at all
     moves |= (share >= HALF) & (rise != 0)
     wanted = moves | (share >= rule.tight_share)
