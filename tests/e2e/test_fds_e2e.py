@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 import subprocess
 import sys
@@ -16,8 +17,10 @@ import pytest
 
 from parkwarden.collect.fleet import Collector, CollectSettings
 from parkwarden.collect.procfs import look, owner_of, process_of
+from parkwarden.model.errors import UnreachableError
 from parkwarden.model.events import Descriptors, Event, Read
 from parkwarden.model.instance import Target
+from parkwarden.run._lab_limits import memory_group
 from parkwarden.run._lab_process import start_service
 from parkwarden.run.check import CheckOptions, check
 from parkwarden.run.fds import FdsOptions, fds
@@ -188,3 +191,67 @@ def test_the_command_prints_text_and_json(holding: Holding) -> None:
     )
     schema = json.loads((Path(__file__).parents[2] / "docs" / "schema" / "fds-1.json").read_text())
     jsonschema.validate(json.loads(ran.stdout), schema)
+
+
+def test_a_real_memory_group(holding: Holding) -> None:
+    """The limit of a control group made for the program is the one that is told, and what the program uses counts against it."""
+    with memory_group("fds-e2e", 64 << 20) as group:
+        if group is None:
+            pytest.skip("no memory cgroup can be made here")
+        (group.folder / "cgroup.procs").write_text(str(holding.pid))
+        found = look(holding.pid).cgroup
+        assert found is not None
+        assert found.mem_limit == 64 << 20
+        assert found.mem_used is not None
+        assert found.oom_kills == 0
+
+
+LISTENER = """
+import socket, time
+one = socket.socket()
+one.bind(("0.0.0.0", 0))
+one.listen()
+print(one.getsockname()[1], flush=True)
+time.sleep(600)
+"""
+
+
+def test_another_network_namespace() -> None:
+    """A process with a network of its own is told by its own tables; netlink's part is a problem, and its loopback is not ours."""
+    command = [sys.executable, "-c", LISTENER]
+    process = subprocess.Popen(
+        ["unshare", "--net", *command], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+    assert process.stdout is not None
+    try:
+        port = process.stdout.readline().strip()
+        if not port:
+            pytest.skip("no network namespace can be made here")
+        local = look(process.pid)
+        assert f"tcp LISTEN 0.0.0.0:{port}" in {g.what for g in local.open_files}
+        assert [p.code for p in local.problems] == ["other-namespace"]
+        assert owner_of("127.0.0.1", int(port)) is None
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+def test_processes_that_end_meanwhile() -> None:
+    """Looks at processes that end under them give an answer or say that there is nobody; never anything else, and nothing stays open."""
+    open_before = len(os.listdir("/proc/self/fd"))
+    answers = {"looked": 0, "no-such-process": 0}
+    for _ in range(60):
+        process = subprocess.Popen(["sleep", "0.01"])
+        try:
+            for _ in range(8):
+                try:
+                    look(process.pid)
+                    answers["looked"] += 1
+                except UnreachableError as error:
+                    answers[error.code] += 1
+        finally:
+            process.wait()
+    assert answers["looked"]
+    assert answers["no-such-process"]
+    assert len(os.listdir("/proc/self/fd")) == open_before
