@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parkwarden.collect.go_process import look_go, memory_of, percent_of, user_threads
+from parkwarden.collect.go_process import Around, look_around, look_go, memory_of, percent_of
 
 MIB = 1 << 20
 
@@ -24,7 +24,9 @@ def proc(
     (folder / "environ").write_bytes(environ)
     (folder / "exe").write_bytes(exe)
     (folder / "uid_map").write_text(f"{ids}\n")
-    (folder / "status").write_text(f"Name:\tx\nUid:\t{uid}\t0\t0\t0\nThreads:\t{threads}\nCapEff:\t{caps:016x}\n")
+    (folder / "status").write_text(
+        f"Name:\tx\nUid:\t{uid}\t0\t0\t0\nThreads:\t{threads}\nVmSize:\t 1048576 kB\nCapEff:\t{caps:016x}\n"
+    )
 
 
 def test_only_gos_own_variables_are_kept(tmp_path: Path) -> None:
@@ -45,7 +47,8 @@ def test_an_environment_that_may_not_be_read_is_a_problem(tmp_path: Path) -> Non
     told = look_go(9, root=str(tmp_path))
     assert told.environment is None
     assert {one.code for one in told.problems} == {"environment-unread", "binary-unread"}
-    assert (told.user_threads, told.system_threads, told.unbound) == (None, None, None)
+    assert told.unbound is None
+    assert look_around(9, root=str(tmp_path)) == Around()
 
 
 def test_the_version_is_the_linkers(tmp_path: Path) -> None:
@@ -66,8 +69,8 @@ def test_threads_of_a_user_are_those_of_all_its_processes(tmp_path: Path) -> Non
     proc(tmp_path, 8, threads=5)
     proc(tmp_path, 9, threads=99, uid=0)
     (tmp_path / "loadavg").write_text("0.1 0.2 0.3 2/345 9999\n")
-    assert user_threads(7, root=str(tmp_path)) == (15, 345)
-    assert look_go(7, root=str(tmp_path)).user_threads == 15
+    told = look_around(7, root=str(tmp_path))
+    assert told == Around(user_threads=15, system_threads=345, address_space=1 << 30)
 
 
 @pytest.mark.parametrize(
@@ -127,6 +130,8 @@ def test_our_own_process_is_told() -> None:
     told = look_go(os.getpid())
     assert told.environment is not None
     assert told.version is None
-    assert told.user_threads is not None
-    assert told.system_threads is not None
-    assert told.system_threads >= told.user_threads >= 1
+    around = look_around(os.getpid())
+    assert around.user_threads is not None
+    assert around.system_threads is not None
+    assert around.system_threads >= around.user_threads >= 1
+    assert around.address_space is not None

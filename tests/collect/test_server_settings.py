@@ -80,6 +80,12 @@ def test_a_timeout_set_later_is_not_known(tmp_path: Path) -> None:
     assert (server.write_s, server.idle_s) == (None, 60.0)
 
 
+def test_servers_without_fields_are_found(tmp_path: Path) -> None:
+    """`var s http.Server` and `new(http.Server)`: all zero, but for what is set later."""
+    servers, _ = scan(tmp_path, "var s http.Server\nfunc f() { t := new(http.Server); t.IdleTimeout = x }\n")
+    assert [(one.literal, one.read_s, one.idle_s) for one in servers] == [(True, 0.0, None), (True, 0.0, None)]
+
+
 def test_servers_without_any_literal_are_found(tmp_path: Path) -> None:
     """http.ListenAndServe and its like make a server that has no timeout."""
     servers, _ = scan(tmp_path, "func f() { http.ListenAndServe(a, nil); http.Serve(l, nil); srv.ListenAndServe() }\n")

@@ -140,6 +140,8 @@ def test_systemd_wants_its_own_units() -> None:
     assert lines[4] == "MemoryMax=1024M"
     assert lines[5] == "Environment=GOMEMLIMIT=921MiB"
     assert set(told) == {"systemd"}
+    assert "LimitAS" not in told["systemd"]
+    assert "LimitAS=infinity\n" in snippets(tune(facts({"address-space": GIB}), GATEWAY), Snippet.SYSTEMD)["systemd"]
 
 
 def test_kubernetes_is_yaml_that_fits() -> None:

@@ -45,10 +45,18 @@ class GoProcess:
     environment: dict[str, str] | None = None
     unbound: bool | None = None
     """Whether RLIMIT_NPROC does not bind it: the machine's root, or who has CAP_SYS_RESOURCE or CAP_SYS_ADMIN there (kernel/fork.c)."""
-    user_threads: int | None = None
-    """Of all visible processes of that user."""
-    system_threads: int | None = None
     problems: tuple[Problem, ...] = field(default=())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Around:
+    """None = not told."""
+
+    user_threads: int | None = None
+    """Of all visible processes of its user."""
+    system_threads: int | None = None
+    address_space: int | None = None
+    """Bytes mapped, touched or not (VmSize)."""
 
 
 def look_go(pid: int, *, root: str = "/proc") -> GoProcess:
@@ -56,21 +64,19 @@ def look_go(pid: int, *, root: str = "/proc") -> GoProcess:
     problems: list[Problem] = []
     folder = f"{root}/{pid}"
     one = _status(folder)
-    everybody = _user_threads(one.uid, root) if one.uid is not None else None
     return GoProcess(
         version=_version(f"{folder}/exe", problems),
         environment=_environment(f"{folder}/environ", problems),
         unbound=_unbound(one, f"{folder}/uid_map"),
-        user_threads=everybody,
-        system_threads=_system_threads(root),
         problems=tuple(problems),
     )
 
 
-def user_threads(pid: int, *, root: str = "/proc") -> tuple[int | None, int | None]:
-    """(threads of all visible processes of its user, of the whole system); None where not told."""
-    uid = _status(f"{root}/{pid}").uid
-    return (_user_threads(uid, root) if uid is not None else None), _system_threads(root)
+def look_around(pid: int, *, root: str = "/proc") -> Around:
+    """What counts against limits that are not the process's alone, and its address space. Never raises."""
+    one = _status(f"{root}/{pid}")
+    everybody = _user_threads(one.uid, root) if one.uid is not None else None
+    return Around(user_threads=everybody, system_threads=_system_threads(root), address_space=one.address_space)
 
 
 def memory_of(text: str) -> float | None:
@@ -148,10 +154,11 @@ class _Status:
     uid: int | None = None
     threads: int = 0
     capabilities: int = 0
+    address_space: int | None = None
 
 
 def _status(folder: str) -> _Status:
-    """Real user id, threads and effective capabilities of a process; what is hidden or gone is empty."""
+    """Real user id, threads, effective capabilities and address space of a process; what is hidden or gone is empty."""
     found = _Status()
     try:
         with open(f"{folder}/status", "rb") as file:
@@ -160,6 +167,8 @@ def _status(folder: str) -> _Status:
                     found.uid = int(line.split()[1])
                 elif line.startswith(b"Threads:"):
                     found.threads = int(line.split()[1])
+                elif line.startswith(b"VmSize:"):
+                    found.address_space = int(line.split()[1]) << 10
                 elif line.startswith(b"CapEff:"):
                     found.capabilities = int(line.split()[1], 16)
     except (OSError, ValueError, IndexError):

@@ -7,7 +7,7 @@ Go tells a server's timeouts nowhere while it runs, so source is where they can 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -111,13 +111,26 @@ class _File:
                 "net/http",
                 "Server",
             ):
-                values: dict[str, float | None] = dict(self._keyed(node)) | dict.fromkeys(set_later)
-                self.found.servers.append(replace(Server(where=self._where(node)), **values))  # type: ignore[arg-type]
+                self._server(node, dict(self._keyed(node)) | dict.fromkeys(set_later))
+            elif node.type == "var_spec" and self._is_server(node.child_by_field_name("type")):
+                self._server(node, dict.fromkeys(set_later))
             elif node.type == "call_expression":
-                self._call(node)
+                self._call(node, set_later)
 
-    def _call(self, node: Node) -> None:
-        names = self._names(node.child_by_field_name("function"))
+    def _server(self, node: Node, timeouts: Mapping[str, float | None]) -> None:
+        """One found at a node; timeouts that are not named are zero."""
+        self.found.servers.append(replace(Server(where=self._where(node)), **timeouts))  # type: ignore[arg-type]
+
+    def _is_server(self, node: Node | None) -> bool:
+        return self._names(node) == ("net/http", "Server")
+
+    def _call(self, node: Node, set_later: set[str]) -> None:
+        function, arguments = node.child_by_field_name("function"), node.child_by_field_name("arguments")
+        if function is not None and arguments is not None and _text(function) == "new":
+            if any(map(self._is_server, arguments.named_children)):
+                self._server(node, dict.fromkeys(set_later))
+            return
+        names = self._names(function)
         if names is None:
             return
         if names[0] == "net/http" and names[1] in _BARE:

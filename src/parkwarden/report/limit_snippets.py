@@ -31,6 +31,8 @@ def _systemd(values: Mapping[str, Proposal], _profile: Profile) -> str:
     lines.append(f"LimitNOFILE={_number(values['fd-limit'])}")
     lines.append(f"LimitNPROC={_number(values['process-limit'])}")
     lines.append(f"TasksMax={_number(values.get('pids-limit', values['process-limit']))}")
+    if "address-space" in values:
+        lines.append("LimitAS=infinity")
     if "memory-limit" in values:
         lines.append(f"MemoryMax={mebibytes(values['memory-limit'].value).removesuffix('iB')}")
         lines.append(f"Environment=GOMEMLIMIT={mebibytes(values['gomemlimit'].value)}")

@@ -152,7 +152,7 @@ def _server(one: Server) -> dict[str, Any]:
 
 
 _USE = (
-    "descriptors", "threads", "user_threads", "group_threads", "system_threads", "memory", "go_memory", "heap", "next_gc",
+    "descriptors", "threads", "user_threads", "group_threads", "system_threads", "memory", "address_space", "go_memory", "heap", "next_gc",
     "goroutines", "connections", "requests",
 )  # fmt: skip
 

@@ -28,7 +28,7 @@ from parkwarden.judge.limits.rules import most_procs
 from parkwarden.model import Artefact, Problem, Reading, UnreachableError, UsageError
 
 if TYPE_CHECKING:
-    from parkwarden.collect.go_process import GoProcess
+    from parkwarden.collect.go_process import Around, GoProcess
     from parkwarden.collect.server_settings import Found
     from parkwarden.model.local import Local
 
@@ -196,7 +196,7 @@ class _Process:
 
     def _host(self, now: Look) -> Look:
         """From outside. A process that ended ends the looking; a refusal of everything only where there is no page either."""
-        from parkwarden.collect.go_process import look_go, user_threads
+        from parkwarden.collect.go_process import look_around, look_go
         from parkwarden.collect.procfs import look
 
         assert self.pid is not None
@@ -214,8 +214,7 @@ class _Process:
             self.problems += [*local.problems, *self.inside.problems]
             self.go = self.inside.version or self.go
         self.local = local if local.kinds is not None or self.local is None else replace(local, kinds=self.local.kinds)
-        everybody, system = user_threads(self.pid, root=self.root)
-        return _with_local(now, local, everybody, system, alone)
+        return _with_local(now, local, look_around(self.pid, root=self.root), alone)
 
     async def finish(self) -> None:
         """One text dump of a small process: only it tells how long goroutines have waited."""
@@ -259,16 +258,17 @@ def _with_reading(now: Look, reading: Reading) -> Look:
     )
 
 
-def _with_local(now: Look, local: Local, everybody: int | None, system: int | None, alone: bool) -> Look:
+def _with_local(now: Look, local: Local, around: Around, alone: bool) -> Look:
     """The host's numbers, which go before a page's: they are read at once and know the group."""
     group = local.cgroup
     now = replace(
         now,
         descriptors=_first(local.open_fds, now.descriptors),
         threads=_first(local.threads, now.threads),
-        user_threads=everybody,
+        user_threads=around.user_threads,
         group_threads=group.pids_current if group else None,
-        system_threads=system,
+        system_threads=around.system_threads,
+        address_space=around.address_space,
         memory=_first(group.mem_used if group and group.mem_limit else None, local.rss, now.memory),
     )
     if alone and local.kinds is not None:

@@ -10,7 +10,7 @@ import pytest
 from parkwarden.judge.limits import GATEWAY, STREAMING, Basis, Effect, Facts, Look, What, needs, tune
 from parkwarden.judge.limits.first import HORIZON_SPANS, KINDS, TIGHT_SPANS
 from parkwarden.model import Verdict
-from tests.judge.limits.told import NOW, SETTINGS, facts
+from tests.judge.limits.told import GIB, NOW, SETTINGS, facts
 
 
 def growing(column: str, per_s: float, start: float, *, looks: int = 11, wobble: float = 0.0) -> tuple[Look, ...]:
@@ -90,6 +90,13 @@ def test_a_limit_that_slows_never_breaks_first() -> None:
     assert soft.verdict is Verdict.TIGHT
     assert told.by_trend is not None
     assert told.by_trend.name == "memory-limit"
+
+
+def test_address_space_runs_out_though_memory_does_not() -> None:
+    """ulimit -v counts what Go reserves: 64 MiB a second reach 2 GiB long before the memory cgroup's 2 GiB are used."""
+    told = tune(facts({"address-space": 2 * GIB}, looks=growing("address_space", 64 << 20, GIB)), GATEWAY)
+    assert told.by_trend is not None
+    assert told.by_trend.name == "address-space"
 
 
 def test_root_has_no_process_limit() -> None:

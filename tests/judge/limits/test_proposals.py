@@ -89,6 +89,7 @@ anything = st.fixed_dictionaries(
         "fd-limit-hard": st.none(),
         "memory-limit": maybe(1 << 20, 1 << 40),
         "gomemlimit": maybe(1 << 20, 1 << 40),
+        "address-space": maybe(1 << 30, 1 << 40),
         "gogc": maybe(1, 1000),
         "cpus": maybe(1, 128),
         "gomaxprocs": maybe(1, 256),

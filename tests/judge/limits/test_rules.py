@@ -97,6 +97,8 @@ CASES: list[tuple[str, Facts, Severity | None]] = [
     ("memory-below", facts({"gomemlimit": 0.95 * 2 * GIB}), None),
     ("memory-below", facts({"gomemlimit": GIB}), None),
     ("memory-below", facts({"gomemlimit": GIB - 1}), NOTE),
+    ("address-space", facts(), None),
+    ("address-space", facts({"address-space": 4 * GIB}), RISK),
     # what lives: 80 % of 1,843 MiB is 1,474.4
     ("memory-live", facts(now={"heap": 1474 << 20}), None),
     ("memory-live", facts(now={"heap": 1475 << 20}), RISK),

@@ -11,7 +11,7 @@ from parkwarden.judge.limits import Facts, Look, Server, told
 GIB = 1 << 30
 NOW = Look(
     at=100.0, descriptors=206, threads=12, user_threads=20, group_threads=12, system_threads=500, memory=300 << 20,
-    go_memory=280 << 20, heap=200 << 20, next_gc=400 << 20, goroutines=450, connections=120, requests=100,
+    address_space=1200 << 20, go_memory=280 << 20, heap=200 << 20, next_gc=400 << 20, goroutines=450, connections=120, requests=100,
 )  # fmt: skip
 SETTINGS: Mapping[str, float] = {
     "process-limit": 2048,
@@ -22,6 +22,7 @@ SETTINGS: Mapping[str, float] = {
     "fd-limit-hard": 65_536,
     "memory-limit": 2 * GIB,
     "memory-high": math.inf,
+    "address-space": math.inf,
     "gomemlimit": 1843 << 20,
     "gogc": 100,
     "cpus": 2.0,

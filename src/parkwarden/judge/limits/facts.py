@@ -121,6 +121,8 @@ class Look:
     system_threads: int | None = None
     memory: int | None = None
     """What counts against the control group's limit and cannot be reclaimed; else the resident set."""
+    address_space: int | None = None
+    """Mapped, touched or not: what RLIMIT_AS counts."""
     go_memory: int | None = None
     """What counts against GOMEMLIMIT: all that Go's runtime has from the system and has not given back."""
     heap: int | None = None

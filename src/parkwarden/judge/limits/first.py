@@ -66,6 +66,12 @@ KINDS: Mapping[str, _Kind] = {
         "threads", What.THREADS, Effect.DIES, "Go ends the process (runtime: program exceeds N-thread limit)",
     ),
     "memory-limit": _Kind("memory", What.MEMORY, Effect.DIES, "the kernel kills the process (OOM), without a word from Go"),
+    "address-space": _Kind(
+        "address_space",
+        What.MEMORY,
+        Effect.DIES,
+        "mmap fails: Go ends the process (fatal error: runtime: out of memory), however little it uses",
+    ),
     "memory-high": _Kind("memory", What.MEMORY, Effect.SLOWS, "the kernel makes every allocation wait"),
     "gomemlimit": _Kind(
         "go_memory", What.MEMORY, Effect.SLOWS, "garbage collection takes up to half of the processors (runtime/mgclimit.go)",

@@ -65,6 +65,9 @@ def propose(facts: Facts, profile: Profile, needs: Mapping[What, Need]) -> list[
     found = [max_threads, process_limit, *_pids(facts, process_limit), _descriptors(facts, profile, needs, load)]
     if memory is not None:
         found += [memory, _go_memory(facts, memory.value)]
+    if facts.limit("address-space") is not None:
+        why = "none: it counts what Go reserves and never touches; the memory limit counts what is used"
+        found.append(Proposal("address-space", facts.value("address-space"), math.inf, Unit.BYTES, why))
     return [*found, _gogc(facts), _procs(facts), *_timeouts(facts, profile)]
 
 

@@ -231,6 +231,17 @@ def _memory_below(asked: Asked) -> Iterator[tuple[Severity, str, str]]:
         yield Severity.NOTE, f"{words}: Go collects early for memory that nobody else may use", advice
 
 
+def _address_space(asked: Asked) -> Iterator[tuple[Severity, str, str]]:
+    limit, mapped = asked.facts.limit("address-space"), asked.facts.now.address_space
+    if limit is not None:
+        now = f", {number(mapped, 'bytes')} of it mapped now" if mapped is not None else ""
+        yield (
+            Severity.RISK,
+            f"ulimit -v is {number(limit, 'bytes')}{now}: it counts what Go reserves and never touches, and GOMEMLIMIT does not see it",
+            "no ulimit -v; a memory cgroup (MemoryMax) counts what is used",
+        )
+
+
 def _memory_live(asked: Asked) -> Iterator[tuple[Severity, str, str]]:
     go, heap = asked.facts.limit("gomemlimit"), asked.facts.now.heap
     if go is not None and heap is not None and heap > GC_ROOM * go:
@@ -425,6 +436,10 @@ RULES: Mapping[str, Rule] = _rules(
     Rule(
         "memory-below", "GOMEMLIMIT is 50-95 % of the group's limit, 90 % by default", "it counts what the runtime holds, and not binary, cgo and children",
         "runtime/debug/garbage.go: SetMemoryLimit; go.dev/doc/gc-guide", _memory_below,
+    ),
+    Rule(
+        "address-space", "no limit on address space", "Go reserves arenas, bitmaps and stacks long before it uses them",
+        "runtime/malloc.go: sysReserve; getrlimit(2): RLIMIT_AS", _address_space,
     ),
     Rule(
         "memory-live", "heap and stacks leave GOMEMLIMIT room", "a soft limit below what lives makes the collector run all the time",
