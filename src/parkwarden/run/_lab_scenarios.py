@@ -277,7 +277,7 @@ def shop(run: LabRun) -> None:
     run.notes.append(f"{json.loads(service.get('/leak'))['leaked']} goroutines leaked in {run.seconds:g} s")
 
 
-LOOKS_AT = (0.3, 0.7)
+LOOKS_AT = (0.3, 0.85)
 """Shares of the way to the limit at which somebody looks."""
 TRUTH_S = 0.2
 """Between two questions to a lab how far it is."""
