@@ -135,6 +135,16 @@ def test_one_process_is_one_target(join: Join, host: Host) -> None:
     assert join(Reading(goroutines=3), target=other)[0].outcome == "not-the-process"
 
 
+def test_a_simulator_is_looked_at_once(join: Join, host: Host) -> None:
+    """A thousand targets that one process listens for, none of which it is, cost one look, not a thousand."""
+    for i in range(1000):
+        host.owners["127.0.0.1", 7000 + i] = [7]
+    for i in range(1000):
+        far = Target(id=f"m{i}", url=f"http://127.0.0.1:{7000 + i}")
+        assert join(Reading(start_time=5.0), target=far)[0].outcome == "not-the-process"
+    assert len(host.looks) == 1
+
+
 def test_others_hosts_are_left_alone(join: Join, host: Host) -> None:
     """A target that nobody listens for here costs a look-up in memory; processes are walked through once a minute."""
     far = Target(id="far", url="http://10.9.9.9:6060")

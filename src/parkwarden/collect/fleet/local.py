@@ -79,6 +79,8 @@ class LocalLooks:
         self._tried: dict[str, int] = {}
         """Targets that a search did not find, and which one."""
         self._searches = 0
+        self._candidates: dict[int, Local] = {}
+        """Processes looked at since the last search to see whose they are."""
         self._others: dict[str, set[int]] = {}
         """Processes that listen for a target and have another command line."""
         self._listening: Listening | None = None
@@ -145,7 +147,9 @@ class LocalLooks:
         self._tried[target.id] = self._searches
         pids = [pid for pid in found.owners(host, port, resolve=False) if pid not in self._others.get(target.id, ())]
         for pid in pids:
-            local, _ = await self._taken(pid, False, pool)
+            if (local := self._candidates.get(pid)) is None:  # a simulator of a fleet listens for thousands of targets
+                local, _ = await self._taken(pid, False, pool)
+                self._candidates[pid] = local
             if not await self._is(target.id, local, told, ask, pool):
                 continue
             self._tried.pop(target.id, None)
@@ -166,6 +170,7 @@ class LocalLooks:
         finally:
             self._searching = None
         self._searches += 1
+        self._candidates.clear()
         return self._listening
 
     def _search(self) -> Listening:

@@ -33,8 +33,8 @@ IP: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 class Listening:
     """Who listens where on this host, at one time."""
 
-    spaces: list[tuple[set[IP], dict[int, tuple[IP, int]]]] = field(default_factory=list)
-    """Namespaces, ours first: their addresses, and (address, port) of the sockets that listen there by inode."""
+    spaces: list[tuple[set[IP], dict[int, list[tuple[IP, int]]]]] = field(default_factory=list)
+    """Namespaces, ours first: their addresses, and (address, inode) of the sockets that listen there by port."""
     pids: dict[int, list[int]] = field(default_factory=dict)
     """Processes by the inode of a listening socket, oldest first: a child may have inherited it."""
 
@@ -46,8 +46,8 @@ class Listening:
             # a loopback address is meant in our own namespace, and means nobody in another one
             if not any(ip in ips or (ip.is_loopback and i == 0) for ip in wanted):
                 continue
-            for inode, (ip, at) in sockets.items():
-                if at == port and (ip.is_unspecified or ip in wanted):
+            for ip, inode in sockets.get(port, ()):
+                if ip.is_unspecified or ip in wanted:
                     found += self.pids.get(inode, ())
         return list(dict.fromkeys(found))
 
@@ -76,13 +76,12 @@ def listening(*, root: str = "/proc") -> Listening:
     pids = _pids(proc)
     namespaces: list[int | str] = ["self", *_one_of_each_namespace(proc, pids)]
     for who in namespaces:
-        sockets = {
-            inode: (plain(ipaddress.ip_address(raw)), port)
-            for inode, (raw, port) in listeners(proc, who).items()
-            if raw
-        }
+        sockets: dict[int, list[tuple[IP, int]]] = {}
+        for inode, (raw, port) in listeners(proc, who).items():
+            if raw:
+                sockets.setdefault(port, []).append((plain(ipaddress.ip_address(raw)), inode))
         found.spaces.append((local_addresses(proc, who), sockets))
-    wanted = {inode for _, sockets in found.spaces for inode in sockets}
+    wanted = {inode for _, sockets in found.spaces for at in sockets.values() for _, inode in at}
     left = [MAX_LINKS]
     for pid in pids if wanted else ():
         for inode in {_inode(link) for link in _links(proc, pid, left)} & wanted:
