@@ -13,6 +13,7 @@ from parkwarden.formats import scenario
 from parkwarden.formats.scenario import read
 from parkwarden.model import (
     Census,
+    Descriptors,
     Event,
     FormatError,
     Frame,
@@ -68,6 +69,20 @@ def test_numbers_of_one_time_are_one_reading() -> None:
     assert [e for e in found if isinstance(e, SiteCounts)] == [
         SiteCounts(0, "a", {"s": 4}),
         SiteCounts(60, "a", {"s": 4}),
+    ]
+
+
+def test_descriptors_are_told_by_kind() -> None:
+    """Kinds of one time are one event, and what was not told is none."""
+    found = [
+        e
+        for e in events("load 5s descriptors pipe 3 _ 5\nload 5s descriptors socket 7x1\n")
+        if isinstance(e, Descriptors)
+    ]
+    assert found == [
+        Descriptors(0, "a", {"pipe": 3, "socket": 7}),
+        Descriptors(5, "a", {"socket": 7}),
+        Descriptors(10, "a", {"pipe": 5}),
     ]
 
 
@@ -139,6 +154,7 @@ def test_expectations_are_understood() -> None:
         ("load 5s goroutines (1 2", "without `)`", ""),
         ("load 5s goroutines 1x99999999", "values", "MAX_SAMPLES"),
         ("load 5s site z 1", "no site", "known: s"),
+        ("load 5s descriptors pype 1", "no kind of descriptor", "did you mean `pipe`?"),
         ("load 5s on b goroutines 1", "no instance", "known: a"),
         ("crowd s births 5", "rate like", "crowd SITE"),
         ("crowd s lives 5s..1s", "shorter", ""),

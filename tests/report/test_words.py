@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from parkwarden.model import Frame, TimeLeft
-from parkwarden.model.words import sparkline
+from parkwarden.model.words import sparkline, within
 from parkwarden.report import words
 from tests.report import samples
 
@@ -143,3 +145,19 @@ def test_a_recordings_own_time_is_no_year() -> None:
 def test_counts_over_time_are_a_picture(values: list[float], wanted: str) -> None:
     """From zero to the largest, so that noise looks like noise; what is none is left out; never wider than asked."""
     assert sparkline(values) == wanted
+
+
+@pytest.mark.parametrize(
+    ("value", "low", "high", "wanted"),
+    [
+        (2460.0, 1500.0, 4200.0, "41 min (25-70)"),
+        (12.0, 9.5, math.inf, "12 s (9.5-never)"),
+        (99.9, 50.0, 200.0, "100 s (50-200)"),
+        (100.0, 60.0, 300.0, "1.7 min (1-5)"),
+        (20_000.0, 9_000.0, 40_000.0, "5.6 h (2.5-11)"),
+        (400_000.0, 200_000.0, 900_000.0, "4.6 d (2.3-10)"),
+    ],
+)
+def test_a_time_and_its_interval_share_a_unit(value: float, low: float, high: float, wanted: str) -> None:
+    """Minutes beside minutes: what is read at a glance at night."""
+    assert within(value, low, high) == wanted

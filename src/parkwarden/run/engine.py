@@ -228,6 +228,7 @@ class Engine:
         self.windows.gone(event.instance)
         self.sites.gone(event.instance)
         self.descriptors.gone(event.instance)
+        self.limits.gone(event.instance)
         if not self.sites.instances_of(known_as.service_key):
             self._services.pop(known_as.service_key, None)
         for known in (

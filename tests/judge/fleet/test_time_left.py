@@ -107,3 +107,19 @@ def test_one_spike_does_not_bend_the_slope() -> None:
 def test_times_that_do_not_differ_have_no_slope() -> None:
     """A clock that stands still gives no rate, not a division by zero."""
     assert sen_slope(np.zeros(6), np.arange(6.0)) == (0.0, 0.0, 0.0)
+
+
+def test_the_systems_limit_of_threads_counts_where_it_is_lower() -> None:
+    """A cgroup's pids.max comes before Go's own 10,000, a higher one does not."""
+    for system, limit in ((1000.0, 1000.0), (1e6, 10_000.0), (math.nan, 10_000.0)):
+        left = time_left(Readings(threads=100 + 10 * RAMP, max_threads=system), "i", NOW, TimeLeftRule())
+        assert left is not None
+        assert left.limit_value == limit
+
+
+def test_what_the_control_group_counts_comes_before_the_process_s_own() -> None:
+    """mem_used is what the kernel holds against the limit; rss and sys stand in for it."""
+    readings = Readings(mem_used=RAMP * 2e6, rss=RAMP * 1e6, mem_limit=146e6)
+    left = time_left(readings, "i", NOW, TimeLeftRule())
+    assert left is not None
+    assert left.seconds == pytest.approx(250.0)

@@ -5,7 +5,7 @@ Why         a process without descriptors accepts nobody, opens nothing, and can
 Input       Up to 128 readings of the present life (5 s apart: ten minutes); a restart, or a deploy under the same name, begins it anew.
 Method      A robust line through what came after the last change point, with an interval that counts with correlated readings (approach.py).
 Verdicts    `exhausting`: it grows for sure, no slower than at first, has come `exhausting_way` of the way from where that began (or its holder is judged
-            a leak), and the late end of the interval is within `horizon_s` and `reach` times what was seen; or descriptors are refused already. `tight`: standing
+            a leak), and the late end of the interval is within `horizon_s` and `reach` times what was seen, all of that for a minute (less, where little is left); or descriptors are refused already. `tight`: standing
             above `tight_share`, or growing, `tight_way` of the way on, with the early end within `tight_left_s`. `unknown`: too few readings, a gap, no limit told.
 Parameters  `FdRule`.
 If wrong    `exhausting` wakes somebody: before `exhausting_way` nothing does, since a pool that fills looks the same until it is full. `tight`

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -57,8 +57,14 @@ STALLS = 0.07
 """Added where the kernel's stalls bear memory's growth out."""
 PAUSE_S = 180.0
 """Growth that was not sure for so long has ended; what comes after is another."""
+HOLD_S = 60.0
+"""`exhausting` by growth must be found for so long: a ramp of load that ends looks like it for a moment."""
+HOLD_PART = 0.1
+"""But for no longer than this part of the earliest time left: who has a minute is told within six seconds."""
 MAX_KNOWN = 20_000
 """Sites of which it is remembered whether they have a line of the user's."""
+NUMBERS = ("open_fds", "threads", "mem_used", "rss")
+"""Fields of a reading that are held against limits."""
 KINDS_TOLD = 4
 """Kinds of descriptors named in a sentence."""
 
@@ -77,6 +83,8 @@ class Limits:
     """Rows that had to wait for a later tick, since the watch began."""
     _onsets: dict[tuple[str, str], tuple[float, float]] = field(default_factory=dict)
     """(instance, number) -> when growth was last sure, and the value at which it began."""
+    _exhausting: dict[tuple[str, str], tuple[float, float]] = field(default_factory=dict)
+    """(instance, number) -> since when, and when last, growth was found to be exhausting."""
     _own: dict[tuple[str, tuple[str, ...]], tuple[Site, bool]] = field(default_factory=dict)
 
     def judge(self, now: float, rules: Rules, leaking: Collection[tuple[str, str | None]] = ()) -> list[Signal]:
@@ -90,6 +98,12 @@ class Limits:
         ]
         out += memory_and_descriptors.signals(out, now)
         return out + event_loop_health.signals(self.windows, now, rules.loop, rules.gc)
+
+    def gone(self, name: str) -> None:
+        """An instance is no longer there: nothing is remembered of it."""
+        for known in (self._onsets, self._exhausting):
+            for number in NUMBERS:
+                known.pop((name, number), None)
 
     # one limit each
 
@@ -172,7 +186,18 @@ class Limits:
         held = holder(name, now, found)
         if found.verdict is Verdict.TIGHT and found.why == "grows" and held.site and (name, held.site) in leaking:
             found = near(times, values, limit, now, rule, peaks=peaks, grain=grain, start=begun, borne_out=True)
-        return found, held
+        return self._lasting(name, field, found, now), held
+
+    def _lasting(self, name: str, field: str, found: Near, now: float) -> Near:
+        """`exhausting` by growth must hold for a while, short beside the time left; until then it is tight."""
+        if found.verdict is not Verdict.EXHAUSTING or found.why != "grows" or found.way is None:
+            return found
+        first, last = self._exhausting.get((name, field), (now, now))
+        first = now if now - last > PAUSE_S / 2 else first
+        self._exhausting[name, field] = (first, now)
+        if now - first >= min(HOLD_S, HOLD_PART * found.way.low_s):
+            return found
+        return replace(found, verdict=Verdict.TIGHT)
 
     def _onset(self, name: str, field: str, now: float) -> float:
         """The value at which growth that still goes on was first seen to begin: the ring of readings forgets it after ten minutes."""

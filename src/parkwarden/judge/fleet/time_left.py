@@ -1,7 +1,7 @@
 """How long until something breaks: the nearest limit of one instance, with an interval and not only a point.
 
-Watches memory against the memory limit, open files against their limit, threads against Go's own crash limit, goroutines
-against a budget somebody stated. Why: "grows by 50 a second" does not say whether to get up; "9 minutes (7-14)" does.
+Watches memory against the memory limit, open files against their limit, threads against Go's own crash limit or the system's,
+goroutines against a budget somebody stated. Why: "grows by 50 a second" does not say whether to get up; "9 minutes (7-14)" does.
 
 Input: the readings since growth began (or of the rule's window). The slope is Theil's and Sen's median of all pairwise
 slopes: a GC's saw tooth and single spikes do not bend it; its interval is Sen's, from the variance of Kendall's S.
@@ -98,15 +98,21 @@ def _limits(
     """What can run out: name, its series (times, values), its limit."""
     memory = windows.last(instance, "mem_limit")
     if 0 < memory < NO_LIMIT:
-        held = "rss" if math.isfinite(windows.last(instance, "rss")) else "sys"
-        yield "memory-limit", windows.series(instance, held, now, span), memory
+        yield "memory-limit", windows.series(instance, _memory_of(windows, instance), now, span), memory
     files = windows.last(instance, "max_fds")
     if files > 0:
         yield "fd-limit", windows.series(instance, "open_fds", now, span), files
     if math.isfinite(windows.last(instance, "threads")):
-        yield "thread-limit", windows.series(instance, "threads", now, span), float(rule.thread_limit)
+        system = windows.last(instance, "max_threads")
+        most = min(rule.thread_limit, system) if system > 0 else rule.thread_limit
+        yield "thread-limit", windows.series(instance, "threads", now, span), float(most)
     if rule.goroutine_budget > 0:
         yield "goroutine-budget", windows.series(instance, "goroutines", now, span), float(rule.goroutine_budget)
+
+
+def _memory_of(windows: Windows, instance: str) -> str:
+    """The number that counts against the memory limit, by the best who tells it: the control group, the system, Go."""
+    return next((name for name in ("mem_used", "rss") if math.isfinite(windows.last(instance, name))), "sys")
 
 
 def _by_slope(
@@ -150,9 +156,7 @@ def _by_rate(
             limit="goroutine-budget", at=now, seconds=seconds, low_s=seconds / 2, high_s=seconds * 2,
             value=count, limit_value=float(rule.goroutine_budget), rate_per_s=per_s,
         )  # fmt: skip
-    memory, held = windows.last(instance, "mem_limit"), windows.last(instance, "rss")
-    if not math.isfinite(held):
-        held = windows.last(instance, "sys")
+    memory, held = windows.last(instance, "mem_limit"), windows.last(instance, _memory_of(windows, instance))
     if 0 < memory < NO_LIMIT and math.isfinite(held) and count > 0:
         most = max(held / count, MIN_GOROUTINE_BYTES)
         each = math.sqrt(most * MIN_GOROUTINE_BYTES)  # between the two bounds there is nothing to choose by
