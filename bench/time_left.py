@@ -455,7 +455,9 @@ def main() -> int:
     table = page(scores, seeds)
     print(table)
     told = {"schema": "parkwarden.time-left/1", "seeds": [seeds[0], seeds[-1]], "cases": [asdict(s) for s in scores]}
-    (args.folder / "results.json").write_text(json.dumps({**told, "runs": rows}, indent=1) + "\n")
+    (args.folder / f"results-{seeds[0]}-{seeds[-1]}.json").write_text(
+        json.dumps({**told, "runs": rows}, indent=1) + "\n"
+    )
     if args.write:
         write_page(table)
     return 0 if all(s.within["half"] >= WANTED * s.runs and s.named == s.runs for s in scores) else 1
