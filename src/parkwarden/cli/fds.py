@@ -46,7 +46,8 @@ def command(
     """Which file descriptors are open, what grows, and which line holds them.
 
     Descriptors by kind (sockets by state and peer, pipes, files by folder, deleted temporary files ...) come from /proc: the process is
-    neither asked nor held up. Which goroutines hold them comes from a goroutine profile of the URL, or of the process's own pprof:
+    neither asked nor held up. Which goroutines hold them comes from a goroutine profile of the URL, or of the process's own pprof (which
+    of its listeners that is, they are asked):
     by frames that cannot return without closing one, and by what grows alike. Of a service on another host the numbers of its
     metrics page are told. Other users' processes need root, or CAP_SYS_PTRACE in a container.
 
