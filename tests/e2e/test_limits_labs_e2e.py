@@ -126,6 +126,19 @@ def test_watch_names_the_limit_and_who_holds_it(name: str, kind: str, code: str,
             check(watch, service, row, holder)
 
 
+@pytest.mark.full
+def test_check_fails_for_a_limit_that_is_reached_soon() -> None:
+    """The gate of a pipeline: a minute of watching names the limit, the time left and the line, and fails."""
+    with running("fd-leak", ["-kind", "temp-files", "-leak-per-s", "2"]) as service:
+        lower(service.pid, files=200)
+        done = subprocess.run(
+            [*COMMAND, "check", service.url, "--for", "70s"], capture_output=True, text=True, timeout=150
+        )
+    assert done.returncode == 1
+    assert "PW520" in done.stdout
+    assert "held by deleted temporary files from main.(*media).awaitUploader" in done.stdout
+
+
 def told(file: Path, code: str, holder: str, service: LabProcess) -> dict[str, Any] | None:
     """The open incident of that code, once it names a line."""
     assert service.alive, "it broke before anything was told"
