@@ -60,7 +60,9 @@ def test_the_version_is_the_linkers(tmp_path: Path) -> None:
     proc(tmp_path, 7, exe=exe)
     proc(tmp_path, 8, exe=bytes(200))
     assert look_go(7, root=str(tmp_path)).version == (1, 27)
-    assert look_go(8, root=str(tmp_path)).version is None
+    other = look_go(8, root=str(tmp_path))
+    assert other.version is None
+    assert [one.code for one in other.problems] == ["no-build-info"]
 
 
 def test_threads_of_a_user_are_those_of_all_its_processes(tmp_path: Path) -> None:

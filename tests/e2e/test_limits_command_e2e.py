@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -31,16 +32,26 @@ SECRET = "hunter2-of-the-environment"
 
 @contextmanager
 def running(
-    binary: Path, *, fds: int = 1024, group: MemoryGroup | None = None, **environment: str
+    binary: Path,
+    *,
+    fds: int = 1024,
+    space: int = resource.RLIM_INFINITY,
+    group: MemoryGroup | None = None,
+    **environment: str,
 ) -> Iterator[tuple[str, subprocess.Popen[str]]]:
     """The program under its own ulimit -n, in a memory cgroup where one is given; its URL."""
+
+    def lowered() -> None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (fds, fds))
+        resource.setrlimit(resource.RLIMIT_AS, (space, space))
+
     process = subprocess.Popen(
         [binary] if group is None else group.wrap([str(binary)]),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         env={"PATH": os.environ["PATH"], "SECRET": SECRET, **environment},
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (fds, fds)),
+        preexec_fn=lowered,
     )
     assert process.stdout is not None
     assert process.stderr is not None
@@ -118,6 +129,51 @@ def test_the_memory_it_names_is_the_memory_that_kills(go_build: Callable[..., Pa
         assert process.wait(10) == -9
         assert group.oom_kills() >= 1
         assert 0.75 * len(held) <= fits <= 1.25 * len(held), (len(held), fits)
+
+
+def test_address_space_runs_out_before_memory(go_build: Callable[..., Path]) -> None:
+    """Under ulimit -v 2 GiB requests of 4 MiB: it says how many fit, and Go dies there, with less than half of it used."""
+    with ExitStack() as stack:
+        url, process = stack.enter_context(running(go_build(PROGRAM), fds=8192, space=2 << 30))
+        held = [stack.enter_context(one) for _ in range(30) if (one := hold(url, "kb=4096")) is not None]
+        _, told, _ = limits(url, "--for", "0", "--load", "1000")
+        assert told["first_by_load"] == "address-space"
+        assert "address-space" in {one["rule"] for one in told["breaches"]}
+        fits = next(one["requests"] for one in told["limits"] if one["name"] == "address-space")
+        while (one := hold(url, "kb=4096")) is not None:
+            held.append(stack.enter_context(one))
+            assert len(held) < 1000
+        assert process.stderr is not None
+        assert "out of memory" in process.stderr.read(4096)
+        process.kill()  # it still writes its stacks, which nobody reads
+        assert 0.9 * len(held) <= fits <= 1.1 * len(held), (len(held), fits)
+
+
+def test_threads_that_block_are_a_trend(go_build: Callable[..., Path]) -> None:
+    """Threads that never come back, a hundred a second or what the machine makes of it: Go's own 10,000 is named, and when."""
+    with running(go_build(PROGRAM), fds=8192) as (url, _):
+        stop = threading.Event()
+
+        def grow() -> None:
+            while not stop.wait(0.1):
+                urllib.request.urlopen(f"{url}/block?n=10", timeout=30).close()
+
+        thread = threading.Thread(target=grow)
+        thread.start()
+        try:
+            code, told, _ = limits(url, "--for", "3s")
+        finally:
+            stop.set()
+            thread.join()
+        assert code == 1
+        by_name = {one["name"]: one for one in told["limits"]}
+        one = by_name["go-max-threads"]
+        assert one["assumed"]
+        left = one["time_left"]
+        assert left["seconds"] == pytest.approx((10_000 - one["now"]) / left["rate_per_s"], rel=0.1)
+        # each blocked thread holds a pipe, two descriptors: with 8,192 of those they run out first
+        assert told["first_by_trend"] == "fd-limit"
+        assert by_name["fd-limit"]["time_left"]["rate_per_s"] == pytest.approx(2 * left["rate_per_s"], rel=0.2)
 
 
 def test_the_trend_it_names_is_the_one_that_breaks(go_build: Callable[..., Path]) -> None:
@@ -200,7 +256,7 @@ def test_nobody_there_is_told_with_a_next_step() -> None:
 def test_the_text_fits_narrow_terminals(go_build: Callable[..., Path]) -> None:
     """No line is wider than the terminal, whatever its width; all sections are there."""
     with running(go_build(PROGRAM), fds=100) as (url, _):
-        for width in (60, 80, 160):
+        for width in (60, 160):
             ran = subprocess.run(
                 [BIN, "limits", url, "--for", "0", "--load", "200"],
                 capture_output=True, text=True, check=False, timeout=60, env={**os.environ, "COLUMNS": str(width)},

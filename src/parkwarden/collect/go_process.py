@@ -135,17 +135,20 @@ def _version(path: str, problems: list[Problem]) -> tuple[int, int] | None:
     try:
         with open(path, "rb") as file:
             size = os.fstat(file.fileno()).st_size
-            if not 64 < size <= MAX_BINARY:
-                return None
-            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as binary:
-                at = -1
-                while (at := binary.find(_MAGIC, at + 1)) >= 0:
-                    found = _VERSION.match(binary[at + 33 : at + 33 + 32]) if at + 33 < size else None
-                    if found is not None:
-                        return int(found[1]), int(found[2])
+            if 64 < size <= MAX_BINARY:
+                with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as binary:
+                    at = -1
+                    while (at := binary.find(_MAGIC, at + 1)) >= 0:
+                        found = _VERSION.match(binary[at + 33 : at + 33 + 32])
+                        if found is not None:
+                            return int(found[1]), int(found[2])
     except (OSError, ValueError) as error:
         words = os.strerror(error.errno or 0) if isinstance(error, OSError) else "cannot be mapped"
         problems.append(Problem("binary-unread", "exe", f"{words}: Go's version is not known"))
+        return None
+    problems.append(
+        Problem("no-build-info", "exe", "no build info of Go 1.18 or later in the binary: is it a Go program?")
+    )
     return None
 
 

@@ -70,7 +70,7 @@ KINDS: Mapping[str, _Kind] = {
         "address_space",
         What.MEMORY,
         Effect.DIES,
-        "mmap fails: Go ends the process (fatal error: runtime: out of memory), however little it uses",
+        "mmap fails: Go ends the process (runtime: out of memory: cannot allocate), however little it uses",
     ),
     "memory-high": _Kind("memory", What.MEMORY, Effect.SLOWS, "the kernel makes every allocation wait"),
     "gomemlimit": _Kind(
