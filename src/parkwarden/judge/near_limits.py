@@ -152,7 +152,7 @@ def _together(both: list[_Use], files: Finding) -> Finding:
     return Finding(
         code=memory_and_descriptors.CODE,
         verdict=Verdict.TIGHT,
-        confidence=memory_and_descriptors.CONFIDENCE,
+        confidence=memory_and_descriptors.TogetherRule().confidence,
         title=f"memory and file descriptors are tight together: {shares}",
         pattern=memory_and_descriptors.NAME,
         site=files.site,

@@ -218,8 +218,8 @@ def test_both_together_need_their_share_of_both(fd_share: float, memory_share: f
     from parkwarden.judge.fleet import memory_and_descriptors
 
     said = [tight("fd-exhaustion", fd_share), tight("memory-exhaustion", memory_share)]
-    assert len(memory_and_descriptors.signals(said, 0.0)) == n
-    assert memory_and_descriptors.signals(said[:1], 0.0) == []
+    assert len(memory_and_descriptors.signals(said, 0.0, memory_and_descriptors.TogetherRule())) == n
+    assert memory_and_descriptors.signals(said[:1], 0.0, memory_and_descriptors.TogetherRule()) == []
 
 
 def test_ordinary_services_are_hardly_ever_accused() -> None:

@@ -96,7 +96,7 @@ class Limits:
             *self._threads(now, rules, leaking),
             *self._memory(now, rules, leaking),
         ]
-        out += memory_and_descriptors.signals(out, now)
+        out += memory_and_descriptors.signals(out, now, rules.together)
         return out + event_loop_health.signals(self.windows, now, rules.loop, rules.gc)
 
     def gone(self, name: str) -> None:

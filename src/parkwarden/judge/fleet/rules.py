@@ -17,6 +17,7 @@ from parkwarden.judge.fleet.goroutine_excess import ExcessRule
 from parkwarden.judge.fleet.goroutine_trend import TrendRule
 from parkwarden.judge.fleet.heap_jump import HeapJumpRule
 from parkwarden.judge.fleet.load_growth import LoadRule
+from parkwarden.judge.fleet.memory_and_descriptors import TogetherRule
 from parkwarden.judge.fleet.memory_exhaustion import MemoryRule
 from parkwarden.judge.fleet.new_since_deploy import DeployRule
 from parkwarden.judge.fleet.proven_leak import ProofRule
@@ -50,5 +51,6 @@ class Rules:
     fds: FdRule = field(default_factory=FdRule)
     threads: ThreadRule = field(default_factory=ThreadRule)
     memory: MemoryRule = field(default_factory=MemoryRule)
+    together: TogetherRule = field(default_factory=TogetherRule)
     loop: EventLoopRule = field(default_factory=EventLoopRule)
     deadline: DeadlineRule = field(default_factory=DeadlineRule)
