@@ -312,7 +312,7 @@ def _ranked(tuning: Tuning, wide: bool) -> RenderableType:
         share = f" ({percent(one.share)})" if one.share is not None else ""
         use = f"{_amount(one.now, one.unit)} / {_amount(one.limit, one.unit)}{share}"
         row = [Text(str(place), style=style), Text(_name(one, article=False), style=style), Text(use)]
-        row.append(Text(_interval(one.time_left) if one.time_left else "-", style=style if one.time_left else "dim"))
+        row.append(Text(_left(one), style=style if one.time_left else "dim"))
         row.append(Text("-" if one.requests is None else f"{one.requests:,.0f}"))
         if load is not None:
             row.append(
@@ -422,6 +422,12 @@ def _amount(value: float | None, unit: Unit) -> str:
 def _name(one: Limit, *, article: bool = True) -> str:
     said = one.name + (" (Go's default)" if one.assumed else "")
     return said if not article else f"the {said}" if one.effect is not Effect.SLOWS else said
+
+
+def _left(one: Limit) -> str:
+    if one.share is not None and one.share >= 1:
+        return "passed"
+    return _interval(one.time_left) if one.time_left is not None else "-"
 
 
 def _interval(left: TimeLeft) -> str:

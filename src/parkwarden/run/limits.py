@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 from parkwarden.collect.limits import TEXT_DUMP_MAX_GOROUTINES, Tell, quiet
 from parkwarden.judge.limits import Examined, Facts, Look, Profile, Setting, State, told, tune
 from parkwarden.judge.limits.facts import GO_GOGC, GO_MAX_THREADS, SETTINGS
+from parkwarden.judge.limits.needs import MIN_LOOKS as TREND_LOOKS
 from parkwarden.judge.limits.presets import GATEWAY
 from parkwarden.judge.limits.rules import most_procs
 from parkwarden.model import Artefact, Problem, Reading, UnreachableError, UsageError
@@ -297,6 +298,8 @@ async def _watch(process: _Process, options: LimitOptions, tell: Tell) -> _Proce
     await process.look()
     began = time.monotonic()  # not before: what the first look loads must not bring the next ones closer together
     for number in range(1, more + 1):
+        if number >= TREND_LOOKS and time.monotonic() - began > options.for_s:
+            break  # looks at a large or busy service take longer than planned
         await asyncio.sleep(max(began + number * every - time.monotonic(), 0.0))
         tell(f"{process.name}: look {number + 1} of {more + 1}", number / (more + 1))
         await process.look()
