@@ -13,7 +13,7 @@ Verdicts    As for descriptors, with `MemoryRule`'s numbers. Refused already: ab
 Parameters  `MemoryRule`.
 If wrong    as for descriptors; a cache that fills in a line beyond `exhausting_way` of its way and ends below the limit wakes somebody once. In 150 simulated days
             of one instance, caches filling to 0.8 of the memory and teeth to 0.9, no `exhausting` was false (seed 3; 2 with seed 2, before a minute's
-            hold was asked); `tight` were 669, nearly all of them teeth at 0.9 (`python -m bench.limits_quiet`).
+            hold was asked); `tight` were 669, most of them teeth at 0.9 (`python -m bench.limits_quiet`); nor in 100 of seed 4.
 Blind       a limit that nobody tells (no cgroup, no GOMEMLIMIT); memory of other processes of the group where only `rss` is told; one huge allocation.
 Example     620 MiB of 1 GiB and 0.5 MiB more a second: reached in 13 min, exhausting. Teeth between 300 and 600 MiB for ten minutes: nothing.
 Source      Linux Documentation/admin-guide/cgroup-v2.rst (memory), Documentation/accounting/psi.rst; runtime/mgcpacer.go; runtime/debug.SetMemoryLimit.
