@@ -63,9 +63,12 @@ def run_command(
     force: Annotated[bool, typer.Option("--force", help="Write into DIR though it is not empty.")] = False,
     seconds: Annotated[float | None, typer.Option("--seconds", help="Load it for at most this long.")] = None,
     pattern: Annotated[
-        str | None, typer.Option("--pattern", metavar="P", help="leaks: only this pattern; fd-leak, thread-leak: which way.")
+        str | None,
+        typer.Option("--pattern", metavar="P", help="leaks: only this pattern; fd-leak, thread-leak: which way."),
     ] = None,
-    innocent: Annotated[bool, typer.Option("--innocent", help="leaks: the innocent twins instead; others: no leak.")] = False,
+    innocent: Annotated[
+        bool, typer.Option("--innocent", help="leaks: the innocent twins instead; others: no leak.")
+    ] = False,
     keep_running: Annotated[
         bool, typer.Option("--keep-running", help="Leave the service up afterwards, until Ctrl-C.")
     ] = False,

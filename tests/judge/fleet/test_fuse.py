@@ -146,3 +146,28 @@ def test_a_process_that_grows_makes_its_site_surer() -> None:
     assert finding.site is SITE
     assert (finding.rate_per_min, finding.grade) == (3000.0, Grade.RED)
     assert finding.confidence == pytest.approx(0.671)
+
+
+def test_a_leaks_time_left_is_the_limits_own() -> None:
+    """Where a limit's detector foretells an end, the leak's finding tells that one, the first of several; what only stands near a limit foretells none."""
+
+    def limit(detector: str, left_s: float | None) -> Signal:
+        said = {"value": 60.0, "limit": 100.0, "share": 0.6, "rate_per_s": 1.0}
+        ends = {} if left_s is None else {"left_s": left_s, "left_low_s": left_s / 2, "left_high_s": left_s * 2}
+        return Signal(
+            detector=detector, code={"fd-exhaustion": "PW520", "memory-exhaustion": "PW522"}[detector], at=NOW, instance="shop-1",
+            site=None, verdict=Verdict.EXHAUSTING, confidence=0.9, text=detector, numbers=said | ends,
+        )  # fmt: skip
+
+    leak = signal("survivors", verdict=Verdict.LEAK)
+    found = fuse([leak, limit("fd-exhaustion", 600.0), limit("memory-exhaustion", 300.0)], scene(), NOW, Rules())
+    of_leak = next(f for f in found if f.site is not None)
+    assert of_leak.time_left is not None
+    assert (of_leak.time_left.limit, of_leak.time_left.low_s, of_leak.time_left.high_s) == (
+        "memory-limit",
+        150.0,
+        600.0,
+    )
+    assert {f.code for f in found} >= {"PW520", "PW522"}, "limits keep findings of their own"
+    found = fuse([leak, limit("fd-exhaustion", None)], scene(), NOW, Rules())
+    assert next(f for f in found if f.site is not None).time_left is None

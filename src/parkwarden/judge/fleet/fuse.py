@@ -112,6 +112,9 @@ CURE = "Find who should have served or ended this wait, and make sure that it do
 
 SUSPECT_RANK = Verdict.SUSPECT.rank
 
+Ends = Mapping[str, TimeLeft]
+"""Instance -> the end its limits' detectors foretell."""
+
 _OWN = frozenset((float, int, type(None)))
 
 MAX_WITNESSES = 24
@@ -186,16 +189,17 @@ def fuse(signals: Sequence[Signal], scene: Scene, now: float, rules: Rules) -> l
             processes[key, PROCESS_WIDE.get(signal.detector, signal.detector)].append(_plain(signal))
     for place in [place for place in scene.told if place not in places]:
         del scene.told[place]
-    findings = [_place(key, site, said, scene, now, rules) for (key, site), said in places.items()]
+    ends = _ends(limits, now)
+    findings = [_place(key, site, said, scene, now, rules, ends) for (key, site), said in places.items()]
     by_service: dict[ServiceKey, list[Finding]] = defaultdict(list)
     for (key, _), finding in zip(places, findings, strict=True):
         by_service[key].append(finding)
     for (key, name), said in processes.items():
-        rest = _unexplained(said, by_service[key], scene, now, rules) if name == "goroutines" else said
+        rest = _unexplained(said, by_service[key], scene, now, rules, ends) if name == "goroutines" else said
         if not rest or (name == "gc-pressure" and (key, "goroutines") in processes):
             continue  # pressure beside growth is a co-signal of that growth, not a second finding
         beside = processes.get((key, "gc-pressure"), []) if name == "goroutines" else []
-        findings.append(_process(key, name, rest, beside, scene, now, rules))
+        findings.append(_process(key, name, rest, beside, scene, now, rules, ends))
     findings += [_limit(key, name, said, scene, now) for (key, name), said in limits.items()]
     known = dict(zip(places, findings, strict=False))
     for place, said in waits.items():
@@ -220,7 +224,9 @@ def _plain(signal: Signal) -> Signal:
     )
 
 
-def _place(key: ServiceKey, site_id: str, said: Sequence[Signal], scene: Scene, now: float, rules: Rules) -> Finding:
+def _place(
+    key: ServiceKey, site_id: str, said: Sequence[Signal], scene: Scene, now: float, rules: Rules, ends: Ends
+) -> Finding:
     """One site's finding. What its witnesses told stands while they, the site and the instances are the same; the present is added."""
     known = scene.told.get((key, site_id))
     if known is None or not known.stands(key, site_id, said, scene):
@@ -230,7 +236,7 @@ def _place(key: ServiceKey, site_id: str, said: Sequence[Signal], scene: Scene, 
         share=min(known.count / total, 1.0) if known.count and total > 0 else None,
         evidence=list(known.evidence),
         last_seen=now,
-        time_left=_left(known.worst, known.since, known.rate, scene, now, rules),
+        time_left=_left(known.worst, known.since, known.rate, scene, now, rules, ends),
     )
 
 
@@ -308,7 +314,14 @@ def _version(key: ServiceKey, since: float | None, scene: Scene) -> str:
 
 
 def _process(
-    key: ServiceKey, name: str, said: Sequence[Signal], beside: Sequence[Signal], scene: Scene, now: float, rules: Rules
+    key: ServiceKey,
+    name: str,
+    said: Sequence[Signal],
+    beside: Sequence[Signal],
+    scene: Scene,
+    now: float,
+    rules: Rules,
+    ends: Ends,
 ) -> Finding:
     worst, verdict, confidence, instances = _weigh(
         [*said, *(s for s in beside if s.instance in {x.instance for x in said})]
@@ -336,7 +349,7 @@ def _process(
         evidence=_evidence([*said, *beside]),
         grade=grade(rate),
         last_seen=now,
-        time_left=_left(worst, since, rate, scene, now, rules),
+        time_left=_left(worst, since, rate, scene, now, rules, ends),
     )
 
 
@@ -499,7 +512,7 @@ def _rate(said: Sequence[Signal]) -> float | None:
 
 
 def _unexplained(
-    said: Sequence[Signal], places: Sequence[Finding], scene: Scene, now: float, rules: Rules
+    said: Sequence[Signal], places: Sequence[Finding], scene: Scene, now: float, rules: Rules, ends: Ends
 ) -> list[Signal]:
     """Process-wide signals of instances whose accused sites do not account for the growth; the others become evidence there.
 
@@ -517,7 +530,7 @@ def _unexplained(
             chief = here[0]
         elif chief is not None and signal.rate_per_min is not None:
             chief.rate_per_min, chief.grade = signal.rate_per_min, grade(signal.rate_per_min)
-            chief.time_left = _left(signal.instance, signal.since, signal.rate_per_min, scene, now, rules)
+            chief.time_left = _left(signal.instance, signal.since, signal.rate_per_min, scene, now, rules, ends)
         if chief is None or chief.site is None:
             rest.append(signal)
         else:
@@ -537,12 +550,26 @@ def _evidence(said: Sequence[Signal]) -> list[Evidence]:
 
 
 def _left(
-    worst: str, since: float | None, rate: float | None, scene: Scene, now: float, rules: Rules
+    worst: str, since: float | None, rate: float | None, scene: Scene, now: float, rules: Rules, ends: Ends
 ) -> TimeLeft | None:
+    """The limits' own forecast where there is one: its interval was checked on real services, that of `time_left` is too narrow."""
     budget = scene.instance(worst).goroutine_budget
+    if worst in ends and not (budget or rules.time_left.goroutine_budget):
+        return ends[worst]
     return time_left(
         scene.windows, worst, now, rules.time_left, since=since, rate_per_min=rate or 0.0, goroutine_budget=budget
     )
+
+
+def _ends(limits: Mapping[tuple[ServiceKey, str], Sequence[Signal]], now: float) -> Ends:
+    """By instance the limit that is reached first, of those on the way to one."""
+    ends: dict[str, TimeLeft] = {}
+    for (_, name), said in limits.items():
+        for signal in said:
+            left = _limit_left(name, signal, now)
+            if left is not None and (signal.instance not in ends or left.seconds < ends[signal.instance].seconds):
+                ends[signal.instance] = left
+    return ends
 
 
 def _labels(instances: Sequence[str], scene: Scene) -> dict[str, str]:

@@ -213,7 +213,10 @@ class Limits:
     ) -> tuple[Near, str]:
         """Memory's other witnesses: collections between, stalls, kills."""
         refused = Near(verdict=Verdict.EXHAUSTING, value=found.value, limit=found.limit, why="refused", way=found.way)
-        _, kills = self.windows.series(name, "oom_kills", now)
+        times, kills = self.windows.series(name, "oom_kills", now)
+        kills = (
+            kills[times >= times[0] + rule.min_span_s] if len(times) else kills
+        )  # told late: the end of the life before
         if len(kills) > 1 and kills[-1] > kills[0]:
             return refused, f"; the kernel has killed {kills[-1] - kills[0]:.0f} of its group for memory"
         said = (
