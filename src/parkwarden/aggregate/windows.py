@@ -164,10 +164,8 @@ class Windows:
         values[~((values >= 0) & (values <= MAX_VALUE))] = math.nan
         head = self._head[slots]
         rings = len(FIELDS) - 2
-        self._columns[0, slots, head] = block[:, 0]
-        self._columns[1:-1, slots, head] = values[:rings]
-        self._columns[-1, slots, head] = block[:, 1]
-        written = self._columns[:, slots, head]
+        written = np.vstack((block[:, 0], values[:rings], block[:, 1]))
+        self._columns[:, slots, head] = written
         self._latest[:, slots] = np.where(np.isnan(written), self._latest[:, slots], written)
         self._head[slots] = (head + 1) % self.samples
         self._count[slots] = np.minimum(self._count[slots] + 1, self.samples)

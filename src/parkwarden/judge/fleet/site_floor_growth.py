@@ -22,8 +22,8 @@ If wrong    `leak_p` only says that there is a trend. What is left was counted i
             shape in every process, each day the first one seen), this detector alone. Before a past that rises, falls, stalls and bursts of load counted, 19 false
             `leak` in 180 days (seed 811: teeth 7, queues in a burst 7, others 5); in the 39 days of the services that had those, 2 were left. That seed
             was tuned on, and its worlds had subscribers whom no load shows (one of the two). Of a seed that was not (813): 0 in 90 such days (below 41 in
-            1,000, 95 %), counted before jitter was taken out of the wander. Today's rule, all of the engine: 1 in 162 hostile days, 2 in 3,411 ordinary ones,
-            3,000 of them of a seed on which its last conditions were made (9 before), 0 in 411 of one that was not. With censuses these verdicts do not count.
+            1,000, 95 %), counted before jitter was taken out of the wander. Today's rule, all of the engine: 1 in 162 hostile days; of ordinary ones 2 in 3,411,
+            3,000 of them of a seed on which its last conditions were made (9 before), and 3 in 3,000 of one that was not. With censuses these verdicts do not count.
 Blind       leaks below about `rise` goroutines; growth that follows load exactly; leaks slower than `morning_per_h` at sites where nothing else happens, as long
             as the load rises or nothing tells it: they look like people who come in the morning.
 Example     10 goroutines of seconds, and since an hour one more a minute: suspect after 12 minutes, leak after half an hour.

@@ -21,8 +21,8 @@ Verdicts    `leak`: odds >= `leak_odds` (`fresh_odds` in the first `fresh_s` of 
 Parameters  `SurvivorRule`.
 If wrong    a settled crowd, whatever its rate and stay and however often one looks, is accused in less than 1 of `leak_odds` site histories (Ville's
             inequality; 1 of 100 where 20 was asked, tests/judge/fleet/test_settled.py), and only before anybody of it has ever left. What is no settled crowd was
-            counted (docs/accuracy.md): 1 false in 3,555 simulated first days of ordinary services, 3,000 of them of a seed on which the last rules were made
-            (8 before), 0 in 555 of one that was not; 1 in 162 of hostile services of 40 look-alikes.
+            counted (docs/accuracy.md): 3 false in 3,000 simulated first days of ordinary services before more was asked of a fresh watch, none of these after it;
+            1 in 591 of a seed looked at afterwards; 1 in 162 of hostile services of 40 look-alikes.
 Blind       Go before 1.23 above 500 goroutines (no ids); leaks whose goroutines wander between lines; fewer than 4 survivors.
 Example     5 came within 50 minutes, one by one, after two quiet hours, none of them left: over 100 times likelier than a settled crowd, leak.
 Source      settled.py; P.-S. Laplace 1773 (trend of a point process), D. R. Cox & P. A. W. Lewis 1966.

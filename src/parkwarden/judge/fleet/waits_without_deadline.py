@@ -99,9 +99,7 @@ def judge(
     """All rows of one instance where nobody leaves. `known` remembers what sites are."""
     if table.last_at is None or table.watched_since is None or table.last_at - table.watched_since < rule.age_s:
         return []
-    many = table.recent[:, -1] >= rule.count
-    if not many.any():
-        return []
+    many = (table.recent[:, -1] >= rule.count).tolist()
     out = []
     for name, row in table.rows.items():
         if many[row] and _waits(sites.site(name), known):
