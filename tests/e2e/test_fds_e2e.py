@@ -243,17 +243,22 @@ def test_processes_that_end_meanwhile() -> None:
     """Looks at processes that end under them give an answer or say that there is nobody; never anything else, and nothing stays open."""
     open_before = len(os.listdir("/proc/self/fd"))
     answers = {"looked": 0, "no-such-process": 0}
+
+    def looked(pid: int) -> None:
+        try:
+            look(pid)
+            answers["looked"] += 1
+        except UnreachableError as error:
+            answers[error.code] += 1
+
     for _ in range(60):
         process = subprocess.Popen(["sleep", "0.01"])
         try:
             for _ in range(8):
-                try:
-                    look(process.pid)
-                    answers["looked"] += 1
-                except UnreachableError as error:
-                    answers[error.code] += 1
+                looked(process.pid)
         finally:
             process.wait()
+        looked(process.pid)  # until it is waited for it is a zombie, which is somebody
     assert answers["looked"]
     assert answers["no-such-process"]
     assert len(os.listdir("/proc/self/fd")) == open_before
