@@ -29,6 +29,8 @@ from tests.e2e.watching import COMMAND, watching
 POLICY = "alert: {keep_firing_s: 10, rejudge_s: 5, reopen_s: 86400, update_min_s: 5, flap_transitions: 1000}"
 LIFE_S = (0.5, 14.0)
 """How long each process lives, from its start: from before it judges to after it has told."""
+TOLD_S = 120.0
+"""A leak is told with its evidence by then, whenever it began."""
 LEAK_S = 35.0
 CALM_S = 25.0
 
@@ -55,8 +57,10 @@ def killed_again_and_again(times: int) -> None:
         file = config(folder, shop.url, receiver.url, POLICY)
         with tides(shop.url):
             acknowledged: set[str] = set()
-            for _ in range(times):
+            for life in range(times):
                 with watching(file) as watch:
+                    if not life:  # the first one tells of evidence before it dies: there must be something to lose
+                        watch.wait(lambda: any(body["incident"]["evidence"] for body in receiver.bodies()), TOLD_S)
                     time.sleep(chance.uniform(*LIFE_S))
                     assert watch.process.poll() is None, watch.log[-2000:]
                     watch.process.kill()
