@@ -198,10 +198,13 @@ def check_story(there: Stage, row: dict[str, Any], died: float) -> None:
 
 
 def of_before(there: Stage, row: dict[str, Any], died: float) -> list[dict[str, Any]]:
-    """The incident's evidence that was taken because the limit was near, of the life that ended."""
+    """The incident's evidence of the life that ended, taken because the limit was near; a profile that had just been taken for another reason does."""
     known = {item["digest"]: item for item in there.ask("evidence", "list")["items"]}
     items = [known[digest] for digest in row["evidence"] if digest in known]
-    return [i for i in items if i["why"].startswith("last chance before memory-limit") and moment(i["at"]) < died]
+    items = [i for i in items if moment(i["at"]) < died]
+    return [
+        i for i in items if i["why"].startswith("last chance before memory-limit") or i["kind"] == "goroutine-profile"
+    ]
 
 
 def moment(at: str | float) -> float:
