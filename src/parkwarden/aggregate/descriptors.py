@@ -79,8 +79,3 @@ class DescriptorWindows:
         ordered = ordered[(ordered[:, 0] > now - window_s) & (ordered[:, 0] <= now)]
         told = {kind: ordered[:, column].copy() for kind, column in _COLUMN.items() if ordered[:, column].any()}
         return ordered[:, 0].copy(), told
-
-    def last(self, instance_id: str, now: float) -> dict[str, int]:
-        """The newest counts not after `now`; empty where nothing was told."""
-        _, kinds = self.series(instance_id, now)
-        return {kind: int(counts[-1]) for kind, counts in kinds.items() if counts[-1]}

@@ -28,8 +28,6 @@ from parkwarden.model import (
 )
 from parkwarden.model.capture import LAST_CHANCE
 
-"""(service, env)."""
-
 NO_DATA = "no-data"
 """Detector (and symptom) of the incident of a service that does not answer."""
 

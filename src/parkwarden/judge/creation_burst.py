@@ -106,4 +106,4 @@ def _standing(case: Case, site: Site) -> int:
 
 
 def _at(frame: Frame) -> str:
-    return f"{frame.file.rsplit('/', 1)[-1]}:{frame.line}"
+    return frame.spot

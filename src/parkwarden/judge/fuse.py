@@ -99,7 +99,7 @@ def _join_calls(findings: list[Finding]) -> list[Finding]:
             if other is not chief and other.site is not None and other.site.created_by is not None:
                 by = other.site.created_by
                 per_s = (other.rate_per_min or 0.0) / 60
-                where = f"{by.function} ({by.file.rsplit('/', 1)[-1]}:{by.line})"
+                where = f"{by.function} ({by.spot})"
                 said = f"{other.count:,} goroutines at {per_s:,.0f}/s by {where}"
                 more = Evidence(other.evidence[0].source, "the same call also starts", said)
                 if more not in chief.evidence:

@@ -63,13 +63,11 @@ def judge(case: Case) -> list[Finding]:
     if not heaps:
         return []
     last = heaps[-1]
-    total, holders = _holders(last, case.user_modules)
-    if not holders:
+    most = retains_most(last, case.user_modules)
+    if most is None:
         return []
-    top = holders[0]
+    top, total = most
     share = top.bytes / total
-    if share < MIN_SHARE:
-        return []
     grown = _growth(heaps, top, case.user_modules)
     leak = grown is not None and grown >= GROWTH_FACTOR
     evidence = [

@@ -118,7 +118,7 @@ def _finding(use: _Use, case: Case, held: tuple[Site, str, Frame | None] | None)
     if held is not None:
         site, words, line = held
         frame = line or Frame(site.function, site.file, site.line)
-        title += f", held by {words} from {frame.function} {frame.file.rsplit('/', 1)[-1]}:{frame.line}"
+        title += f", held by {words} from {frame.function} {frame.spot}"
     kinds = case.local.kinds if case.local is not None and use.name == fd_exhaustion.NAME else None
     evidence = [Evidence(use.source, use.name, f"{shown(use.used)} of {shown(use.limit)}")]
     if kinds:

@@ -6,13 +6,11 @@ Watches threadcreate profiles and the thread count of number pages. Go gives no 
 
 from __future__ import annotations
 
+from parkwarden.judge.fleet.time_left import THREAD_LIMIT
 from parkwarden.model import Artefact, Case, Evidence, Finding, Kind, Verdict
 
 MANY_THREADS = 1_000
 """Ten per cent of Go's default limit; a service with a few hundred has a busy disk, one with a thousand a crowd."""
-
-GO_LIMIT = 10_000
-"""runtime/debug.SetMaxThreads' default."""
 
 
 def judge(case: Case) -> list[Finding]:
@@ -25,11 +23,11 @@ def judge(case: Case) -> list[Finding]:
         Finding(
             code="PW302",
             verdict=Verdict.SUSPECT,
-            confidence=min(0.9, 0.5 + count / GO_LIMIT / 2),
-            title=f"{count:,} operating-system threads; Go ends the process at {GO_LIMIT:,}",
+            confidence=min(0.9, 0.5 + count / THREAD_LIMIT / 2),
+            title=f"{count:,} operating-system threads; Go ends the process at {THREAD_LIMIT:,}",
             pattern="many-threads",
             count=count,
-            share=count / GO_LIMIT,
+            share=count / THREAD_LIMIT,
             advice="Find the goroutines in syscall state (parkwarden stacks) and bound that crowd with a semaphore or a deadline.",
             evidence=[Evidence(artefact.name, "threads", f"{count:,}")],
         )

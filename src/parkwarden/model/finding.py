@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 REPORT_SCHEMA = "parkwarden.report/1"
 
 
+_RANKS = {"ok": 0, "unknown": 1, "suspect": 2, "tight": 2, "leak": 3, "exhausting": 3}
+
+
 class Verdict(StrEnum):
     """Ordered `ok < unknown < suspect < leak`, and of limits `ok < unknown < tight < exhausting`; too little data is unknown, never ok."""
 
@@ -29,30 +32,19 @@ class Verdict(StrEnum):
     EXHAUSTING = "exhausting"
     """A limit that will be reached, and when is known."""
 
-    @property
-    def rank(self) -> int:
+    def __init__(self, value: str) -> None:
+        self.rank = _RANKS[value]
         """Its place in the order; a limit's verdict has the place of the leak's."""
-        return _RANKS[self]
 
     @property
     def certain(self) -> bool:
         """Leak or exhausting: worth waking somebody, and a command's exit code."""
-        return _RANKS[self] == _RANKS[Verdict.LEAK]
+        return self.rank == _RANKS["leak"]
 
     @property
     def doubted(self) -> bool:
         """Suspect or tight: worth a closer look."""
-        return _RANKS[self] == _RANKS[Verdict.SUSPECT]
-
-
-_RANKS = {
-    Verdict.OK: 0,
-    Verdict.UNKNOWN: 1,
-    Verdict.SUSPECT: 2,
-    Verdict.TIGHT: 2,
-    Verdict.LEAK: 3,
-    Verdict.EXHAUSTING: 3,
-}
+        return self.rank == _RANKS["suspect"]
 
 
 class Grade(StrEnum):

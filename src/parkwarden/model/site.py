@@ -25,6 +25,12 @@ class Site:
     frames: tuple[Frame, ...]
     created_by: Frame | None = None
 
+    @property
+    def where(self) -> str:
+        """`main.quote (price.go:42)`, or its id where it has no name."""
+        spot = Frame(self.function, self.file, self.line).spot
+        return f"{self.function} ({spot})" if self.function else f"site {self.id}"
+
 
 @dataclass(slots=True, kw_only=True)
 class Cluster:

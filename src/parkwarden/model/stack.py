@@ -19,6 +19,11 @@ class Frame(NamedTuple):
     file: str = ""
     line: int = 0
 
+    @property
+    def spot(self) -> str:
+        """`price.go:42`: enough to recognise it in a sentence."""
+        return f"{self.file.rsplit('/', 1)[-1]}:{self.line}"
+
 
 @dataclass(frozen=True, slots=True)
 class Stack:

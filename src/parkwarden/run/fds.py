@@ -140,7 +140,7 @@ def _eyes_of_pid(pid: int, options: FdsOptions, problems: list[Problem]) -> Call
 
 def _pprof_of(pid: int, options: FdsOptions) -> str | None:
     """The address of a process's own pprof: a listener of its that tells its command line."""
-    from urllib.error import URLError
+    from http.client import HTTPException
     from urllib.request import ProxyHandler, build_opener
 
     from parkwarden.collect.procfs import command_line, ports_of
@@ -153,11 +153,8 @@ def _pprof_of(pid: int, options: FdsOptions) -> str | None:
             with opener.open(f"{base}/debug/pprof/cmdline", timeout=PORT_TIMEOUT_S) as answer:
                 if answer.read(len(ours) + 1).rstrip(b"\0") == ours:
                     return base
-        except (URLError, OSError, ValueError):  # another protocol, no pprof, TLS
+        except (OSError, ValueError, HTTPException):  # another protocol, no pprof, TLS; URLError is an OSError
             continue
-        except Exception as error:  # http.client's own, for answers that are no HTTP
-            if type(error).__module__ != "http.client":
-                raise
     return None
 
 

@@ -21,8 +21,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from parkwarden.collect.limits import TEXT_DUMP_MAX_GOROUTINES, Tell, quiet
+from parkwarden.judge.fleet.time_left import THREAD_LIMIT
 from parkwarden.judge.limits import Examined, Facts, Look, Profile, Setting, State, told, tune
-from parkwarden.judge.limits.facts import GO_GOGC, GO_MAX_THREADS, SETTINGS
+from parkwarden.judge.limits.facts import GO_GOGC, SETTINGS
 from parkwarden.judge.limits.needs import MIN_LOOKS as TREND_LOOKS
 from parkwarden.judge.limits.presets import GATEWAY
 from parkwarden.judge.limits.rules import most_procs
@@ -115,7 +116,7 @@ class _Process:
 
     @classmethod
     def parse(cls, target: str, options: LimitOptions) -> _Process:
-        from parkwarden.run.bags import is_url
+        from parkwarden.run.bags import bare, is_url
 
         if target.isascii() and target.isdigit() and len(target) < 11:
             return cls(name=target, pid=int(target), base=None, root=options.proc)
@@ -126,8 +127,7 @@ class _Process:
                 hint="parkwarden limits 4242, or parkwarden limits http://localhost:6060",
             )
         base = re.sub(r"/(?:debug(?:/pprof)?|metrics)/?$", "", target.rstrip("/"))
-        shown = re.sub(r"//[^/@]*@", "//", base)
-        return cls(name=shown, pid=_owner(base, options.proc), base=base, root=options.proc)
+        return cls(name=bare(base), pid=_owner(base, options.proc), base=base, root=options.proc)
 
     async def look(self) -> None:
         """One look from all sides. Raises UnreachableError where a pid alone ended, or no page was there from the first."""
@@ -392,7 +392,7 @@ def _of_go(process: _Process, found: Found | None) -> Iterable[Setting]:
     """The runtime's own settings: what runs tells first (metrics), then what source sets, then the environment, then Go's default."""
     environment = process.inside.environment if process.inside else None
     seen: dict[str, Setting] = {
-        "go-max-threads": Setting("go-max-threads", float(GO_MAX_THREADS), State.DEFAULT, "Go's default")
+        "go-max-threads": Setting("go-max-threads", float(THREAD_LIMIT), State.DEFAULT, "Go's default")
     }
     if environment is not None:
         seen |= {one.name: one for one in _of_environment(environment, process)}

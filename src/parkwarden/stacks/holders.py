@@ -28,9 +28,10 @@ PIPES = "pipes"
 FILES = "files"
 WATCHES = "file watches"
 
-_HTTP2 = (
+HTTP2_SERVER = (
     "net/http/internal/http2.(*serverConn).", "net/http.(*http2serverConn).", "golang.org/x/net/http2.(*serverConn).",
 )  # fmt: skip
+"""Beginnings of the names of HTTP/2's server side, in each of its homes."""
 _HTTP2_CLIENT = (
     "net/http/internal/http2.(*clientConnReadLoop).", "net/http/internal/http2.(*ClientConn).readLoop",
     "net/http.(*http2clientConnReadLoop).", "net/http.(*http2ClientConn).readLoop",
@@ -58,7 +59,7 @@ _RULES = (
     _Rule("pidfd", CHILDREN, ("os.(*Process).pidfdWait",)),
     _Rule("file", TEMPORARY, ("mime/multipart.(*Reader).readForm", "mime/multipart.(*Reader).ReadForm")),
     _Rule("file", FILES, ("os.(*File).Sync", "os.(*File).ReadAt", "os.(*File).WriteAt", "os.(*File).Readdir", "os.(*File).ReadDir", "os.(*File).readdir")),
-    _Rule("socket", CONNECTIONS, (*(f"{p}readFrames" for p in _HTTP2), "net/http.(*connReader).backgroundRead", "net/http.(*persistConn).writeLoop", "google.golang.org/grpc/internal/transport.(*loopyWriter).run"), each=0),
+    _Rule("socket", CONNECTIONS, (*(f"{p}readFrames" for p in HTTP2_SERVER), "net/http.(*connReader).backgroundRead", "net/http.(*persistConn).writeLoop", "google.golang.org/grpc/internal/transport.(*loopyWriter).run"), each=0),
     _Rule("socket", CONNECTIONS, ("net/http.(*persistConn).readLoop", *_HTTP2_CLIENT, "google.golang.org/grpc/internal/transport.(*http2Client).reader")),
     _Rule("socket", BODIES, (
         "net/http.(*body).Read", "net/http.(*bodyEOFSignal).Read", "net/http.(*gzipReader).Read", "net/http.(*response).Write", "net/http.(*response).ReadFrom",
@@ -66,7 +67,7 @@ _RULES = (
     )),
     _Rule("pipe", PIPES, ("os.(*File).Read", "os.(*File).Write", "os.(*File).read", "os.(*File).write"), polled=True),
     _Rule("socket", CONNECTIONS, ("net.(*conn).", "net.(*netFD).", "net.(*TCPConn).", "net.(*UDPConn).", "net.(*UnixConn).", "net.(*TCPListener).", "net.(*UnixListener).")),
-    _Rule("socket", SERVED, ("net/http.(*conn).serve", *(f"{p}serve" for p in _HTTP2), "google.golang.org/grpc/internal/transport.(*http2Server).HandleStreams")),
+    _Rule("socket", SERVED, ("net/http.(*conn).serve", *(f"{p}serve" for p in HTTP2_SERVER), "google.golang.org/grpc/internal/transport.(*http2Server).HandleStreams")),
 )  # fmt: skip
 """The first that fits counts: what is surest and says most goes first, a connection that is only being served last."""
 

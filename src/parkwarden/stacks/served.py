@@ -11,17 +11,13 @@ from dataclasses import dataclass
 
 from parkwarden.model import Snapshot
 from parkwarden.model.stack import Stack
+from parkwarden.stacks.holders import HTTP2_SERVER
 
-_HTTP2 = (
-    "net/http/internal/http2.(*serverConn).",
-    "net/http.(*http2serverConn).",
-    "golang.org/x/net/http2.(*serverConn).",
-)
-_CONNECTIONS = frozenset(("net/http.(*conn).serve", *(f"{prefix}serve" for prefix in _HTTP2)))
+_CONNECTIONS = frozenset(("net/http.(*conn).serve", *(f"{prefix}serve" for prefix in HTTP2_SERVER)))
 _REQUESTS = frozenset(
     (
         "net/http.serverHandler.ServeHTTP",
-        *(f"{prefix}runHandler" for prefix in _HTTP2),
+        *(f"{prefix}runHandler" for prefix in HTTP2_SERVER),
         "google.golang.org/grpc.(*Server).handleStream",
     )
 )

@@ -160,13 +160,13 @@ class Ladder:
     def nearing(self, limit: str, low_s: float, now: float) -> bool:
         """Whether a time left whose early end is `low_s` calls for looks now: it fell below the next of LAST_CHANCES_S, or has
         stayed below one for `suspect_again_s`."""
-        stage = sum(low_s < chance for chance in LAST_CHANCES_S)
+        stage = _stage(low_s)
         taken, at = self._chances.get(limit, (0, now))
         return stage > taken or (stage > 0 and now - at >= self._settings.suspect_again_s)
 
     def last_chance(self, limit: str, low_s: float, now: float, facts: Facts) -> dict[Look, str]:
         """Plan what is to be saved before `limit` is reached (where `nearing`); the looks refused, and why."""
-        self._chances[limit] = (sum(low_s < chance for chance in LAST_CHANCES_S), now)
+        self._chances[limit] = (_stage(low_s), now)
         why = f"{LAST_CHANCE} {limit}"
         settings = self._settings
         wanted = [Ask(now, 0, Look.PROFILE, why), Ask(now, 3, Look.HEAP, why)]
@@ -273,3 +273,8 @@ class Ladder:
 def _after(beat: float, every: float, now: float) -> float:
     """The first beat after `now`: beats that were missed are not made up for."""
     return beat + every * (int((now - beat) // every) + 1)
+
+
+def _stage(low_s: float) -> int:
+    """How many of LAST_CHANCES_S a time left has fallen below."""
+    return sum(low_s < chance for chance in LAST_CHANCES_S)

@@ -10,8 +10,8 @@ Sources: Documentation/admin-guide/cgroup-v2.rst, cgroup-v1/memory.rst, cgroup-v
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 
 from parkwarden.collect.procfs import texts
 from parkwarden.collect.procfs.files import Proc
@@ -28,20 +28,20 @@ def cgroup(proc: Proc, pid: int) -> Cgroup | None:
         return None
     paths = texts.cgroup_paths(told)
     mounts = _mounts(proc, pid)
-    memory = _folders(mounts, paths, "memory")
-    if memory and memory[0].version == 1:
+    memory = _way(mounts, paths, "memory")
+    if memory is not None and memory.version == 1:
         return _version_1(proc, mounts, paths, memory)
-    unified = _folders(mounts, paths, "")
-    return _version_2(proc, unified) if unified else None
+    unified = _way(mounts, paths, "")
+    return None if unified is None else _version_2(proc, unified)
 
 
+@dataclass(frozen=True, slots=True)
 class _Way:
     """Folders from the process's own group up to the mount, nearest first."""
 
-    __slots__ = ("folders", "path", "version")
-
-    def __init__(self, version: int, path: str, folders: list[str]) -> None:
-        self.version, self.path, self.folders = version, path, folders
+    version: int
+    path: str
+    folders: list[str]
 
 
 def _mounts(proc: Proc, pid: int) -> list[tuple[texts.Mount, str]]:
@@ -53,12 +53,11 @@ def _mounts(proc: Proc, pid: int) -> list[tuple[texts.Mount, str]]:
     return found
 
 
-def _folders(mounts: list[tuple[texts.Mount, str]], paths: object, controller: str) -> list[_Way]:
-    """The way of one controller ("" = version 2), as one entry, or nothing where its folder cannot be seen."""
-    assert isinstance(paths, dict)
+def _way(mounts: list[tuple[texts.Mount, str]], paths: Mapping[str, str], controller: str) -> _Way | None:
+    """The way of one controller ("" = version 2), None where its folder cannot be seen."""
     path = paths.get(controller)
     if path is None:
-        return []
+        return None
     for mount, point in mounts:
         if (controller not in mount.controllers) if controller else mount.version != 2:
             continue
@@ -68,8 +67,8 @@ def _folders(mounts: list[tuple[texts.Mount, str]], paths: object, controller: s
         parts = [part for part in inside.split("/") if part][-MAX_DEPTH:]
         folders = ["/".join((point, *parts[:n])) for n in range(len(parts), -1, -1)]
         if os.path.isdir(folders[0]):
-            return [_Way(mount.version, path, folders)]
-    return []
+            return _Way(mount.version, path, folders)
+    return None
 
 
 def _below(path: str, root: str) -> str | None:
@@ -92,8 +91,7 @@ def _lowest(proc: Proc, way: _Way, name: str) -> tuple[int | None, str]:
     return best
 
 
-def _version_2(proc: Proc, ways: list[_Way]) -> Cgroup:
-    (way,) = ways
+def _version_2(proc: Proc, way: _Way) -> Cgroup:
     own = way.folders[0]
     limit, at = _lowest(proc, way, "memory.max")
     current = _number(proc, f"{at}/memory.current")
@@ -117,8 +115,7 @@ def _version_2(proc: Proc, ways: list[_Way]) -> Cgroup:
     )
 
 
-def _version_1(proc: Proc, mounts: list[tuple[texts.Mount, str]], paths: object, memory: list[_Way]) -> Cgroup:
-    (way,) = memory
+def _version_1(proc: Proc, mounts: list[tuple[texts.Mount, str]], paths: Mapping[str, str], way: _Way) -> Cgroup:
     limit, at = _lowest(proc, way, "memory.limit_in_bytes")
     current = _number(proc, f"{at}/memory.usage_in_bytes")
     stat = texts.numbers(proc.text(f"{at}/memory.stat", wanted=False) or "")
@@ -135,10 +132,10 @@ def _version_1(proc: Proc, mounts: list[tuple[texts.Mount, str]], paths: object,
         mem_stall_share=texts.stall_share(proc.text(proc.path("pressure/memory"), wanted=False)),
         oom_kills=control.get("oom_kill"),
     )
-    for pids in _folders(mounts, paths, "pids"):
+    if (pids := _way(mounts, paths, "pids")) is not None:
         most, where = _lowest(proc, pids, "pids.max")
         told = replace(told, pids_limit=most, pids_current=_number(proc, f"{where}/pids.current"))
-    for cpu in _folders(mounts, paths, "cpu"):
+    if (cpu := _way(mounts, paths, "cpu")) is not None:
         told = replace(told, cpus=min(_quotas_1(proc, cpu), default=None))
     return told
 

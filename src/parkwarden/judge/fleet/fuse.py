@@ -36,8 +36,6 @@ if TYPE_CHECKING:
     from parkwarden.aggregate.windows import Windows
     from parkwarden.judge.fleet.rules import Rules
 
-"""(service, env)."""
-
 KINDS: Mapping[str, str] = {
     "goroutine-trend": "count",
     "goroutine-excess": "count",
@@ -152,8 +150,7 @@ class _What:
 
     @cached_property
     def where(self) -> str:
-        site = self.site
-        return f"{site.function} ({site.file.rsplit('/', 1)[-1]}:{site.line})" if site.function else f"site {site.id}"
+        return self.site.where
 
     @cached_property
     def kind(self) -> str:
@@ -426,7 +423,7 @@ def _held_by(name: str, chief: Signal, site: Site | None, line: Frame | None) ->
     if site is None:
         return f", held by {HELD_KINDS.get(kind, kind)}" if kind else ""
     frame = line or Frame(site.function, site.file, site.line)
-    where = f"{frame.function} {frame.file.rsplit('/', 1)[-1]}:{frame.line}" if frame.function else f"site {site.id}"
+    where = f"{frame.function} {frame.spot}" if frame.function else f"site {site.id}"
     if name == "memory-exhaustion":
         return f", beside growing goroutines of {where}"
     if name == "thread-exhaustion":

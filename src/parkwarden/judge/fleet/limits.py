@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -140,8 +141,9 @@ class Limits:
             return []
         used, rss = newest(self.windows, "mem_used"), newest(self.windows, "rss")
         stalls = newest(self.windows, "mem_stall_share")
-        some = np.flatnonzero(newest(self.windows, "oom_kills") > 0)
-        killed = some[newest(self.windows, "oom_kills")[some] > oldest(self.windows, "oom_kills", some)].tolist()
+        kills = newest(self.windows, "oom_kills")
+        some = np.flatnonzero(kills > 0)
+        killed = some[kills[some] > oldest(self.windows, "oom_kills", some)].tolist()
         out = []
         for what, value in (("mem_used", used), ("rss", np.where(np.isnan(used), rss, np.nan))):
             rows = dict.fromkeys([*self._rows(what, value, limit, rules.memory, peaks=True), *killed])
@@ -176,8 +178,9 @@ class Limits:
         grain: float = 1.0,
     ) -> tuple[Near, Held]:
         """The verdict and who holds it; a holder that is judged a leak bears growth out that is below its share of the limit."""
-        times, values = since(*self.windows.series(name, field, now), self.changed_at.get(name))
-        begun = self._onset(name, field, now)
+        told = self.windows.series(name, field, now)
+        times, values = since(*told, self.changed_at.get(name))
+        begun = self._onset(name, field, now, told[0])
         found = near(times, values, limit, now, rule, peaks=peaks, grain=grain, start=begun)
         if math.isfinite(found.start):
             self._onsets[name, field] = (now, found.start)
@@ -199,10 +202,9 @@ class Limits:
             return found
         return replace(found, verdict=Verdict.TIGHT)
 
-    def _onset(self, name: str, field: str, now: float) -> float:
+    def _onset(self, name: str, field: str, now: float, began: Floats) -> float:
         """The value at which growth that still goes on was first seen to begin: the ring of readings forgets it after ten minutes."""
         seen, start = self._onsets.get((name, field), (-math.inf, math.inf))
-        began, _ = self.windows.series(name, field, now)
         if now - seen > PAUSE_S or not len(began) or seen < began[0]:
             self._onsets.pop((name, field), None)
             return math.inf
@@ -271,9 +273,8 @@ class Limits:
 
     def _grows(self, held: Held) -> str:
         site = self.sites.site(held.site)
-        where = f"{site.function} ({site.file.rsplit('/', 1)[-1]}:{site.line})" if site.function else f"site {site.id}"
         pace = f", {held.per_min:+,.1f}/min" if held.per_min else ""
-        return f"{held.goroutines:,} goroutines at {where}{pace}"
+        return f"{held.goroutines:,} goroutines at {site.where}{pace}"
 
 
 def _growth(found: Near) -> tuple[float | None, float]:
@@ -305,7 +306,9 @@ def _kinds(held: Held) -> str:
     return f"; {', '.join(told)}" if told else ""
 
 
-def _signal(detector: object, name: str, now: float, found: Near, held: Held, text: str, more: float = 0.0) -> Signal:
+def _signal(
+    detector: ModuleType, name: str, now: float, found: Near, held: Held, text: str, more: float = 0.0
+) -> Signal:
     by_kind = [pair for k, (n, g) in held.kinds.items() for pair in ((f"{k}_open", float(n)), (f"{k}_per_min", g))]
     sure = {"refused": REFUSED, "grows": GROWS if found.verdict is Verdict.EXHAUSTING else MOVES, "near": NEAR}[
         found.why
@@ -313,8 +316,8 @@ def _signal(detector: object, name: str, now: float, found: Near, held: Held, te
     way = found.way
     memory = detector is memory_exhaustion
     return Signal(
-        detector=detector.NAME,  # type: ignore[attr-defined]
-        code=detector.CODE,  # type: ignore[attr-defined]
+        detector=detector.NAME,
+        code=detector.CODE,
         at=now,
         instance=name,
         site=held.site or None,

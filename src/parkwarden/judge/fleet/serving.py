@@ -9,12 +9,11 @@ A hijacked connection (websocket) has no such reader and a living client: where 
 from __future__ import annotations
 
 from parkwarden.model import Site
+from parkwarden.stacks.holders import HTTP2_SERVER
 
 SERVERS = (
     "net/http.(*conn).serve",
-    "net/http.(*http2serverConn).runHandler",
-    "net/http/internal/http2.(*serverConn).runHandler",
-    "golang.org/x/net/http2.(*serverConn).runHandler",
+    *(f"{prefix}runHandler" for prefix in HTTP2_SERVER),
     "google.golang.org/grpc.(*Server).handleStream",
     "google.golang.org/grpc.(*Server).processUnaryRPC",
     "google.golang.org/grpc.(*Server).processStreamingRPC",

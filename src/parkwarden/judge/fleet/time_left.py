@@ -84,7 +84,7 @@ def time_left(
     found = [
         left
         for name, values, limit in _limits(windows, instance, now, span, rule)
-        if (left := _by_slope(name, *values, limit, now, rule)) is not None
+        if (left := by_slope(name, *values, limit, now, rule.min_samples)) is not None
     ]
     if not found and rate_per_min > 0:
         found = list(_by_rate(windows, instance, now, rule, rate_per_min))
@@ -115,17 +115,18 @@ def _memory_of(windows: Windows, instance: str) -> str:
     return next((name for name in ("mem_used", "rss") if math.isfinite(windows.last(instance, name))), "sys")
 
 
-def _by_slope(
+def by_slope(
     name: str,
     times: npt.NDArray[np.float64],
     values: npt.NDArray[np.float64],
     limit: float,
     now: float,
-    rule: TimeLeftRule,
+    min_samples: int,
 ) -> TimeLeft | None:
+    """When the robust slope of the newest readings meets a limit; None of too few, and where they may as well not grow (the interval holds zero)."""
     told = np.isfinite(values)
     times, values = times[told][-MAX_PAIRS_FROM:], values[told][-MAX_PAIRS_FROM:]
-    if len(values) < rule.min_samples or values.min() == values.max():
+    if len(values) < min_samples or values.min() == values.max():
         return None
     slope, low, high = sen_slope(times, values)
     if slope <= 0 or low <= 0:

@@ -7,9 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-GO_MAX_THREADS = 10_000
-"""runtime/debug.SetMaxThreads' default (runtime/proc.go: schedinit, `sched.maxmcount = 10000`)."""
-
 GO_GOGC = 100
 """GOGC where nobody set it, percent (runtime/mgcpacer.go: readGOGC)."""
 
@@ -185,23 +182,18 @@ class Facts:
 
     def threads_limit(self) -> tuple[str, float] | None:
         """The nearest limit at which the kernel refuses this process a thread, less what others hold: (name, threads)."""
-        rooms = [(name, limit - others) for name, limit, others in self._kernel_threads()]
-        return min(rooms, key=lambda one: one[1], default=None)
-
-    def _kernel_threads(self) -> list[tuple[str, float, float]]:
         now = self.now
-        found: list[tuple[str, float, float]] = []
         counted = {
             "process-limit": now.user_threads,
             "pids-limit": now.group_threads,
             "threads-system": now.system_threads,
         }
-        for name, all_of_them in counted.items():
-            limit = self.limit(name)
-            if limit is None or (name == "process-limit" and self.root):
-                continue
-            found.append((name, limit, max((all_of_them or 0) - (now.threads or 0), 0)))
-        return found
+        rooms = [
+            (name, limit - max((all_of_them or 0) - (now.threads or 0), 0))
+            for name, all_of_them in counted.items()
+            if (limit := self.limit(name)) is not None and not (name == "process-limit" and self.root)
+        ]
+        return min(rooms, key=lambda one: one[1], default=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
 
-from parkwarden.judge.fleet.time_left import MAX_PAIRS_FROM, sen_slope
+from parkwarden.judge.fleet.time_left import MAX_PAIRS_FROM, by_slope
 from parkwarden.judge.limits.facts import Facts, Look, State, Unit
 from parkwarden.judge.limits.needs import MIN_LOOKS, Need, What
 from parkwarden.model import TimeLeft, Verdict
@@ -153,8 +153,6 @@ def _order(one: Limit) -> tuple[float, float, float, str]:
 
 
 def _judged(one: Limit, looks: Sequence[Look]) -> Limit:
-    from dataclasses import replace
-
     span = looks[-1].at - looks[0].at
     soon = one.time_left is not None and one.time_left.seconds <= span * HORIZON_SPANS
     if one.effect is not Effect.SLOWS and (soon or (one.share is not None and one.share >= 1.0)):
@@ -166,27 +164,13 @@ def _judged(one: Limit, looks: Sequence[Look]) -> Limit:
 
 def _time_left(name: str, looks: Sequence[Look], column: str, limit: float) -> TimeLeft | None:
     """By the looks' robust slope; None where it may as well not grow (its interval holds zero), or too far away to be told."""
-    pairs = [(look.at, value) for look in looks if (value := getattr(look, column)) is not None][-MAX_PAIRS_FROM:]
+    pairs = [(look.at, value) for look in looks if (value := getattr(look, column)) is not None]
     if len(pairs) < MIN_LOOKS:
         return None
     times, values = np.array(pairs, dtype=np.float64).T
-    slope, low, high = sen_slope(times, values)
-    if slope <= 0 or low <= 0:
-        return None
-    value = float(np.median(values - slope * (times - times[-1])))
-    room = max(limit - value, 0.0)
-    if room / slope > TIGHT_SPANS * float(times[-1] - times[0]):
-        return None
-    return TimeLeft(
-        limit=name,
-        at=float(times[-1]),
-        seconds=room / slope,
-        low_s=room / high,
-        high_s=room / low,
-        value=value,
-        limit_value=limit,
-        rate_per_s=slope,
-    )
+    left = by_slope(name, times, values, limit, float(times[-1]), MIN_LOOKS)
+    span = float(times[-1] - times[-MAX_PAIRS_FROM:][0])
+    return left if left is not None and left.seconds <= TIGHT_SPANS * span else None
 
 
 def _by_load(
