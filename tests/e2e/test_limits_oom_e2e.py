@@ -171,11 +171,12 @@ def check_forecast(before: dict[str, Any], died: float) -> None:
 
 
 def carried_over(there: Stage, watch: Watching, known: set[str]) -> dict[str, Any]:
-    """The incident after the restart: the same one."""
+    """The incident after the restart: the same one, as soon as the host has told of the kill (the next look or the one after)."""
 
     def restarted() -> dict[str, Any] | None:
-        rows = [row for row in there.ask("incidents", "list")["incidents"] if row["id"] in known and row["happened"]]
-        return next((row for row in rows if row["code"] == "PW522"), None)
+        rows = [row for row in there.ask("incidents", "list")["incidents"] if row["id"] in known]
+        told = (row for row in rows if any("kernel has killed" in one["text"] for one in row["happened"]))
+        return next((row for row in told if row["code"] == "PW522"), None)
 
     found: dict[str, Any] = watch.wait(restarted, 60)
     return found

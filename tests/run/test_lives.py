@@ -65,6 +65,17 @@ def test_a_kill_by_the_kernel_is_told_at_the_death_it_brought() -> None:
     assert world.texts() == [(T0 + 99, "the kernel has killed 2 processes of i1's control group for memory")]
 
 
+def test_a_first_look_without_the_host_s_word_keeps_the_kill_at_its_death() -> None:
+    """The first reading of a new life is often of its page alone, before its process has been found."""
+    world = World()
+    world.life(T0)
+    world.read(T0 + 90, kills=0)
+    world.life(T0 + 95)
+    world.read(T0 + 97)
+    world.read(T0 + 102, kills=1)
+    assert [at for at, _ in world.texts()] == [T0 + 90, T0 + 95]
+
+
 def test_who_is_gone_is_forgotten() -> None:
     """A target that comes back with a lower or higher counter is another one."""
     world = World()

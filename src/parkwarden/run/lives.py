@@ -18,7 +18,7 @@ class Lives:
         self._killed: dict[str, int] = {}
         """Instance -> OOM kills of its control group as last read."""
         self._died: dict[str, float] = {}
-        """Instance -> when its last life was heard of last, until the next reading."""
+        """Instance -> when its last life was heard of last, until its host tells of kills."""
         self._new: list[Happening] = []
 
     def heed(self, event: Event) -> None:
@@ -48,9 +48,10 @@ class Lives:
         self._tell(Happening(at=began, instance=name, text=f"{text}, and was started again"))
 
     def _read(self, event: Read) -> None:
-        kills, died = event.reading.oom_kills, self._died.pop(event.instance, event.at)
+        kills = event.reading.oom_kills
         if kills is None:
-            return
+            return  # the first look at a new life may be of its page alone
+        died = self._died.pop(event.instance, event.at)
         before = self._killed.get(event.instance)
         self._killed[event.instance] = kills
         if before is not None and kills > before:
