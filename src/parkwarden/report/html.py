@@ -12,17 +12,14 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from parkwarden.model import Artefact, Case, Cluster, Finding, Frame, Report, Trace
-from parkwarden.report import flame, words
-from parkwarden.report.json import user_frame
-from parkwarden.report.picture import NARROW, WIDE, draw
-from parkwarden.report.safe import inert, inert_lines
+from parkwarden.model import Artefact, Case, Frame, Report, Trace
+from parkwarden.report import words
+from parkwarden.report.safe import inert
+from parkwarden.report.view import MAX_SPARK, Limits, clusters_view, finding_view, frame_view, json_block, mine_view
 from parkwarden.stacks.normalise import blocked_frame
 
 if TYPE_CHECKING:
@@ -31,39 +28,6 @@ if TYPE_CHECKING:
 MAX_HTML_BYTES = 1_900_000
 """Bytes of the whole file. Two million open at once on any machine and pass any mail gateway; exporters that inline
 everything end at 300 MB pages nobody can open (bloomberg/memray discussion 1088, joerick/pyinstrument issue 385)."""
-
-MAX_SPARK = 24
-"""Looks drawn per cluster; of more, the last ones."""
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What one page holds; halved until the page fits into MAX_HTML_BYTES."""
-
-    findings: int = 30
-    clusters: int = 400
-    frames: int = 60
-    flame: int = 3_000
-    name: int = 300
-    """Characters of one name."""
-    rows: int = 20
-    """Rows of the trace tables."""
-    problems: int = 60
-    inputs: int = 200
-    evidence: int = 30
-
-    def half(self) -> Limits:
-        return Limits(
-            findings=max(1, self.findings // 2),
-            clusters=max(5, self.clusters // 2),
-            frames=max(8, self.frames // 2),
-            flame=max(50, self.flame // 2),
-            name=max(80, self.name * 2 // 3),
-            rows=max(3, self.rows // 2),
-            problems=max(3, self.problems // 2),
-            inputs=max(5, self.inputs // 2),
-            evidence=max(4, self.evidence // 2),
-        )
 
 
 def render(report: Report, case: Case) -> str:
@@ -100,7 +64,7 @@ def _asset(name: str) -> str:
 
 @lru_cache(maxsize=1)
 def _assets() -> dict[str, str]:
-    css, js = _asset("report.css"), _asset("report.js")
+    css, js = _asset("report.css") + _asset("parts.css"), _asset("flame.js") + _asset("report.js")
 
     def source(text: str) -> str:
         return "'sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() + "'"
@@ -114,9 +78,9 @@ def _assets() -> dict[str, str]:
 
 def _view(report: Report, case: Case, limits: Limits) -> dict[str, Any]:
     """Everything the template shows: texts inert, numbers in words, lists cut."""
-    findings = [_finding(finding, limits) for finding in report.findings[: limits.findings]]
+    findings = [finding_view(finding, limits) for finding in report.findings[: limits.findings]]
     worst, sentence = words.overall(report)
-    clusters, data = _clusters(case, limits)
+    clusters, data = clusters_view(case, limits)
     return {
         **_assets(),
         "verdict": str(worst),
@@ -132,7 +96,7 @@ def _view(report: Report, case: Case, limits: Limits) -> dict[str, Any]:
         "clusters": clusters,
         "clusters_total": len(case.clusters),
         "looks": _looks(case),
-        "data": _json_block(data),
+        "data": json_block(data),
         "flame_left_out": data["flame"]["left_out"],
         "flame_boxes": len(data["flame"]["parent"]),
         "traces": [_trace(a, a.trace, case.user_modules, limits) for a in case.artefacts if a.trace is not None][:3],
@@ -142,14 +106,6 @@ def _view(report: Report, case: Case, limits: Limits) -> dict[str, Any]:
         "problems_total": sum(len(entry.problems) for entry in report.inputs),
         "limits": limits,
     }
-
-
-def _json_block(data: dict[str, Any]) -> Any:
-    """JSON that no HTML parser can be lured out of."""
-    from markupsafe import Markup
-
-    text = json.dumps(data, ensure_ascii=True, separators=(",", ":"))
-    return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
 
 
 def _case_facts(report: Report, case: Case) -> list[tuple[str, str]]:
@@ -163,189 +119,6 @@ def _case_facts(report: Report, case: Case) -> list[tuple[str, str]]:
     if case.build.main_module:
         out.append(("module", inert(case.build.main_module, 80)))
     return out
-
-
-# ---- findings
-
-
-def _frame(frame: Frame, limits: Limits) -> dict[str, str]:
-    return {
-        "name": inert(frame.function, limits.name),
-        "short": inert(words.short_function(frame.function) or frame.function, limits.name),
-        "place": inert(words.place(frame), limits.name),
-        "short_place": inert(words.short_place(frame), limits.name),
-    }
-
-
-def _finding(finding: Finding, limits: Limits) -> dict[str, Any]:
-    source = finding.source
-    return {
-        "verdict": str(finding.verdict),
-        "word": words.VERDICT_WORDS[finding.verdict],
-        "title": inert(words.title(finding)),
-        "caption": words.path_caption(finding),
-        "code": inert(finding.code, 40),
-        "pattern": inert(finding.pattern or "", 80),
-        "service": inert(finding.service or "", 120),
-        "instance": inert(finding.instance or "", 120),
-        "culprit": _frame(finding.culprit, limits) if finding.culprit else None,
-        "confidence": round(max(0.0, min(1.0, finding.confidence)) * 100),
-        "facts": [(fact.name, inert(fact.value, 80)) for fact in words.facts(finding)],
-        "grade": str(finding.grade),
-        "explanation": _prose(finding.explanation),
-        "advice": _prose(finding.advice),
-        "evidence": [
-            (inert(e.what, 200), inert(e.value, limits.name), inert(e.source, 120))
-            for e in finding.evidence[: limits.evidence]
-        ],
-        "evidence_total": len(finding.evidence),
-        "wide": draw(finding, WIDE),
-        "narrow": draw(finding, NARROW),
-        "source": None
-        if source is None
-        else {
-            "file": inert(source.file, limits.name),
-            "function": inert(source.function, limits.name),
-            "blame": inert(source.blame, limits.name),
-            "lines": [
-                (source.first_line + i, line, source.statement[0] <= source.first_line + i <= source.statement[1])
-                for i, line in enumerate(inert_lines("\n".join(source.lines), max_lines=120))
-            ],
-        },
-    }
-
-
-def _prose(text: str) -> list[tuple[str, list[tuple[bool, str]]]]:
-    """Blocks of (kind, pieces); a piece is (is code, text): backticks make code inside a line."""
-    blocks: list[tuple[str, list[tuple[bool, str]]]] = []
-    for block in words.prose(text):
-        if block.kind == "code":
-            blocks.append(("code", [(True, "\n".join(inert_lines("\n".join(block.lines))))]))
-            continue
-        pieces = inert(block.lines[0], 4000).split("`")
-        blocks.append((block.kind, [(i % 2 == 1 and i < len(pieces) - 1, piece) for i, piece in enumerate(pieces)]))
-    return blocks
-
-
-# ---- clusters and flame graph
-
-
-class _Strings:
-    """Texts of the data block, each once."""
-
-    def __init__(self, limit: int) -> None:
-        self.index: dict[str, int] = {}
-        self.texts: list[str] = []
-        self._limit = limit
-
-    def add(self, text: str) -> int:
-        at = self.index.get(text)
-        if at is None:
-            at = self.index[text] = len(self.texts)
-            self.texts.append(inert(text, self._limit))
-        return at
-
-
-def _clusters(case: Case, limits: Limits) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """Rows for the table, and the data block: interned texts, stacks of the rows, the flame graph."""
-    strings = _Strings(limits.name)
-    # what was big in any look is worth its row; shown by what there is now
-    ranked = sorted(case.clusters, key=lambda c: -max(c.count, max(c.counts, default=0)))[: limits.clusters]
-    ranked.sort(key=lambda c: -c.count)
-    peak = max((c.count for c in ranked), default=1) or 1
-    rows = [_cluster(cluster, case, limits, peak) for cluster in ranked]
-    stacks = [_stack(cluster, case, strings, limits) for cluster in ranked]
-    graph = flame.build(case.clusters, max_nodes=limits.flame)
-    names = [strings.add(name) for name in graph.names]
-    return rows, {
-        "stacks": stacks,
-        "flame": {
-            "names": names,
-            "kinds": [_kind(name, case.user_modules) for name in graph.names],
-            "parent": graph.parent,
-            "name": graph.name,
-            "now": graph.now,
-            "before": graph.before if graph.compared else None,
-            "left_out": graph.left_out,
-        },
-        "strings": strings.texts,
-    }
-
-
-def _cluster(cluster: Cluster, case: Case, limits: Limits, peak: int) -> dict[str, Any]:
-    site = cluster.site
-    mine = user_frame(site.frames, case.user_modules)
-    counts = cluster.counts[-MAX_SPARK:]
-    top = max(counts, default=0) or 1
-    return {
-        "id": inert(site.id, 40),
-        "count": cluster.count,
-        "bar": round(100 * cluster.count / peak, 2),
-        "share": words.percent(cluster.share),
-        "change": cluster.count - cluster.counts[0] if cluster.counts else 0,
-        "heat": [(n, 0 if n <= 0 else max(1, round(9 * n / top))) for n in counts],
-        "state": inert(site.wait_reason, 60) or "not told",
-        "blocked": _frame(words.site_frame(cluster), limits),
-        "starts": _frame(site.created_by, limits) if site.created_by else None,
-        "mine": _frame(mine, limits) if mine else None,
-        "waits": words.waits(cluster),
-        "wait_sort": cluster.wait_min[1] if cluster.wait_min else -1,
-        "leaked": cluster.leaked,
-    }
-
-
-def _stack(cluster: Cluster, case: Case, strings: _Strings, limits: Limits) -> dict[str, Any]:
-    site = cluster.site
-    frames = [
-        [strings.add(f.function), strings.add(f.file), f.line, _KINDS.index(_kind_of(f.function, case.user_modules))]
-        for f in site.frames[: limits.frames]
-    ]
-    start = site.created_by
-    traits = []
-    if cluster.stayed is not None:
-        traits.append(f"{words.count(cluster.stayed)} of them were there in the first look")
-    if cluster.growth_per_min:
-        traits.append(f"grows by {words.rate(cluster.growth_per_min)}")
-    if cluster.leaked:
-        traits.append(f"{words.count(cluster.leaked)} proven leaked by the Go runtime")
-    if len(cluster.states) > 1:
-        traits.append(", ".join(f"{inert(s, 40)} × {words.count(n)}" for s, n in cluster.states.most_common(4)))
-    if cluster.objects:
-        traits.append(f"{words.count(cluster.objects)} distinct objects waited on")
-    if len(cluster.members) > 1:
-        traits.append(f"{len(cluster.members)} near-equal stacks merged")
-    if cluster.damaged:
-        traits.append(f"{words.count(cluster.damaged)} damaged records")
-    if cluster.goids:
-        traits.append("goroutines " + ", ".join(map(str, cluster.goids[:8])))
-    labels = [f"{inert(k, 60)}={inert(v, 80)} × {words.count(n)}" for (k, v), n in cluster.labels.most_common(8)]
-    return {
-        "f": frames,
-        "more": max(0, len(site.frames) - limits.frames),
-        "go": [strings.add(start.function), strings.add(start.file), start.line] if start else None,
-        "t": traits,
-        "l": labels,
-    }
-
-
-_KINDS = ("yours", "other", "std", "note")
-
-
-def _kind_of(function: str, user_modules: Sequence[str]) -> str:
-    from parkwarden.stacks.modules import is_stdlib_function, is_user_function
-
-    if is_user_function(function, user_modules):
-        return "yours"
-    return "std" if is_stdlib_function(function) else "other"
-
-
-def _kind(name: str, user_modules: Sequence[str]) -> int:
-    """Kind of a flame box, as an index of _KINDS: whose code it is, or a note of ours."""
-    if name.startswith(flame.STARTED):
-        return _KINDS.index(_kind_of(name.removeprefix(flame.STARTED), user_modules))
-    if name.startswith(("[", "(")) or name == "all goroutines":
-        return _KINDS.index("note")
-    return _KINDS.index(_kind_of(name, user_modules))
 
 
 def _looks(case: Case) -> list[dict[str, str]]:
@@ -383,9 +156,9 @@ def _trace(artefact: Artefact, trace: Trace, user_modules: Sequence[str], limits
                 "peak": f"{one.peak_per_s:,.0f}",
                 "alive": words.count(one.alive),
                 "kept": one.count > 0 and one.alive * 2 > one.count,
-                "at": _frame(one.stack.frames[0] if one.stack.frames else Frame("unknown"), limits),
-                "start": _frame(one.start, limits),
-                "mine": _mine(one.stack.frames, user_modules, limits),
+                "at": frame_view(one.stack.frames[0] if one.stack.frames else Frame("unknown"), limits),
+                "start": frame_view(one.start, limits),
+                "mine": mine_view(one.stack.frames, user_modules, limits),
             }
             for one in creations[: limits.rows]
         ],
@@ -397,18 +170,13 @@ def _trace(artefact: Artefact, trace: Trace, user_modules: Sequence[str], limits
                 "count": words.count(one.count),
                 "max": words.seconds(one.max_s),
                 "open": words.count(one.open),
-                "at": _frame(blocked_frame(one.stack.frames) if one.stack.frames else Frame("unknown"), limits),
-                "mine": _mine(one.stack.frames, user_modules, limits),
+                "at": frame_view(blocked_frame(one.stack.frames) if one.stack.frames else Frame("unknown"), limits),
+                "mine": mine_view(one.stack.frames, user_modules, limits),
             }
             for one in waits[: limits.rows]
         ],
         "waits_total": len(waits),
     }
-
-
-def _mine(frames: tuple[Frame, ...], user_modules: Sequence[str], limits: Limits) -> dict[str, str] | None:
-    mine = user_frame(frames, user_modules)
-    return _frame(mine, limits) if mine is not None and mine != frames[0] else None
 
 
 def _input(entry: Any, limits: Limits) -> dict[str, Any]:
