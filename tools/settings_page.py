@@ -53,7 +53,9 @@ MORE = {
     '```yaml\nrules: [{apiGroups: [""], resources: [pods], verbs: [list, watch]}]   # a (Cluster)Role\n'
     'metadata: {annotations: {parkwarden.io/scrape: "true", parkwarden.io/port: "6060"}}   # a pod\n```\n',
     "rules": "Each group is one detector: [detectors](detectors/README.md). The same groups make a file for `parkwarden replay --rules FILE`.\n",
-    "web": "Any address but a loopback one (127.0.0.0/8, ::1, localhost) is refused without `token`.\n",
+    "web": "Any address but a loopback one (127.0.0.0/8, ::1, localhost) is refused without a token. Who may do what, and how browsers and programs "
+    "show a token: [the page](page.md#access).\n\n```yaml\nweb:\n  listen: 0.0.0.0:9870\n  tokens:\n    - {name: eva, role: operator, "
+    "token: {env: EVAS_TOKEN}}\n    - {name: wall-screen, token: {file: /run/secrets/wall-screen}}\n```\n",
 }
 
 

@@ -40,8 +40,8 @@ def test_the_schema_is_one() -> None:
 def test_the_example_loads(tmp_path: Path) -> None:
     """The commented example is a configuration, by us and by the schema."""
     text = (ROOT / "docs/parkwarden.example.yaml").read_text()
-    for name in ("inventory", "us-1-token", "pagerduty"):
-        (tmp_path / name).write_text("word-of-a-test")
+    for name in ("inventory", "us-1-token", "pagerduty", "wall-screen"):
+        (tmp_path / name).write_text(f"word-of-a-test-{name}")
     text_here = text.replace("/run/secrets", str(tmp_path))
     names = set(re.findall(r"\{env: ([A-Z_]+)\}", text))
     config = parse_config(text_here, environ=dict.fromkeys(names, "a-word-long-enough"))

@@ -8,9 +8,12 @@ from contextlib import asynccontextmanager, suppress
 
 import pytest
 
-from parkwarden.run.status import WatchStatus
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+
 from parkwarden.web import serve as module
-from parkwarden.web.status import app
 
 QUESTION = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
 
@@ -18,9 +21,14 @@ QUESTION = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
 @asynccontextmanager
 async def served() -> AsyncIterator[int]:
     """The port our pages are on."""
+
+    async def healthz(request: Request) -> PlainTextResponse:
+        await request.body()
+        return PlainTextResponse("ok\n")
+
     socket = module.bind("127.0.0.1", 0)
-    status = WatchStatus(started_at=0.0, last_tick_at=1000.0)
-    task = asyncio.create_task(module.serve(app(lambda: status, tick_s=5.0, clock=lambda: 1000.0), socket))
+    application = Starlette(routes=[Route("/healthz", healthz), Route("/", healthz, methods=["POST"])])
+    task = asyncio.create_task(module.serve(application, socket))
     socket.listen()  # uvicorn does so too, a little later
     try:
         yield socket.getsockname()[1]

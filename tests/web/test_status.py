@@ -1,60 +1,51 @@
-"""Our own pages: what they say, and to whom. Asked through the ASGI interface, no socket."""
+"""/metrics, /healthz, /readyz: what they say, and to whom."""
 
 from __future__ import annotations
 
-import asyncio
-import json
 from collections import Counter
+from pathlib import Path
 
-from parkwarden.model import Secret
+import pytest
+
 from parkwarden.run.status import WatchStatus
-from parkwarden.web.status import HEALTHY_TICKS, app
+from parkwarden.web.status import HEALTHY_TICKS
+from tests.web.board import NOON, TOKENS, Board, a_board, bearer
 
 
-def ask(status: WatchStatus, path: str, *, now: float = 1000.0, token: str = "", bearer: str = "") -> tuple[int, str]:
-    """One GET through ASGI."""
-    application = app(lambda: status, tick_s=5.0, token=Secret(token) if token else None, clock=lambda: now)
-    sent: list[dict] = []
-    headers = [(b"authorization", f"Bearer {bearer}".encode())] if bearer else []
-    scope = {"type": "http", "method": "GET", "path": path, "query_string": b"", "headers": headers, "http_version": "1.1",
-             "scheme": "http", "server": ("127.0.0.1", 1), "client": ("127.0.0.1", 2), "root_path": ""}  # fmt: skip
-
-    async def receive() -> dict:
-        return {"type": "http.request", "body": b"", "more_body": False}
-
-    async def send(message: dict) -> None:
-        sent.append(message)
-
-    asyncio.run(application(scope, receive, send))
-    return sent[0]["status"], b"".join(m.get("body", b"") for m in sent[1:]).decode()
+def say(board: Board, monkeypatch: pytest.MonkeyPatch, status: WatchStatus) -> None:
+    """The watch is as `status` says."""
+    monkeypatch.setattr(board.watch, "status", lambda: status)
 
 
-def test_health_follows_the_judging() -> None:
+def test_health_follows_the_judging(board: Board) -> None:
     """Alive while judging goes on; dead when it has stopped for HEALTHY_TICKS beats."""
-    status = WatchStatus(started_at=0.0, last_tick_at=1000.0)
-    assert ask(status, "/healthz", now=1000 + 5 * HEALTHY_TICKS - 1)[0] == 200
-    assert ask(status, "/healthz", now=1000 + 5 * HEALTHY_TICKS)[0] == 503
+    board.live(1)
+    board.steady += 5 * HEALTHY_TICKS - 1
+    assert board.client.get("/healthz").status_code == 200
+    board.steady += 1
+    assert board.client.get("/healthz").status_code == 503
 
 
-def test_readiness_names_the_part_but_not_the_secret_path() -> None:
+def test_readiness_names_the_part_but_not_the_secret_path(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
     """A full disk is told on /readyz without a token, the details behind the colon are not."""
-    status = WatchStatus(started_at=0.0, troubles={"state": "cannot write: /secret/place is full"})
-    code, body = ask(status, "/readyz")
-    assert code == 503
-    assert json.loads(body) == {"ready": False, "troubles": {"state": "cannot write"}}
-    assert ask(WatchStatus(started_at=0.0), "/readyz")[0] == 200
+    assert board.client.get("/readyz").status_code == 200
+    say(board, monkeypatch, WatchStatus(started_at=NOON, troubles={"state": "cannot write: /secret/place is full"}))
+    answer = board.client.get("/readyz")
+    assert answer.status_code == 503
+    assert answer.json() == {"ready": False, "troubles": {"state": "cannot write"}}
 
 
-def test_a_token_guards_metrics_and_not_health() -> None:
-    """Without the right token /metrics and / are refused; health probes carry none."""
-    status = WatchStatus(started_at=0.0, last_tick_at=1000.0)
-    assert ask(status, "/metrics", token="tok-1")[0] == 401
-    assert ask(status, "/metrics", token="tok-1", bearer="tok-2")[0] == 401
-    assert ask(status, "/metrics", token="tok-1", bearer="tok-1")[0] == 200
-    assert ask(status, "/healthz", token="tok-1")[0] == 200
+def test_a_token_guards_metrics_and_not_health(tmp_path: Path) -> None:
+    """Without the right token /metrics is refused; health probes carry none, and may ask under any name."""
+    with a_board(tmp_path, TOKENS) as board:
+        assert board.client.get("/metrics").status_code == 401
+        assert board.client.get("/metrics", headers={"Authorization": "Bearer wrong"}).status_code == 401
+        assert board.client.get("/metrics", headers=bearer("viewer")).status_code == 200
+        assert board.client.get("/healthz", headers={"Host": "10.1.2.3:9870"}).status_code == 200
+        assert board.client.get("/readyz").status_code == 200
 
 
-def test_metrics_show_what_the_status_says() -> None:
+def test_metrics_show_what_the_status_says(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
     """Counters and gauges appear under their names with their labels; hostile label values are escaped."""
     status = WatchStatus(
         started_at=1.0,
@@ -64,7 +55,8 @@ def test_metrics_show_what_the_status_says() -> None:
         scrape_bytes=4096,
         dropped=Counter({'a"b\n': 1}),
     )
-    text = ask(status, "/metrics")[1]
+    say(board, monkeypatch, status)
+    text = board.client.get("/metrics").text
     assert 'parkwarden_targets{state="up"} 3.0' in text
     assert "parkwarden_targets_left_out 2.0" in text
     assert "parkwarden_scrape_bytes_total 4096.0" in text

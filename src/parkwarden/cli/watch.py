@@ -120,11 +120,11 @@ def _check(config: Config) -> None:
     except ValueError as error:
         hint = "--listen 127.0.0.1:0 takes any free port"
         raise UsageError("bad-listen", f"--listen {config.web.listen}: {error}", hint=hint) from None
-    if not is_loopback(host) and config.web.token is None:
+    if not is_loopback(host) and not config.web.everybody:
         raise UsageError(
             "token-needed",
             f"listening on {host} would show our pages to everybody who can reach it",
-            hint="set web.token in the configuration ({env: NAME} or {file: PATH}), or listen on 127.0.0.1",
+            hint="set web.token or web.tokens in the configuration ({env: NAME} or {file: PATH}), or listen on 127.0.0.1",
         )
     for found in problems(config.channels, config.alert):
         where = "--webhook" if found.where.startswith("channels.webhook.webhook-") else found.where
@@ -146,10 +146,12 @@ def _watch(config: Config, watch_format: WatchFormat, kept: str) -> None:
 
     from parkwarden.model.finding import Exit
     from parkwarden.model.safe import inert
-    from parkwarden.run.engine import TICK_S
+    from parkwarden.run.board.watching import WatchHost
     from parkwarden.run.watch import Part, Watch
+    from parkwarden.web.access import Access
+    from parkwarden.web.app import application
+    from parkwarden.web.desk import Desk
     from parkwarden.web.serve import bind, serve
-    from parkwarden.web.status import app
 
     log = structlog.get_logger()
     console = Console(highlight=False, soft_wrap=True)
@@ -160,12 +162,8 @@ def _watch(config: Config, watch_format: WatchFormat, kept: str) -> None:
         sock = bind(config.web.host, config.web.port)
 
         async def pages() -> None:
-            await serve(
-                app(watch.status, tick_s=TICK_S, token=config.web.token, clock=watch.clock.now),
-                sock,
-                config.web.cert_file,
-                config.web.key_file,
-            )
+            desk = Desk(WatchHost(watch), Access(config.web.everybody), watch.clock.now)
+            await serve(application(desk), sock, config.web.cert_file, config.web.key_file)
 
         def tell(headline: Headline) -> None:
             try:
@@ -195,9 +193,10 @@ def _watch(config: Config, watch_format: WatchFormat, kept: str) -> None:
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, stop, number)
         host, port = sock.getsockname()[:2]
+        scheme = "https" if config.web.cert_file else "http"
         watch.headlines.info(
             watch.clock.now(),
-            f"our own pages: http://{host}:{port}/metrics /healthz /readyz | all is kept in {config.store.folder}",
+            f"our own pages: {scheme}://{host}:{port}/ and /metrics /healthz /readyz | all is kept in {config.store.folder}",
             port=port,
         )
         try:

@@ -37,6 +37,7 @@ __all__ = [
     "ConfigError",
     "ConfigProblem",
     "LogSettings",
+    "TokenSettings",
     "WebSettings",
     "from_urls",
     "load",
@@ -49,21 +50,45 @@ T = TypeVar("T")
 MIN_INTERVAL_S = 0.1
 """Between two readings or profiles: below, watching would be all that anybody does."""
 MIN_TOKEN = 16
-"""Characters of the web token: what a machine makes (`openssl rand -hex 16`) and nobody guesses."""
+"""Characters of a web token: what a machine makes (`openssl rand -hex 16`) and nobody guesses."""
+MAX_TOKENS = 1_000
+"""Web tokens: each one shown is compared with all of them, which takes a millisecond then."""
+MAX_NAME = 60
+"""Characters of a web token's name: it stands in pages, notifications and the state."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenSettings:
+    """Somebody who may see our pages."""
+
+    name: str
+    """Whose it is: what an acknowledgement is signed with. Each name once."""
+    token: Secret
+    """Shown on the login page, or as `Authorization: Bearer …`; at least 16 characters."""
+    role: Literal["viewer", "operator"] = "viewer"
+    """`viewer` reads; `operator` acknowledges, silences, resolves and uploads as well."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebSettings:
-    """Our own pages: state, metrics, health."""
+    """Our own pages: fleet, incidents, metrics, health."""
 
     listen: str = "127.0.0.1:9870"
-    """`host:port` to listen on. Any host but a loopback one demands `token`."""
+    """`host:port` to listen on. Any host but a loopback one demands a token."""
     token: Secret | None = None
-    """Who asks shows it as `Authorization: Bearer …`, at least 16 characters. None = nobody is asked, which only the loopback allows."""
+    """One operator's token, called `operator`: short for one entry of `tokens`. Without any token nobody is asked, which only the loopback allows."""
+    tokens: tuple[TokenSettings, ...] = ()
+    """Who may see our pages and who may act, a token each; at most 1,000."""
     cert_file: str = ""
     """Our certificate (PEM) for https, with `key_file`; "" = plain http."""
     key_file: str = ""
     """Its private key (PEM)."""
+
+    @property
+    def everybody(self) -> tuple[TokenSettings, ...]:
+        """All who have a token."""
+        alone = () if self.token is None else (TokenSettings(name="operator", token=self.token, role="operator"),)
+        return alone + self.tokens
 
     @property
     def host(self) -> str:
@@ -293,16 +318,35 @@ def _check_web(web: WebSettings, document: Document) -> None:
     except ValueError as error:
         document.problem(("web", "listen"), str(error))
         return
-    if web.token is None and not is_loopback(host):
+    if not web.everybody and not is_loopback(host):
         document.problem(
             ("web", "listen"),
-            "an address that others can reach needs `web.token`",
+            "an address that others can reach needs `web.token` or `web.tokens`",
             "set `web.token: {env: PARKWARDEN_TOKEN}`, or listen on 127.0.0.1",
         )
-    if web.token is not None and len(web.token.reveal()) < MIN_TOKEN:
-        document.problem(("web", "token"), f"shorter than {MIN_TOKEN} characters", "make one: openssl rand -hex 16")
+    _check_tokens(web, document)
     if bool(web.cert_file) != bool(web.key_file):
         document.problem(("web",), "`cert_file` and `key_file` go together")
+
+
+def _check_tokens(web: WebSettings, document: Document) -> None:
+    if len(web.tokens) > MAX_TOKENS:
+        document.problem(("web", "tokens"), f"expected at most {MAX_TOKENS:,}; given: {len(web.tokens):,}")
+    names, words = [one.name for one in web.everybody], [one.token.reveal() for one in web.everybody]
+    for n, one in enumerate(web.everybody):
+        path = (
+            ("web", "token")
+            if web.token is not None and n == 0
+            else ("web", "tokens", len(web.tokens) - len(names) + n)
+        )
+        if len(words[n]) < MIN_TOKEN:
+            document.problem(path, f"shorter than {MIN_TOKEN} characters", "make one: openssl rand -hex 16")
+        if words[n] in words[:n]:
+            document.problem(path, "the same token as another's: whose is it?", "make another: openssl rand -hex 16")
+        if not one.name.strip() or len(one.name) > MAX_NAME or not one.name.isprintable():
+            document.problem((*path, "name"), f"expected 1 to {MAX_NAME} printable characters")
+        elif one.name in names[:n]:
+            document.problem((*path, "name"), "the name of another token, too")
 
 
 def _often(document: Document, path: tuple[str | int, ...], value: float) -> None:

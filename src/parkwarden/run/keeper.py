@@ -35,7 +35,7 @@ class Keeper:
     def __init__(
         self, settings: StoreSettings, state: AsyncState, labels_of: Callable[[str], Mapping[str, str]]
     ) -> None:
-        self._store = open_store(settings)
+        self.store = open_store(settings)
         self._labels_of = labels_of
         self._state = state
         self._waiting: deque[Capture] = deque()
@@ -80,7 +80,7 @@ class Keeper:
 
     async def _store_one(self, capture: Capture) -> None:
         try:
-            item = await asyncio.to_thread(self._store.put, capture, dict(self._labels_of(capture.instance)))
+            item = await asyncio.to_thread(self.store.put, capture, dict(self._labels_of(capture.instance)))
         except StoreError as error:
             if error.passing:
                 await self._rest(error)
@@ -114,4 +114,4 @@ class Keeper:
     async def tidy(self, now: float) -> None:
         """Let go what is older or more than the settings keep; evidence of open incidents stays."""
         pinned = await self._state.run(lambda s: s.pinned_evidence())
-        await asyncio.to_thread(self._store.prune, now, pinned)
+        await asyncio.to_thread(self.store.prune, now, pinned)

@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 from uuid import uuid4
 
 import structlog
@@ -25,6 +25,7 @@ from parkwarden.act.channels import notifiers
 from parkwarden.act.sender import Sender
 from parkwarden.act.settings import with_all_channels
 from parkwarden.alert.advance import Outcome, advance
+from parkwarden.alert.life import remembered
 from parkwarden.alert.presence import presence
 from parkwarden.collect.discovery import Discovery
 from parkwarden.collect.fleet import Collector
@@ -43,6 +44,7 @@ from parkwarden.model import (
     words,
 )
 from parkwarden.report.redact import redact_report
+from parkwarden.run.board.host import Bell
 from parkwarden.run.clock import SteadyClock
 from parkwarden.run.engine import TICK_S, Engine, Tick
 from parkwarden.run.headlines import Headlines, Tell, account, now_words
@@ -58,6 +60,7 @@ from parkwarden.store.state import AsyncState, State
 if TYPE_CHECKING:
     from parkwarden.model import Silence
     from parkwarden.run.config import Config
+    from parkwarden.store.evidence import EvidenceStore
 
 log = structlog.get_logger()
 
@@ -76,13 +79,17 @@ MAX_ENDED = 2_000
 PICTURE_S = 300.0
 """What a headline's picture of counts shows: the window in which fast leaks are seen."""
 
-LISTENING_S = 5.0
-"""How soon a silence or an acknowledgement given through the command line is heard of."""
+LISTENING_S = 1.0
+"""How soon what somebody did through the command line is heard of: two small questions by index."""
+
+HEARD_AGAIN = 16
+"""Actions asked for once more: of two written at once, PostgreSQL may show the later number first. Heard twice is no harm."""
 
 DEADLY = frozenset(("memory-limit", "thread-limit", "fd-limit"))
 """Limits that end a process, or all that it is good for: evidence is taken before they are reached."""
 
 Part = Callable[[], Awaitable[None]]
+T = TypeVar("T")
 
 
 class Watch:
@@ -100,10 +107,16 @@ class Watch:
         self.collector = Collector(config.collect, self._event, self._capture, clock=self.clock.now)
         self.headlines = Headlines(tell, instance=self.engine.instance, counts=self._lately)
         self.memory = Memory(config.store, self.clock.now)
+        self.bell = Bell()
+        """Rings at every beat and at everything people do: what live pages wait for."""
         self._policy = with_all_channels(config.alert, config.channels)
         self._parts = dict(parts or {})
         self._incidents: dict[str, Incident] = {}
         self._silences: list[Silence] = []
+        self._moving = asyncio.Lock()
+        """Held while incidents move: a beat and somebody's action do not overwrite each other."""
+        self._heard = 0
+        """The last action taken over."""
         self._restarts: Counter[str] = Counter()
         self._failing: dict[str, tuple[float, str]] = {}
         self._troubles: dict[str, str] = {}
@@ -133,7 +146,7 @@ class Watch:
             if not channels:
                 where = "docs/configuration.md#channels, or --webhook URL"
                 self.headlines.info(self.clock.now(), f"no channel: incidents are shown here, nobody is told ({where})")
-            self._sender = Sender(self._outbox, channels, self.clock.now, told=self._delivered, active=self._active)
+            self._sender = Sender(self._outbox, channels, self.clock.now, told=self._delivered, active=self.incidents)
             await self._resume()
             yield
 
@@ -158,9 +171,10 @@ class Watch:
             self.headlines.mishap(now, "state", notice)
         if self.memory.lost_bytes:
             self.headlines.mishap(now, "journal", f"a damaged tail of {self.memory.lost_bytes:,} bytes was cut off")
+        self._heard = await self._state.run(lambda s: s.last_action())
         rows = await self._state.run(lambda s: s.incidents(active=True))
         ended = await self._state.run(lambda s: s.incidents(active=False, limit=MAX_ENDED))
-        lately = [row for row in ended if now - row.resolved_at < self._policy.reopen_s]
+        lately = [row for row in ended if row.state is IncidentState.RESOLVED and remembered(row, now, self._policy)]
         self._incidents = {row.id: row for row in [*lately, *rows]}
         self._silences = await self._state.run(lambda s: s.silences())
         events = 0
@@ -239,15 +253,17 @@ class Watch:
             if signal.verdict.rank >= Verdict.SUSPECT.rank and signal.instance not in tick.blind:
                 self.collector.suspect(signal.instance, signal.detector)
         self._save_in_time(tick)
-        outcome = self._advance(tick, now)
-        await self._outbox.commit(outcome.changed, outcome.notifications)
-        self._take_over(outcome, now)
+        async with self._moving:
+            outcome = self._advance(tick, now)
+            await self._outbox.commit(outcome.changed, outcome.notifications)
+            self._take_over(outcome, now)
         self._sender.wake()
         self.memory.found(now, tick.findings)
         self._last = tick
         self._ticks += 1
         self._tick_s = asyncio.get_running_loop().time() - began
         self._look_at_ourselves(now)
+        self.bell.ring()
 
     def _save_in_time(self, tick: Tick) -> None:
         """Who may reach a limit soon is looked at while it is there: what a process knew dies with it."""
@@ -278,15 +294,14 @@ class Watch:
     def _take_over(self, outcome: Outcome, now: float) -> None:
         """The rows as they were handed to be written are what the next beat goes on from."""
         self._incidents.update((row.id, row) for row in outcome.changed)
-        keep = self._policy.reopen_s
         for row in list(self._incidents.values()):
-            if row.state is IncidentState.RESOLVED and now - row.resolved_at >= keep:
+            if row.state is IncidentState.RESOLVED and not remembered(row, now, self._policy):
                 del self._incidents[row.id]
         self._dropped_findings += outcome.dropped
         self.headlines.incidents(now, outcome.changed)
 
-    def _active(self) -> list[Incident]:
-        """For channels that must be told again and again: what is open, and what was resolved lately."""
+    def incidents(self) -> list[Incident]:
+        """What is open, and what was resolved lately: for pages, and for channels that must be told again and again."""
         return list(self._incidents.values())
 
     # what goes out, and upkeep
@@ -299,17 +314,27 @@ class Watch:
         while True:
             await asyncio.sleep(LISTENING_S)
             try:
-                self._silences = await self._state.run(lambda s: s.silences())
-                rows = await self._state.run(lambda s: s.incidents(active=True))
+                await self.heed_people()
             except StoreError as error:
                 self._outbox.trouble = error.message
-                continue
-            for row in rows:
-                known = self._incidents.get(row.id)
-                if known is not None and row.acknowledged_at > known.acknowledged_at:
-                    self._incidents[row.id] = known.changed(
-                        acknowledged_at=row.acknowledged_at, acknowledged_by=row.acknowledged_by
-                    )
+
+    async def heed_people(self) -> None:
+        """Take over from the state what people did, through whichever process. Raises StoreError."""
+        silences, actions = await self.ask(lambda s: (s.silences(), s.actions(after=max(0, self._heard - HEARD_AGAIN))))
+        async with self._moving:
+            changed: dict[str, Incident] = {}
+            for action in actions:
+                row = changed.get(action.incident_id) or self._incidents.get(action.incident_id)
+                news = action.number > self._heard
+                if row is not None and (news or action.silence is None) and (after := row.after(action)) != row:
+                    changed[row.id] = after
+            if changed:  # a row written down meanwhile by us, who had not heard of it, is put right
+                await self._outbox.commit(list(changed.values()), [])
+                self._incidents.update(changed)
+            if changed or silences != self._silences:
+                self.bell.ring()
+            self._silences = silences
+            self._heard = max([self._heard, *(action.number for action in actions)])
 
     async def _write_down(self) -> None:
         """The journal, more often than the beat: what a killed process has seen but not written it has to see again."""
@@ -342,6 +367,19 @@ class Watch:
         )
 
     # how we are
+
+    @property
+    def last_tick(self) -> Tick:
+        return self._last
+
+    async def ask(self, call: Callable[[State], T]) -> T:
+        """A call on the state's database, while `opened`; it has a few seconds to answer. Raises StoreError."""
+        return await self._outbox.ask(call)
+
+    @property
+    def evidence(self) -> EvidenceStore:
+        """What the keeper keeps, while `opened`; its methods belong on a thread."""
+        return self._keeper.store
 
     def unwritten(self) -> str:
         """What could not be written down when last looked at, "" = all was."""

@@ -4,13 +4,11 @@
 - `/readyz`: 200 while nothing is wrong with us, else 503 and what is (a full disk, an unreachable database): do not restart us.
 - `/metrics`: our own numbers in the Prometheus format.
 
-With a token all but the two health pages ask for `Authorization: Bearer TOKEN`: health probes cannot carry one, and learn nothing.
+The two health pages are answered to everybody (`guard`): probes cannot carry a token, and learn nothing.
 """
 
 from __future__ import annotations
 
-import hmac
-import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
@@ -18,16 +16,17 @@ from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector,
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
-from starlette.applications import Starlette
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from parkwarden.run.engine import TICK_S
 from parkwarden.run.status import WatchStatus
 
 if TYPE_CHECKING:
     from starlette.requests import Request
+    from starlette.routing import BaseRoute
 
-    from parkwarden.model import Secret
+    from parkwarden.web.desk import Desk
 
 HEALTHY_TICKS = 6
 """Beats without a judgement before we call ourselves dead: a slow disk may cost one or two."""
@@ -101,62 +100,30 @@ class _Numbers(Collector):
         yield left
 
 
-def app(
-    status: Callable[[], WatchStatus],
-    *,
-    tick_s: float,
-    token: Secret | None = None,
-    clock: Callable[[], float] = time.time,
-) -> Starlette:
-    """The ASGI application; `status` is asked at every request."""
+def routes(desk: Desk) -> list[BaseRoute]:
+    """Our own numbers and health; the status is asked at every request."""
     registry = CollectorRegistry()
-    registry.register(_Numbers(status))
+    registry.register(_Numbers(desk.host.status))
     for collector in (ProcessCollector, PlatformCollector, GCCollector):
         collector(registry=registry)
 
     async def metrics(request: Request) -> Response:
-        if not _allowed(request, token):
-            return _refused()
         encode, content_type = choose_encoder(request.headers.get("accept", ""))
         return Response(encode(registry), headers={"Content-Type": content_type})
 
     async def healthz(_request: Request) -> Response:
-        now = status()
-        age = clock() - max(now.last_tick_at, now.started_at)
-        alive = age < HEALTHY_TICKS * tick_s
+        now = desk.host.status()
+        age = desk.clock() - max(now.last_tick_at, now.started_at)
+        alive = age < HEALTHY_TICKS * TICK_S
         return PlainTextResponse("ok\n" if alive else f"no judgement for {age:.0f} s\n", 200 if alive else 503)
 
     async def readyz(_request: Request) -> Response:
-        troubles = status().troubles
+        troubles = desk.host.status().troubles
         return JSONResponse({"ready": not troubles, "troubles": _shown(troubles.items())}, 503 if troubles else 200)
 
-    async def index(request: Request) -> Response:
-        if not _allowed(request, token):
-            return _refused()
-        return PlainTextResponse("parkwarden: /metrics /healthz /readyz\n")
-
-    return Starlette(
-        routes=[
-            Route("/", index),
-            Route("/metrics", metrics),
-            Route("/healthz", healthz),
-            Route("/readyz", readyz),
-        ]
-    )
+    return [Route("/metrics", metrics), Route("/healthz", healthz), Route("/readyz", readyz)]
 
 
 def _shown(troubles: Iterable[tuple[str, str]]) -> dict[str, str]:
     """Health pages need no token, so they say what part is in trouble, not the paths and names in the details."""
     return {part: text.split(":", 1)[0][:120] for part, text in troubles}
-
-
-def _allowed(request: Request, token: Secret | None) -> bool:
-    if token is None:
-        return True
-    given = request.headers.get("authorization", "")
-    return hmac.compare_digest(given.encode("utf-8", "replace"), f"Bearer {token.reveal()}".encode())
-
-
-def _refused() -> Response:
-    text = "this page needs a token: send `Authorization: Bearer TOKEN` (web.token in the configuration)\n"
-    return PlainTextResponse(text, 401, headers={"WWW-Authenticate": "Bearer"})

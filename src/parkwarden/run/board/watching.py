@@ -1,0 +1,76 @@
+"""The `Host` of a running watch."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from parkwarden.run import incidents as acts
+
+if TYPE_CHECKING:
+    from parkwarden.collect.fleet.status import TargetState
+    from parkwarden.model import EvidenceItem, Incident, Silence
+    from parkwarden.run.engine import Engine, Tick
+    from parkwarden.run.status import WatchStatus
+    from parkwarden.run.watch import Watch
+
+
+class WatchHost:
+    """See `Host`. What is done here is in the state's database before it returns, and the watch goes on from it at once."""
+
+    def __init__(self, watch: Watch) -> None:
+        self._watch = watch
+
+    @property
+    def engine(self) -> Engine:
+        return self._watch.engine
+
+    def now(self) -> float:
+        return self._watch.clock.now()
+
+    def tick(self) -> Tick:
+        return self._watch.last_tick
+
+    def status(self) -> WatchStatus:
+        return self._watch.status()
+
+    def states(self) -> Mapping[str, tuple[TargetState, int]]:
+        return self._watch.collector.states()
+
+    def incidents(self) -> Sequence[Incident]:
+        return self._watch.incidents()
+
+    async def incident(self, incident_id: str) -> Incident | None:
+        known = next((row for row in self.incidents() if row.id == incident_id), None)
+        return known or await self._watch.ask(lambda state: state.incident(incident_id))
+
+    async def acknowledge(self, incident_id: str, by: str, why: str = "") -> Incident:
+        now = self.now()
+        await self._watch.ask(lambda state: acts.acknowledge(state, incident_id, by, now, why))
+        await self._watch.heed_people()
+        return await self._found(incident_id)
+
+    async def silence(self, matchers: Sequence[str], by: str, why: str, lasts: str) -> Silence:
+        made = partial(
+            acts.silence, matchers=matchers, lasts=lasts, now=self.now(), new_id=uuid4().hex[:12], by=by, comment=why
+        )
+        silence = await self._watch.ask(lambda state: made(state))
+        await self._watch.heed_people()
+        return silence
+
+    async def evidence(self, *, service: str | None = None, instance: str | None = None) -> list[EvidenceItem]:
+        return await asyncio.to_thread(self._watch.evidence.list, service=service, instance=instance)
+
+    async def evidence_body(self, digest: str) -> tuple[EvidenceItem, bytes]:
+        return await asyncio.to_thread(self._watch.evidence.open, digest)
+
+    async def changed(self, after: int, timeout_s: float) -> int:
+        return await self._watch.bell.after(after, timeout_s)
+
+    async def _found(self, incident_id: str) -> Incident:
+        found = await self.incident(incident_id)
+        assert found is not None
+        return found

@@ -1,0 +1,1 @@
+"""One module per family of routes under /api/v1: what a program sees."""
