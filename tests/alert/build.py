@@ -8,7 +8,10 @@ from itertools import count
 from typing import Any
 
 from parkwarden.alert import Outcome, Policy, Presence, advance
+from parkwarden.alert.life import remembered
 from parkwarden.model import (
+    Act,
+    Action,
     Evidence,
     EvidenceItem,
     Finding,
@@ -113,7 +116,7 @@ class World:
         rows = [
             row
             for row in self.rows.values()
-            if row.state is not IncidentState.RESOLVED or self.now - row.resolved_at < self.policy.reopen_s
+            if row.state is not IncidentState.RESOLVED or remembered(row, self.now, self.policy)
         ]
         return advance(
             rows, findings, blind, self.now, self.policy, self.silences, lambda: f"i{next(self.ids)}", evidence=evidence
@@ -137,5 +140,6 @@ class World:
     def open(self) -> list[Incident]:
         return [row for row in self.rows.values() if row.state is not IncidentState.RESOLVED]
 
-    def acknowledge(self, incident_id: str, by: str = "ada") -> None:
-        self.rows[incident_id] = self.rows[incident_id].changed(acknowledged_by=by, acknowledged_at=self.now)
+    def act(self, act: Act, incident_id: str, by: str = "ada", why: str = "") -> None:
+        row = self.rows[incident_id]
+        self.rows[incident_id] = row.after(Action(act=act, at=self.now, by=by, why=why, incident_id=incident_id))

@@ -6,7 +6,7 @@ import pytest
 
 from parkwarden.alert import Policy, Presence, Route, Runbook, advance
 from parkwarden.alert.story import MAX_EVIDENCE, MAX_HAPPENED, MAX_SAVED
-from parkwarden.model import EvidenceItem, Grade, Happening, IncidentState, Priority, Silence, Verdict
+from parkwarden.model import Act, EvidenceItem, Grade, Happening, IncidentState, Priority, Silence, Verdict
 from parkwarden.model.capture import LAST_CHANCE
 from tests.alert.build import T0, World, leak, left, trend
 
@@ -291,7 +291,7 @@ def test_acknowledged_is_told_and_quiet_until_worse() -> None:
     world = World()
     critical = leak(tier="critical", verdict=Verdict.SUSPECT, confidence=0.9)
     world.run(critical, for_s=140)
-    world.acknowledge("i1")
+    world.act(Act.ACKNOWLEDGE, "i1")
     [told] = world.tick(critical)
     assert (told.tell, told.news) == ("acknowledged", ("acknowledged by ada",))
     assert world.run(critical, for_s=3600) == []

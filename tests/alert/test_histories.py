@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from parkwarden.alert import Policy, Presence, Route
-from parkwarden.model import EvidenceItem, Finding, Grade, IncidentState, Notification, Silence, Tell, Verdict
+from parkwarden.model import Act, EvidenceItem, Finding, Grade, IncidentState, Notification, Silence, Tell, Verdict
 from parkwarden.store.codec import from_plain, to_plain
 from tests.alert.build import World, leak, left, trend
 
@@ -115,7 +115,7 @@ class Histories(RuleBasedStateMachine):
         if self.steady.open:
             row = data.draw(st.sampled_from(sorted(row.id for row in self.steady.open)))
             for world in (self.steady, self.killed):
-                world.acknowledge(row)
+                world.act(Act.ACKNOWLEDGE, row)
 
     @rule(service=st.sampled_from(SERVICES), lasts=st.sampled_from([60.0, 3_600.0]))
     def be_quiet(self, service: tuple[str, str], lasts: float) -> None:

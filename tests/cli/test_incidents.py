@@ -71,6 +71,25 @@ def test_ack_is_kept(folder: Path) -> None:
         run(folder, "ack", "cc33")
 
 
+def test_resolve_is_kept_with_who_and_why(folder: Path) -> None:
+    """What is resolved by hand is no longer listed; who said so, when and why is."""
+    assert "aa11 is resolved by ada" in run(folder, "resolve", "aa11", "--by", "ada", "--why", "rolled back")
+    assert "aa11" not in run(folder, "list")
+    [one] = json.loads(run(folder, "show", "aa11", "--format", "json"))["incidents"]
+    assert (one["state"], one["closed_by"], one["closed_why"]) == ("resolved", "ada", "rolled back")
+    assert one["closed_at"] == one["resolved_at"] > 0
+    with pytest.raises(UsageError, match="resolved"):
+        run(folder, "resolve", "aa11")
+
+
+@pytest.mark.parametrize("option", [("--by", " "), ("--by", "x" * 101), ("--why", "x" * 1001)])
+def test_names_and_reasons_are_bounded(folder: Path, option: tuple[str, str]) -> None:
+    """Nobody acts without a name; what travels to every channel has an end."""
+    with pytest.raises(UsageError):
+        run(folder, "ack", "aa11", *option)
+    assert "acknowledged" not in run(folder, "list")
+
+
 def test_silence_and_unsilence(folder: Path) -> None:
     """A silence names labels or an incident, lasts as long as told, and can be ended."""
     made = json.loads(run(folder, "silence", "service=~ord.*", "env=prod", "--for", "2h", "--format", "json"))[

@@ -19,7 +19,7 @@ from parkwarden.act import Channels, DeliveryError, Sender, notifiers
 from parkwarden.act.settings import AlertmanagerSettings, AppriseSettings, WebhookSettings
 from parkwarden.act.webhook import SIGNATURE, verify
 from parkwarden.alert import Policy
-from parkwarden.model import Notification, Priority, Secret, Tell
+from parkwarden.model import Act, Notification, Priority, Secret, Tell
 from tests.act.build import FakeOutbox, incident, note
 from tests.alert.build import World, leak, left, trend
 from tests.e2e.receiver import Receiver
@@ -264,7 +264,7 @@ def test_acknowledged_and_silenced_end_to_end(receiver: Receiver) -> None:
     channels = Channels(webhook={"hook": WebhookSettings(url=receiver.url)})
     world = World(Policy(channels=("hook",)), now=time.time() - 600)
     world.run(leak(), for_s=20)
-    world.acknowledge("i1", "ada")
+    world.act(Act.ACKNOWLEDGE, "i1", "ada")
     world.run(leak(), for_s=10)
     world.silences = [Silence(id="q", matchers={"service": "orders"}, ends_at=time.time() + 9999)]
     world.run(for_s=500)

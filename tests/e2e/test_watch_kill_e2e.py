@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 from parkwarden.model import IncidentState
+from parkwarden.run import incidents
 from parkwarden.run.lab import running
 from parkwarden.store.settings import StoreSettings
 from parkwarden.store.state import State
@@ -111,7 +112,7 @@ def acknowledge(folder: Path, chance: random.Random) -> set[str]:
         if not firing:
             return set()
         one = chance.choice(firing)
-        state.acknowledge(one.id, "tester", time.time())
+        incidents.acknowledge(state, one.id, "tester", time.time())
         return {one.id}
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from parkwarden.model import Incident, IncidentState, Notification, StoreError
+from parkwarden.model import Act, Action, Incident, IncidentState, Notification, StoreError
 from parkwarden.store.settings import DAY_S, StoreSettings
 from parkwarden.store.state import Queued, State
 from tests.store.words import incident, notification
@@ -76,10 +77,15 @@ def machine(
             after = dict(self.incidents)
             for one in changed:
                 known = after.get(one.id)
-                if known is not None and not one.acknowledged_at:
-                    first = self.incidents.get(one.id)
-                    by, at = (first.acknowledged_by, first.acknowledged_at) if first else ("", 0.0)
-                    one = one.changed(acknowledged_by=by, acknowledged_at=at)
+                first = self.incidents.get(one.id)
+                if first is not None:
+                    one = one.changed(closed_by=first.closed_by, closed_at=first.closed_at, closed_why=first.closed_why)
+                if known is not None and first is not None and not one.acknowledged_at:
+                    one = one.changed(
+                        acknowledged_by=first.acknowledged_by,
+                        acknowledged_at=first.acknowledged_at,
+                        acknowledged_why=first.acknowledged_why,
+                    )
                 after[one.id] = one
             open_keys = [one.key for one in after.values() if one.state is not IncidentState.RESOLVED]
             try:
@@ -124,10 +130,13 @@ def machine(
 
         @precondition(lambda self: self.incidents)
         @rule(data=st.data())
-        def acknowledge(self, data: st.DataObject) -> None:
+        def act(self, data: st.DataObject) -> None:
             name = data.draw(st.sampled_from(sorted(self.incidents)))
-            expected = self.incidents[name].changed(acknowledged_by="bob", acknowledged_at=self.now)
-            assert self.state.acknowledge(name, "bob", self.now) == expected
+            act = data.draw(st.sampled_from([Act.ACKNOWLEDGE, Act.RESOLVE]))
+            action = Action(act=act, at=self.now, by="bob", why="seen", incident_id=name)
+            expected = self.incidents[name].after(action)
+            assert self.state.act(action) == expected
+            assert self.state.actions()[-1] == replace(action, number=self.state.last_action())
             self.incidents[name] = expected
 
         @rule()

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+import orjson
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
@@ -19,11 +20,11 @@ from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
 import parkwarden.store.migrations
-from parkwarden.model import Incident, IncidentState, Notification, Secret, Silence, StoreError, Tell
+from parkwarden.model import Act, Action, Incident, IncidentState, Notification, Secret, Silence, StoreError, Tell
 from parkwarden.store import migrate
 from parkwarden.store.settings import DAY_S, StoreSettings
-from parkwarden.store.sql import database_url
-from parkwarden.store.state import MAX_ERROR, AsyncState, State
+from parkwarden.store.sql import database_url, open_engine
+from parkwarden.store.state import MAX_ERROR, AsyncState, State, _incident_row
 from parkwarden.store.tables import metadata
 from tests.store.words import incident, notification
 
@@ -39,6 +40,10 @@ def state(tmp_path: Path) -> Iterator[State]:
 def reopened(state: State) -> State:
     state.close()
     return State.open(state.url.render_as_string(hide_password=False), lambda: NOW)
+
+
+def silence(state: State, what: Silence, act: Act = Act.SILENCE) -> None:
+    state.act(Action(act=act, at=NOW, by="ann", silence=what))
 
 
 def test_an_incident_comes_back_whole(state: State) -> None:
@@ -133,31 +138,78 @@ def test_due_is_limited_and_by_channel(state: State) -> None:
     assert [q.notification.key for q in state.due(NOW, channel="c0")] == ["k4", "k2", "k0"]
 
 
-def test_an_acknowledgement_is_not_undone_by_who_has_not_heard_of_it(state: State) -> None:
-    """A commit of the incident as it was before does not take the acknowledgement away."""
+@pytest.mark.parametrize("act", [Act.ACKNOWLEDGE, Act.RESOLVE])
+def test_what_somebody_did_is_not_undone_by_who_has_not_heard_of_it(state: State, act: Act) -> None:
+    """A commit of the incident as it was before takes neither an acknowledgement nor a resolution away, nor the reason."""
     before = incident("i1")
     state.commit([before])
-    acknowledged = state.acknowledge("i1", "ann", NOW)
-    assert acknowledged is not None
-    assert (acknowledged.acknowledged_by, acknowledged.acknowledged_at) == ("ann", NOW)
+    done = state.act(Action(act=act, at=NOW, by="ann", why="seen to", incident_id="i1"))
+    assert done == before.after(Action(act=act, at=NOW, by="ann", why="seen to"))
+    assert done != before
     state.commit([before.changed(count=7)])
-    [kept] = reopened(state).incidents()
-    assert (kept.acknowledged_by, kept.count) == ("ann", 7)
-    assert State.acknowledge(reopened(state), "nobody", "ann", NOW) is None
+    again = reopened(state)
+    [kept] = again.incidents(active=False)
+    what = "acknowledged" if act is Act.ACKNOWLEDGE else "closed"
+    assert [getattr(kept, f"{what}_{fact}") for fact in ("by", "at", "why")] == ["ann", NOW, "seen to"]
+    assert kept.count == 7
+    assert again.act(Action(act=act, at=NOW, by="ann", incident_id="nobody")) is None
+    again.close()
+
+
+def test_actions_are_listed_in_order_and_never_renumbered(state: State) -> None:
+    """Who listens goes on after the last number; an incident's list has what was done about silences of no single one, too."""
+    state.commit([incident("i1"), incident("i2")])
+    silence = Silence(id="s1", matchers={"service": "pay"}, ends_at=NOW + 10)
+    asked = [
+        Action(act=Act.ACKNOWLEDGE, at=NOW, by="ann", incident_id="i1"),
+        Action(act=Act.SILENCE, at=NOW, by="bob", silence=silence),
+        Action(act=Act.RESOLVE, at=NOW, by="eve", incident_id="i2"),
+    ]
+    for action in asked:
+        state.act(action)
+    assert [one.by for one in state.actions()] == ["ann", "bob", "eve"]
+    assert [one.by for one in state.actions(incident_id="i1")] == ["ann", "bob"]
+    assert [one.by for one in state.actions(after=state.actions()[1].number)] == ["eve"]
+    assert [one.by for one in state.actions(limit=1)] == ["eve"]
+    last = state.last_action()
+    assert state.prune(NOW + 200 * DAY_S) == 5
+    assert state.last_action() == 0
+    state.act(asked[1])
+    assert state.last_action() > last
+
+
+def test_rows_of_the_first_version_are_read(tmp_path: Path) -> None:
+    """A database from before reasons were kept opens, and its rows say what they said."""
+    path = tmp_path / "state.db"
+    old = incident("i1", acknowledged_by="ann", acknowledged_at=NOW)
+    new = {"acknowledged_why", "closed_by", "closed_at", "closed_why"}
+    engine = open_engine(database_url(str(path)), busy_timeout_s=1)
+    with engine.connect() as connection, connection.begin():
+        migrate.upgrade(connection, "0001")
+        row = {name: value for name, value in _incident_row(old).items() if name not in new}
+        row["body"] = orjson.dumps({k: v for k, v in row["body"].items() if k not in {*new, "stack"}}).decode()
+        connection.execute(
+            text(f"INSERT INTO incidents ({', '.join(row)}) VALUES ({', '.join(':' + name for name in row)})"), row
+        )
+    engine.dispose()
+    with State.open(str(path), lambda: NOW) as state:
+        assert state.incidents() == [old]
+        done = state.act(Action(act=Act.RESOLVE, at=NOW, by="eve", incident_id="i1"))
+        assert done is not None
+        assert state.incidents() == []
 
 
 def test_silences_end(state: State) -> None:
     """A silence is listed until it ends or is taken back, and can be changed by its id."""
-    state.silence(Silence(id="s1", matchers={"service": "~shop.*"}, ends_at=NOW + 10))
-    state.silence(Silence(id="s2", matchers={"env": "dev"}, ends_at=NOW + 5))
-    state.silence(Silence(id="s1", matchers={"service": "pay"}, ends_at=NOW + 20, comment="longer"))
+    silence(state, Silence(id="s1", matchers={"service": "~shop.*"}, ends_at=NOW + 10))
+    silence(state, Silence(id="s2", matchers={"env": "dev"}, ends_at=NOW + 5))
+    silence(state, Silence(id="s1", matchers={"service": "pay"}, ends_at=NOW + 20, comment="longer"))
     assert [(s.id, s.matchers, s.comment) for s in state.silences(NOW)] == [
         ("s2", {"env": "dev"}, ""),
         ("s1", {"service": "pay"}, "longer"),
     ]
-    assert [s.id for s in state.silences(NOW + 5)] == ["s1"]
-    assert state.unsilence("s1")
-    assert not state.unsilence("s1")
+    [kept] = state.silences(NOW + 5)
+    silence(state, kept, Act.UNSILENCE)
     assert state.silences(NOW + 5) == []
 
 
@@ -173,7 +225,7 @@ def test_open_incidents_pin_their_evidence(state: State) -> None:
 
 
 def test_pruning_keeps_what_is_open(state: State) -> None:
-    """Only resolved incidents, sent or parked notifications and ended silences go, and only when old enough."""
+    """Only resolved incidents, sent or parked notifications ended silences and what people did go, and only when old enough."""
     settings = StoreSettings()
     later = NOW + settings.incident_days * DAY_S + 1
     state.commit(
@@ -186,9 +238,9 @@ def test_pruning_keeps_what_is_open(state: State) -> None:
     )
     state.delivered("sent", NOW)
     state.failed("parked", NOW, "", None)
-    state.silence(Silence(id="s", matchers={}, ends_at=NOW))
+    silence(state, Silence(id="s", matchers={}, ends_at=NOW))
     assert state.prune(NOW + DAY_S) == 0
-    assert state.prune(later) == 4
+    assert state.prune(later) == 5
     assert {kept.id for kept in state.incidents(active=False)} == {"open", "new"}
     assert [queued.notification.key for queued in state.outbox()] == ["waits"]
 
@@ -289,7 +341,7 @@ def test_readers_never_wait_for_the_writer(tmp_path: Path) -> None:
             other.execute("BEGIN IMMEDIATE")
             assert [kept.id for kept in reader.incidents()] == ["i1"]
             with pytest.raises(StoreError) as refused:
-                reader.unsilence("s1")
+                silence(reader, Silence(id="s1", matchers={}, ends_at=NOW))
             assert refused.value.code == "state-read-only"
 
 

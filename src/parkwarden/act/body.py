@@ -80,6 +80,10 @@ def incident_json(row: Incident) -> dict[str, Any]:
         "resolved_at": _time(row.resolved_at),
         "acknowledged_by": clean(row.acknowledged_by) if row.acknowledged else "",
         "acknowledged_at": _time(row.acknowledged_at) if row.acknowledged else None,
+        "acknowledged_why": clean(row.acknowledged_why) if row.acknowledged else "",
+        "closed_by": clean(row.closed_by) if row.closed else "",
+        "closed_at": _time(row.closed_at) if row.closed else None,
+        "closed_why": clean(row.closed_why) if row.closed else "",
     }
 
 

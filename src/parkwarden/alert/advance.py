@@ -19,7 +19,7 @@ from dataclasses import dataclass, field, fields, replace
 from operator import attrgetter
 
 from parkwarden.alert import story
-from parkwarden.alert.life import Condition, settled, step
+from parkwarden.alert.life import Condition, believed, rested, settled, step
 from parkwarden.alert.match import silenced_until
 from parkwarden.alert.news import news, told
 from parkwarden.alert.policy import Policy
@@ -90,6 +90,10 @@ class _Tick:
         self.rows = {row.id: settled(row, now) for row in self.before.values()}
         self.open = {row.key: row.id for row in self.rows.values() if row.state is not IncidentState.RESOLVED}
         self.present, self.now, self.policy = present, now, policy
+        self.resting = {row.key: row for row in self.rows.values() if believed(row, now, policy)}
+        self.resting_sites = {
+            row.service_key: row for row in self.resting.values() if row.site_id and not story.is_limit(row.detector)
+        }
         self.on: set[str] = set()
         self.waiting = self._by_service()
         self.lifted: dict[str, Priority] = {}
@@ -117,6 +121,9 @@ class _Tick:
                 self.on.add(row.id)
             row = story.with_happenings(step(row, self.now, condition, self.policy), happened)
             self.rows[row.id] = story.with_evidence(row, evidence if row.id in self.before else [*evidence, *saved])
+        for row in self.resting.values():
+            if self.rows[row.id] is row:
+                self.rows[row.id] = rested(row, self.now, self._condition(row, found.get(row.key)))
         self._inhibit()
         notifications = [n for row in self._in_order() for n in self._tell(row, silences)]
         changed = [row for row in self.rows.values() if self._material(row)]
@@ -184,6 +191,8 @@ class _Tick:
                 continue
             if not self._alerts(finding) or not self._answers(finding):
                 continue
+            if self._rests(key, finding):
+                continue
             known = self.rows.get(self.open.get(key, ""))
             if known is not None:
                 row = self._speaking(row, found.get(row.key))
@@ -211,14 +220,14 @@ class _Tick:
             for row in sorted(self.rows.values(), key=lambda row: row.resolved_at)
             if row.state is IncidentState.RESOLVED
             and row.firing_since
-            and self.now - row.resolved_at <= self.policy.reopen_s
+            and (self.now - row.resolved_at <= self.policy.reopen_s or (row.closed and not row.clear_since))
         }
         sites = self._chief_sites()
         per_service: dict[ServiceKey, int] = defaultdict(int)
         for row in (self.rows[i] for i in self.open.values()):
             per_service[row.service_key] += row.detector != story.NO_DATA
         for key, finding in found.items():
-            if key in self.open or not self._alerts(finding) or not self._answers(finding):
+            if key in self.open or not self._alerts(finding) or not self._answers(finding) or self._rests(key, finding):
                 continue
             service = story.service_of(finding)
             if finding.site is None and service in sites and story.symptom_of(finding) in story.ADOPTABLE:
@@ -236,6 +245,13 @@ class _Tick:
             per_service[service] += finding.pattern != story.NO_DATA
             self.rows[row.id] = row
             self.open[key] = row.id
+
+    def _rests(self, key: str, finding: Finding) -> bool:
+        """Whether somebody has resolved it by hand, or the site that explains it, and it is no more urgent than it was."""
+        row = self.resting.get(key)
+        if row is None and finding.site is None and story.symptom_of(finding) in story.ADOPTABLE:
+            row = self.resting_sites.get(story.service_of(finding))
+        return row is not None and story.priority_of(finding, finding.labels, self.policy) >= row.priority
 
     def _answers(self, finding: Finding) -> bool:
         """Whether anybody the finding is about was heard: what a blind instance said last is not said again."""
@@ -274,7 +290,7 @@ class _Tick:
         """Who explains whom: written down while it holds."""
         active = [row for row in self.rows.values() if row.state.active]
         silent = {row.service_key: row for row in active if row.detector == story.NO_DATA}
-        sites = self._chief_sites()
+        sites = self.resting_sites | self._chief_sites()
         for row in active:
             service = row.service_key
             by = ""

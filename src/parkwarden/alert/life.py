@@ -37,6 +37,8 @@ class Condition:
 
 def step(row: Incident, now: float, condition: Condition, policy: Policy) -> Incident:
     """The incident after this tick."""
+    if row.closed and row.state is not RESOLVED:  # said by another process while this row was written
+        return _resolve(row, now)
     if row.state is PENDING:
         return _pending(row, now, condition, policy)
     if row.state is RESOLVED:
@@ -59,10 +61,36 @@ def flaps(transitions: tuple[float, ...], now: float, policy: Policy) -> bool:
     return sum(now - policy.flap_window_s < at <= now for at in transitions) >= policy.flap_transitions
 
 
+def rested(row: Incident, now: float, condition: Condition) -> Incident:
+    """One that was resolved by hand, after this tick: from when on (`clear_since`) what it is about is really away."""
+    if condition.on or condition.held or condition.dark_since is not None:
+        return row.changed(clear_since=0.0) if row.clear_since else row
+    return row if row.clear_since else row.changed(clear_since=now)
+
+
+def believed(row: Incident, now: float, policy: Policy) -> bool:
+    """Whether it was resolved by hand, and what is found of it since is taken for the rest of what was seen to."""
+    if row.state is not RESOLVED or not row.closed or now - row.closed_at >= policy.believe_s:
+        return False
+    return not row.clear_since or now - row.clear_since < policy.keep_firing_s
+
+
+def remembered(row: Incident, now: float, policy: Policy) -> bool:
+    """Whether a resolved incident may still come back under its id."""
+    if now - row.resolved_at < policy.reopen_s:
+        return True
+    return row.closed and now - row.closed_at < policy.believe_s + policy.reopen_s
+
+
+_TIMES = (
+    *("pending_since", "firing_since", "clear_since", "no_data_since"),
+    *("resolved_at", "closed_at", "last_seen", "last_told"),
+)
+
+
 def settled(row: Incident, now: float) -> Incident:
     """The row with no time in the future: after a clock was set back, timers start from now instead of never running out."""
-    names = ("pending_since", "firing_since", "clear_since", "no_data_since", "resolved_at", "last_seen", "last_told")
-    ahead = {name: now for name in names if getattr(row, name) > now}
+    ahead = {name: now for name in _TIMES if getattr(row, name) > now}
     row = row.changed(**ahead) if ahead else row
     if row.told and float(row.told["at"]) > now:
         row = row.changed(told=row.told | {"at": now})

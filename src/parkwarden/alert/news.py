@@ -36,19 +36,20 @@ class News:
 def news(row: Incident, on: bool, now: float, policy: Policy) -> News | None:
     """What to tell about a row that is neither silenced nor inhibited, None if nothing. `on`: its condition was seen just now."""
     if row.state is IncidentState.RESOLVED:
-        return News(Tell.RESOLVED) if row.told else None
+        return News(Tell.RESOLVED, _closed(row) if row.closed else ()) if row.told else None
     if not row.state.active:
         return None
     if not row.told:
         first = {IncidentState.NO_DATA: Tell.NO_DATA, IncidentState.FLAPPING: Tell.FLAPPING}
-        return News(first.get(row.state, Tell.FIRING))
+        again = () if row.closed or not row.closed_at else (f"{_closed(row)[0]}, and is found",)
+        return News(first.get(row.state, Tell.FIRING), again)
     was = row.told.get("state")
     if row.state is IncidentState.NO_DATA and was != row.state.value:
         return News(Tell.NO_DATA, ("those it is about do not answer; it stays open",))
     if row.state is IncidentState.FLAPPING and was != row.state.value:
         return News(Tell.FLAPPING, ("it comes and goes: from here on only what is worse is told",))
     if row.acknowledged and row.told.get("acknowledged") != row.acknowledged_at:
-        return News(Tell.ACKNOWLEDGED, (f"acknowledged by {row.acknowledged_by or 'somebody'}",))
+        return News(Tell.ACKNOWLEDGED, (_said("acknowledged", row.acknowledged_by, row.acknowledged_why),))
     urgent, others = _updates(row) if on else ([], [])
     quiet = row.state is IncidentState.FLAPPING or row.acknowledged
     if urgent or (others and not quiet and now - row.last_told >= policy.update_min_s):
@@ -80,6 +81,14 @@ def told(row: Incident, tell: Tell, channels: tuple[str, ...], unanswered: bool,
 
 def _worse(kind: type[Verdict], before: str | float | None, verdict: Verdict) -> Verdict:
     return verdict if before is None else max(kind(str(before)), verdict, key=lambda v: v.rank)
+
+
+def _closed(row: Incident) -> tuple[str, ...]:
+    return (_said("resolved", row.closed_by, row.closed_why),) if row.closed_at else ()
+
+
+def _said(what: str, by: str, why: str) -> str:
+    return f"{what} by {by or 'somebody'}" + (f": {why}" if why else "")
 
 
 def _updates(row: Incident) -> tuple[list[str], list[str]]:

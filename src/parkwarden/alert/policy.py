@@ -61,6 +61,10 @@ class Policy:
     censuses. Shorter: more flapping; longer: the good news comes later."""
     reopen_s: float = 900.0
     """A condition that comes back this soon after its resolution opens the same incident again, under its old id."""
+    believe_s: float = 3600.0
+    """What somebody has resolved by hand and is found all the time since stays resolved for this long: after a fix is out the windows show
+    the old growth for a while. It opens again under its id when it is more urgent than it was, and after this time in any case: a
+    leak that goes on must not stay quiet. Once it was really away, `reopen_s` counts. Longer: a mistaken word hides a leak for longer."""
     flap_transitions: int = 5
     """This many firings and resolutions within `flap_window_s` make an incident `flapping`: told once, then only what is worse."""
     flap_window_s: float = 3600.0

@@ -18,6 +18,7 @@ from parkwarden.judge.fleet.fuse import LIMITS, PROCESS_WIDE
 from parkwarden.model import (
     EvidenceItem,
     Finding,
+    Frame,
     Grade,
     Happening,
     Incident,
@@ -53,6 +54,12 @@ MAX_SAVED = 9
 
 MAX_HAPPENED = 20
 """Deaths and restarts kept in one incident, the newest: what restarts eighty times a night has told its story by then."""
+
+MAX_STACK = 32
+"""Frames kept of the site: the blocked ones and those that led there; 3 kB."""
+
+MAX_FRAME = 300
+"""Characters of one."""
 
 MAX_TEXT = 2_000
 """Characters of a title, a sentence or an advice."""
@@ -138,6 +145,7 @@ def with_finding(row: Incident, finding: Finding, kept: Collection[str], now: fl
         instances=tuple(dict.fromkeys([*instances, *(i for i in row.instances if i in kept)]))[:MAX_INSTANCES],
         site_id=finding.site.id if finding.site is not None else row.site_id,
         line=_line(finding) or row.line,
+        stack=_stack(row, finding),
         since=min(row.since, since) if row.since else since,
         since_version=(row.since_version or finding.since_version)[:MAX_LABEL],
         rate_per_min=None if finding.rate_per_min is None else _finite(finding.rate_per_min),
@@ -221,15 +229,27 @@ def _own_labels(labels: Mapping[str, str]) -> dict[str, str]:
 
 
 def _line(finding: Finding) -> str:
-    frame = finding.culprit
-    if frame is not None:
-        function, file, line = frame
-    elif finding.site is not None:
-        function, file, line = finding.site.function, finding.site.file, finding.site.line
-    else:
-        return ""
-    place = f"{file}:{line}" if line else file
-    return f"{function} {place}".strip()[:MAX_TEXT]
+    site = finding.site
+    frame = finding.culprit or (Frame(site.function, site.file, site.line) if site is not None else None)
+    return _frame(frame, MAX_TEXT) if frame is not None else ""
+
+
+def _stack(row: Incident, finding: Finding) -> tuple[str, ...]:
+    """The site's frames; made once for each site, as they are the same at every tick."""
+    site = finding.site
+    if site is None or (row.stack and row.site_id == site.id):
+        return row.stack
+    frames = [_frame(frame) for frame in site.frames[:MAX_STACK]]
+    if len(site.frames) > MAX_STACK:
+        frames.append(f"... {len(site.frames) - MAX_STACK} more")
+    if site.created_by is not None:
+        frames.append(f"created by {_frame(site.created_by)}")
+    return tuple(frames)
+
+
+def _frame(frame: Frame, limit: int = MAX_FRAME) -> str:
+    place = f"{frame.file}:{frame.line}" if frame.line else frame.file
+    return f"{frame.function} {place}".strip()[:limit]
 
 
 def _since(finding: Finding) -> float:

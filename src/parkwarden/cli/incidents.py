@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,13 +15,14 @@ if TYPE_CHECKING:
     from parkwarden.model import Incident, Silence
 
 app = typer.Typer(
-    help="""What is wrong with whom: list, acknowledge, silence. A watch that runs hears of it within seconds.
+    help="""What is wrong with whom: list, acknowledge, silence, resolve. A watch that runs hears of it within seconds.
 
     \b
     parkwarden incidents list
     parkwarden incidents show c84808b1
-    parkwarden incidents ack c84808b1
-    parkwarden incidents silence service=orders --for 4h --comment "load test"
+    parkwarden incidents ack c84808b1 --why "looking at it"
+    parkwarden incidents resolve c84808b1 --why "rolled back to v41"
+    parkwarden incidents silence service=orders --for 4h --why "load test"
     """,
     no_args_is_help=True,
     rich_markup_mode=None,
@@ -35,6 +36,7 @@ Data = Annotated[
 ]
 Format = Annotated[TextOrJson, typer.Option("--format", help="How to print.")]
 Id = Annotated[str, typer.Argument(metavar="ID", help="The first letters are enough.")]
+Why = Annotated[str, typer.Option("--why", metavar="TEXT", help="Why; whoever looks at the incident reads it.")]
 By = Annotated[str | None, typer.Option("--by", metavar="NAME", help="Who you are (default: your login name).")]
 
 
@@ -94,23 +96,57 @@ def show_command(start: Id, config: Config = None, data: Data = None, report_for
 
 @app.command("ack")
 def ack_command(
-    start: Id, by: By = None, config: Config = None, data: Data = None, report_format: Format = TextOrJson.TEXT
+    start: Id,
+    why: Why = "",
+    by: By = None,
+    config: Config = None,
+    data: Data = None,
+    report_format: Format = TextOrJson.TEXT,
 ) -> None:
     """Take an incident on: reminders stop, everybody who was told of it is told so.
 
     \b
-    parkwarden incidents ack c84808b1 --by eva
+    parkwarden incidents ack c84808b1 --by eva --why "looking at it"
     """
     import time
 
     from parkwarden.run.incidents import acknowledge, open_state
 
     with open_state(config, data) as state:
-        row = acknowledge(state, start, by or _login(), time.time())
+        row = acknowledge(state, start, by or _login(), time.time(), why)
     if report_format is TextOrJson.JSON:
         _print_json([row], [])
     else:
         _say(f"{row.id} is acknowledged by {row.acknowledged_by}")
+
+
+@app.command("resolve")
+def resolve_command(
+    start: Id,
+    why: Why = "",
+    by: By = None,
+    config: Config = None,
+    data: Data = None,
+    report_format: Format = TextOrJson.TEXT,
+) -> None:
+    """Say that an incident is over: it was seen to, or it was none.
+
+    It stays resolved although the windows show the old growth for a while. It opens again, under its id, when it is more urgent than
+    it was, when it was away and comes back, or when it is still found an hour later (alert.believe_s).
+
+    \b
+    parkwarden incidents resolve c84808b1 --by eva --why "rolled back to v41"
+    """
+    import time
+
+    from parkwarden.run.incidents import open_state, resolve
+
+    with open_state(config, data) as state:
+        row = resolve(state, start, by or _login(), time.time(), why)
+    if report_format is TextOrJson.JSON:
+        _print_json([row], [])
+    else:
+        _say(f"{row.id} is resolved by {row.closed_by}")
 
 
 @app.command("silence")
@@ -120,7 +156,7 @@ def silence_command(
         typer.Argument(metavar="MATCHER...", help="label=value, label=~regex or an incident's ID; all must match."),
     ],
     lasts: Annotated[str, typer.Option("--for", metavar="TIME", help="How long: 30m, 2h, 1d12h.")] = "2h",
-    comment: Annotated[str, typer.Option("--comment", help="Why.")] = "",
+    why: Annotated[str, typer.Option("--why", "--comment", metavar="TEXT", help="Why.")] = "",
     by: By = None,
     config: Config = None,
     data: Data = None,
@@ -129,7 +165,7 @@ def silence_command(
     """Tell nobody about incidents that match, for a while; they are still watched.
 
     \b
-    parkwarden incidents silence service=orders env=staging --for 4h --comment "load test"
+    parkwarden incidents silence service=orders env=staging --for 4h --why "load test"
     """
     import time
     from uuid import uuid4
@@ -137,7 +173,7 @@ def silence_command(
     from parkwarden.run.incidents import open_state, silence
 
     with open_state(config, data) as state:
-        made = silence(state, matchers, lasts, time.time(), uuid4().hex[:16], by=by or _login(), comment=comment)
+        made = silence(state, matchers, lasts, time.time(), uuid4().hex[:16], by=by or _login(), comment=why)
     if report_format is TextOrJson.JSON:
         _print_json([], [made])
     else:
@@ -147,6 +183,8 @@ def silence_command(
 @app.command("unsilence")
 def unsilence_command(
     silence_id: Annotated[str, typer.Argument(metavar="ID", help="Of the silence, as `list` shows it.")],
+    why: Why = "",
+    by: By = None,
     config: Config = None,
     data: Data = None,
 ) -> None:
@@ -155,28 +193,21 @@ def unsilence_command(
     \b
     parkwarden incidents unsilence 9381c10d
     """
-    from parkwarden.model.errors import UsageError
-    from parkwarden.run.incidents import open_state
+    import time
+
+    from parkwarden.run.incidents import open_state, unsilence
 
     with open_state(config, data) as state:
-        if not state.unsilence(silence_id):
-            hint = "parkwarden incidents list shows those that last"
-            raise UsageError("no-such-silence", f"no silence is called {silence_id!r}", hint=hint)
+        unsilence(state, silence_id, by or _login(), time.time(), why)
     _say(f"silence {silence_id} has ended")
 
 
 def _print_json(rows: Sequence[Incident], silences: Sequence[Silence]) -> None:
     import json
-    from dataclasses import asdict
 
-    from parkwarden.act.body import incident_json
+    from parkwarden.run.incidents import as_json
 
-    told: dict[str, Any] = {
-        "schema": "parkwarden.incidents/1",
-        "incidents": [incident_json(row) | {"silenced_until": row.silenced_until or None} for row in rows],
-        "silences": [asdict(s) for s in silences],
-    }
-    typer.echo(json.dumps(told, indent=2, ensure_ascii=True))
+    typer.echo(json.dumps(as_json(rows, silences), indent=2, ensure_ascii=True))
 
 
 def _print_table(rows: Sequence[Incident]) -> None:

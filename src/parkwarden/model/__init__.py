@@ -46,6 +46,8 @@ if TYPE_CHECKING:
         Verdict,
     )
     from parkwarden.model.incident import (
+        Act,
+        Action,
         EvidenceItem,
         Happening,
         Incident,
@@ -70,7 +72,7 @@ _HOMES = {
     "errors": "FormatError LimitError ParkwardenError StoreError UnreachableError UsageError",
     "events": "Census Descriptors Event Gone Leaked Named Read SiteCounts Started",
     "finding": "REPORT_SCHEMA Evidence Exit Finding Grade InputEntry Report SourceExcerpt Verdict",
-    "incident": "EvidenceItem Happening Incident IncidentState Notification Priority Silence Tell",
+    "incident": "Act Action EvidenceItem Happening Incident IncidentState Notification Priority Silence Tell",
     "instance": "KNOWN_LABELS Auth Instance Secret ServiceKey Target other_life",
     "local": "Cgroup Connections Local",
     "signal": "Signal TimeLeft",
@@ -96,6 +98,8 @@ __all__ = [
     "ELIDED_UNKNOWN",
     "KNOWN_LABELS",
     "REPORT_SCHEMA",
+    "Act",
+    "Action",
     "Artefact",
     "Auth",
     "BuildInfo",

@@ -44,6 +44,15 @@ class Tell(StrEnum):
     RESOLVED = "resolved"
 
 
+class Act(StrEnum):
+    """What somebody may do about incidents."""
+
+    ACKNOWLEDGE = "acknowledge"
+    RESOLVE = "resolve"
+    SILENCE = "silence"
+    UNSILENCE = "unsilence"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Happening:
     """Something that happened to an instance while an incident was open: it died and was started again, the kernel killed it."""
@@ -96,6 +105,8 @@ class Incident:
     """Of those the ones taken because a limit was near: what a process left behind, which newer ones do not push out."""
     happened: tuple[Happening, ...] = ()
     """What befell its instances since it began, oldest first."""
+    stack: tuple[str, ...] = ()
+    """The site's frames as `function file:line`, the blocked one first, at the end `created by ...`."""
     revision: int = 0
     pending_since: float = 0.0
     firing_since: float = 0.0
@@ -107,6 +118,11 @@ class Incident:
     last_told: float = 0.0
     acknowledged_by: str = ""
     acknowledged_at: float = 0.0
+    acknowledged_why: str = ""
+    closed_by: str = ""
+    """Who resolved it by hand, when (`closed_at`) and why (`closed_why`)."""
+    closed_at: float = 0.0
+    closed_why: str = ""
     silenced_until: float = 0.0
     inhibited_by: str = ""
     """Id of the incident that explains this one."""
@@ -129,8 +145,32 @@ class Incident:
         """Whether somebody has taken it on, this time: what was acknowledged before it came back is not."""
         return self.acknowledged_at > 0 and self.acknowledged_at >= self.pending_since
 
+    @property
+    def closed(self) -> bool:
+        """Whether somebody has resolved it by hand, this time."""
+        return self.closed_at > 0 and self.closed_at >= self.pending_since
+
     def changed(self, **fields: object) -> Incident:
         return replace(self, **fields)  # type: ignore[arg-type]
+
+    def after(self, action: Action) -> Incident:
+        """The incident after what somebody did about it. What was heard of before, or belongs to an earlier time of an incident that
+        came back since, changes nothing: whoever hears of an action twice may say so twice."""
+        if action.act is Act.ACKNOWLEDGE and action.at > self.acknowledged_at:
+            return self.changed(acknowledged_by=action.by, acknowledged_at=action.at, acknowledged_why=action.why)
+        if action.act is Act.RESOLVE and action.at > self.closed_at and action.at >= self.pending_since:
+            return self.changed(
+                state=IncidentState.RESOLVED,
+                resolved_at=action.at,
+                no_data_since=0.0,
+                inhibited_by="",
+                closed_by=action.by,
+                closed_at=action.at,
+                closed_why=action.why,
+            )
+        if action.act is Act.SILENCE and action.silence is not None:
+            return self.changed(silenced_until=max(self.silenced_until, action.silence.ends_at))
+        return self
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,6 +200,23 @@ class Silence:
     ends_at: float
     created_by: str = ""
     comment: str = ""
+    created_at: float = 0.0
+    """Unix seconds; 0 = written down before this was kept."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Action:
+    """What somebody did about one incident (`incident_id`), or about all that a silence covers. Written down once, never changed."""
+
+    act: Act
+    at: float
+    by: str
+    why: str = ""
+    incident_id: str = ""
+    silence: Silence | None = None
+    """The one begun or ended."""
+    number: int = 0
+    """Rises from action to action; given by the state."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

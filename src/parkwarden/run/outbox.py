@@ -69,7 +69,7 @@ class Outbox:
         """What is to be sent now, from the database and from what could not be written."""
         stored: list[Queued] = []
         try:
-            stored = await self._ask(lambda s: s.due(now, limit, channel))
+            stored = await self.ask(lambda s: s.due(now, limit, channel))
             stored = [
                 q
                 for q in stored
@@ -104,7 +104,7 @@ class Outbox:
         for key, note in self._notes.items():
             self._notes[key] = note if note.until == math.inf else note._replace(until=min(note.until, now))
         try:
-            await self._ask(lambda s: s.hasten(now))
+            await self.ask(lambda s: s.hasten(now))
         except StoreError as error:
             self.trouble = error.message
 
@@ -115,7 +115,7 @@ class Outbox:
             self._unwritten[key] = replace(known, attempts=known.attempts + 1, **fields)  # type: ignore[arg-type]
             return
         try:
-            await self._ask(note.write)
+            await self.ask(note.write)
             self._notes.pop(key, None)
         except StoreError as error:
             self.trouble = error.message
@@ -140,9 +140,9 @@ class Outbox:
 
         try:
             if changed or queued or notes:
-                await self._ask(call)
+                await self.ask(call)
             elif self.trouble:
-                await self._ask(lambda s: s.ping())
+                await self.ask(lambda s: s.ping())
         except StoreError as error:
             self.trouble = error.message
             return
@@ -157,7 +157,7 @@ class Outbox:
             if self._notes.get(key) is note:
                 del self._notes[key]
 
-    async def _ask(self, call: Callable[[State], T]) -> T:
+    async def ask(self, call: Callable[[State], T]) -> T:
         """A call on the database, which has PATIENCE_S to answer. One that is given up goes on by itself: doing it again is
         no harm, by the keys."""
         try:

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, inspect, text
 
 from parkwarden.model.errors import StoreError
 
-HEAD = "0001"
+HEAD = "0002"
 """Newest step in `migrations/versions` (a test holds the two equal)."""
 _LOCK = 0x7061726B
 """Number of PostgreSQL's advisory lock: two processes that start at once migrate one after the other."""

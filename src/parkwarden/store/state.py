@@ -1,4 +1,4 @@
-"""State: incidents, the outbox of notifications, silences, acknowledgements.
+"""State: incidents, the outbox of notifications, silences, and what people did.
 
 The transactional outbox: `commit` writes changed incidents and the notifications about them in one transaction, so that a process
 killed at any moment has either told nobody and remembers nothing, or remembers both and delivers later. A notification's key is its
@@ -31,6 +31,7 @@ from sqlalchemy import (
     case,
     delete,
     func,
+    insert,
     not_,
     or_,
     select,
@@ -40,12 +41,12 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 
 from parkwarden.model.errors import StoreError
-from parkwarden.model.incident import Incident, IncidentState, Notification, Silence
+from parkwarden.model.incident import Act, Action, Incident, IncidentState, Notification, Silence
 from parkwarden.store.codec import clean, from_plain, to_plain
 from parkwarden.store.migrate import upgrade
 from parkwarden.store.settings import DAY_S, StoreSettings
 from parkwarden.store.sql import database_url, open_engine, set_aside_if_corrupt, told
-from parkwarden.store.tables import incidents, outbox, silences
+from parkwarden.store.tables import actions, incidents, outbox, silences
 
 T = TypeVar("T")
 
@@ -169,7 +170,7 @@ class State:
         if not changed and not notifications:
             return 0
         now = self._clock()
-        safe = bool(notifications) or any(incident.acknowledged_at for incident in changed)
+        safe = bool(notifications) or any(row.acknowledged_at or row.closed_at for row in changed)
         with self._begin(safe=safe) as connection:
             if changed:
                 # resolved ones first: their key may be opened anew in the same commit
@@ -186,10 +187,11 @@ class State:
         statement = self._insert(incidents)
         new = statement.excluded
         columns = {column.name: new[column.name] for column in incidents.c if column.name != "id"}
-        # an acknowledgement given by another process since is not undone by a writer that has not heard of it
-        told_of = new.acknowledged_at > 0
-        for name in ("acknowledged_by", "acknowledged_at"):
-            columns[name] = case((told_of, new[name]), else_=incidents.c[name])
+        # what somebody did through another process since is not undone by a writer that has not heard of it
+        for what in ("acknowledged", "closed"):
+            heard = new[f"{what}_at"] >= incidents.c[f"{what}_at"]
+            for name in (f"{what}_by", f"{what}_at", f"{what}_why"):
+                columns[name] = case((heard, new[name]), else_=incidents.c[name])
         return statement.on_conflict_do_update(index_elements=["id"], set_=columns)
 
     def incidents(self, active: bool = True, *, service: str | None = None, limit: int | None = None) -> list[Incident]:
@@ -205,16 +207,39 @@ class State:
         rows = self._rows(select(incidents).where(incidents.c.id == clean(incident_id)))
         return _incident(rows[0]) if rows else None
 
-    def acknowledge(self, incident_id: str, by: str, at: float) -> Incident | None:
-        """Somebody has taken it on; the incident as it is now, None if there is none of that id. On the disk when it returns."""
+    def act(self, action: Action) -> Incident | None:
+        """Write down what somebody did: the action, the incident after it (`Incident.after`) and the silence begun or ended, all or
+        nothing. The incident as it is now; None if the action is about none, or there is none of that id (then nothing is done).
+        On the disk when it returns."""
+        row = None
         with self._begin(safe=True) as connection:
-            connection.execute(
-                update(incidents)
-                .where(incidents.c.id == clean(incident_id))
-                .values(acknowledged_by=clean(by), acknowledged_at=at)
-            )
-            row = connection.execute(select(incidents).where(incidents.c.id == clean(incident_id))).first()
-        return _incident(row) if row else None
+            if action.incident_id:
+                query = select(incidents).where(incidents.c.id == clean(action.incident_id)).with_for_update()
+                kept = connection.execute(query).first()
+                if kept is None:
+                    return None
+                row = _incident(kept).after(action)
+                connection.execute(self._upsert_incident(), [_incident_row(row)])
+            if action.silence is not None and action.act is Act.SILENCE:
+                connection.execute(self._upsert_silence(action.silence))
+            elif action.silence is not None:
+                connection.execute(delete(silences).where(silences.c.id == clean(action.silence.id)))
+            told = {"incident_id": clean(action.incident_id), "at": action.at, "body": to_plain(action)}
+            connection.execute(insert(actions).values(told))
+        return row
+
+    def actions(self, *, after: int = 0, incident_id: str | None = None, limit: int = 1_000) -> list[Action]:
+        """What people did, oldest first: after the one of this number, about this incident or about silences of no single one; of more
+        than `limit` the newest."""
+        query = select(actions).where(actions.c.number > after).order_by(actions.c.number.desc()).limit(limit)
+        if incident_id is not None:
+            query = query.where(actions.c.incident_id.in_(("", clean(incident_id))))
+        rows = self._rows(query)[::-1]
+        return [from_plain(Action, {**row.body, "number": row.number}) for row in rows]
+
+    def last_action(self) -> int:
+        """The number of the last action, 0 = nobody has done anything yet."""
+        return int(self._rows(select(func.coalesce(func.max(actions.c.number), 0)))[0][0])
 
     def due(self, now: float, limit: int = 100, channel: str | None = None) -> list[Queued]:
         """Notifications to send now, those that wait longest first."""
@@ -226,6 +251,15 @@ class State:
     def outbox(self, limit: int = 100) -> list[Queued]:
         """What was queued last, delivered or not."""
         return [_queued(row) for row in self._rows(select(outbox).order_by(outbox.c.queued_at.desc()).limit(limit))]
+
+    def told(self, incident_id: str, limit: int = 500) -> list[Queued]:
+        """What was queued about an incident, oldest first; of more than `limit` the newest."""
+        query = (
+            select(outbox)
+            .where(outbox.c.incident_id == clean(incident_id))
+            .order_by(outbox.c.queued_at.desc(), outbox.c.key)
+        )
+        return [_queued(row) for row in self._rows(query.limit(limit))[::-1]]
 
     def outbox_counts(self) -> dict[str, int]:
         """How many notifications are `waiting`, `delivered` and `parked`."""
@@ -258,18 +292,10 @@ class State:
         rows = self._rows(select(silences).where(silences.c.ends_at > now).order_by(silences.c.ends_at, silences.c.id))
         return [from_plain(Silence, row.body) for row in rows]
 
-    def silence(self, silence: Silence) -> None:
-        """Begin, or change by its id."""
+    def _upsert_silence(self, silence: Silence) -> Any:
         statement = self._insert(silences).values(id=clean(silence.id), ends_at=silence.ends_at, body=to_plain(silence))
         new = statement.excluded
-        self._changed(
-            statement.on_conflict_do_update(index_elements=["id"], set_={"ends_at": new.ends_at, "body": new.body}),
-            safe=True,
-        )
-
-    def unsilence(self, silence_id: str) -> bool:
-        """End it now; whether there was one."""
-        return self._changed(delete(silences).where(silences.c.id == clean(silence_id)), safe=True) > 0
+        return statement.on_conflict_do_update(index_elements=["id"], set_={"ends_at": new.ends_at, "body": new.body})
 
     # ---- upkeep
 
@@ -278,7 +304,8 @@ class State:
         return {digest for incident in self.incidents() for digest in incident.evidence}
 
     def prune(self, now: float) -> int:
-        """Let go what is older than the settings keep: resolved incidents, sent or parked notifications, ended silences."""
+        """Let go what is older than the settings keep: resolved incidents, what people did, sent or parked notifications, ended
+        silences."""
         old_incident = now - self._settings.incident_days * DAY_S
         old_sent = now - self._settings.outbox_days * DAY_S
         with self._begin() as connection:
@@ -290,6 +317,7 @@ class State:
                     or_(outbox.c.delivered_at < old_sent, and_(outbox.c.parked, outbox.c.next_at < old_sent))
                 ),
                 delete(silences).where(silences.c.ends_at < old_sent),
+                delete(actions).where(actions.c.at < old_incident),
             )
             return sum(connection.execute(statement).rowcount for statement in statements)
 
@@ -301,8 +329,8 @@ class State:
         with self._begin() as connection:
             return list(connection.execute(query).all())
 
-    def _changed(self, statement: Any, *, safe: bool = False) -> int:
-        with self._begin(safe=safe) as connection:
+    def _changed(self, statement: Any) -> int:
+        with self._begin() as connection:
             return int(connection.execute(statement).rowcount)
 
 
@@ -391,13 +419,20 @@ def _incident_row(incident: Incident) -> dict[str, Any]:
         "resolved_at": incident.resolved_at,
         "acknowledged_by": clean(incident.acknowledged_by),
         "acknowledged_at": incident.acknowledged_at,
+        "acknowledged_why": clean(incident.acknowledged_why),
+        "closed_by": clean(incident.closed_by),
+        "closed_at": incident.closed_at,
+        "closed_why": clean(incident.closed_why),
         "body": to_plain(incident),
     }
 
 
+_BY_PEOPLE = tuple(f"{what}_{fact}" for what in ("acknowledged", "closed") for fact in ("by", "at", "why"))
+"""Columns that say more than the row's body: `commit` does not undo them."""
+
+
 def _incident(row: Row[Any]) -> Incident:
-    body = {**row.body, "acknowledged_by": row.acknowledged_by, "acknowledged_at": row.acknowledged_at}
-    return from_plain(Incident, body)
+    return from_plain(Incident, {**row.body, **{name: getattr(row, name) for name in _BY_PEOPLE}})
 
 
 def _outbox_row(notification: Notification, now: float) -> dict[str, Any]:

@@ -26,6 +26,10 @@ incidents = Table(
     Column("resolved_at", _Time, nullable=False),
     Column("acknowledged_by", String, nullable=False),
     Column("acknowledged_at", _Time, nullable=False),
+    Column("acknowledged_why", String, nullable=False, server_default=""),
+    Column("closed_by", String, nullable=False, server_default=""),
+    Column("closed_at", _Time, nullable=False, server_default="0"),
+    Column("closed_why", String, nullable=False, server_default=""),
     Column("body", JSON, nullable=False),
     Index("incidents_state", "state"),
 )
@@ -46,6 +50,7 @@ outbox = Table(
     Column("delivered_at", _Time),
     Column("parked", Boolean, nullable=False),
     Column("error", Text, nullable=False),
+    Index("outbox_incident", "incident_id"),
 )
 _waiting = text("delivered_at IS NULL AND NOT parked")
 Index("outbox_waiting", outbox.c.next_at, sqlite_where=_waiting, postgresql_where=_waiting)
@@ -56,4 +61,16 @@ silences = Table(
     Column("id", String, primary_key=True),
     Column("ends_at", _Time, nullable=False),
     Column("body", JSON, nullable=False),
+)
+
+# What people did, in order; numbers are never given twice: who listens goes on from the last one.
+actions = Table(
+    "actions",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=True),
+    Column("incident_id", String, nullable=False),
+    Column("at", _Time, nullable=False),
+    Column("body", JSON, nullable=False),
+    Index("actions_incident", "incident_id"),
+    sqlite_autoincrement=True,
 )
