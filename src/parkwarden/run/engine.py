@@ -110,12 +110,12 @@ class Engine:
         """Site -> does who is there wait; None = not told."""
         self._deployed: dict[str, float] = {}
         """When an instance was deployed anew under the same name and start time."""
-        self.limits = Limits(self.windows, self.sites, self.descriptors, self._modules_of, self._deployed)
+        self.limits = Limits(self.windows, self.sites, self.descriptors, self.modules_of, self._deployed)
         self._scene = Scene(
             windows=self.windows,
             site=self.sites.site,
             instance=self.instance,
-            modules=self._modules_of,
+            modules=self.modules_of,
             version_at=self._version_at,
             present=self._present,
         )
@@ -277,7 +277,8 @@ class Engine:
             return []
         return [(self.sites.site(name), int(table.recent[row, -1])) for name, row in table.rows.items()]
 
-    def _modules_of(self, key: ServiceKey) -> tuple[str, ...]:
+    def modules_of(self, key: ServiceKey) -> tuple[str, ...]:
+        """The modules that are the user's own in a service: as told, else guessed from its sites."""
         if self._modules:
             return ("main", *self._modules)
         service = self._services[key]

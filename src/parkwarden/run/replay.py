@@ -189,6 +189,24 @@ def _seldom_collected() -> Iterator[None]:
 # ---- files
 
 
+@contextlib.contextmanager
+def recordings(files: Sequence[str], tell: Tell = quiet) -> Iterator[Iterator[tuple[float, Event]]]:
+    """(time, event) of these recordings as one fleet, to be read while this is open. Raises as `replay` does, also for scenarios."""
+    with contextlib.ExitStack() as stack:
+        sources = [stack.enter_context(_opened(name)) for name in files]
+        if wrong := [source.name for source in sources if not source.is_recording]:
+            raise FormatError(
+                "no-recording", f"{wrong[0]} is a scenario, not a recording", hint="judge it: parkwarden replay"
+            )
+        with _seldom_collected():
+            yield _merged(sources, tell)
+
+
+def _merged(sources: Sequence[_Source], tell: Tell) -> Iterator[tuple[float, Event]]:
+    streams = [source.events(tell) for source in sources]
+    return streams[0] if len(streams) == 1 else merge(*streams, key=lambda item: item[0])
+
+
 @dataclass(slots=True)
 class _Source:
     """One file, mapped, and what was read of it."""
@@ -424,9 +442,7 @@ def _courses(options: Options) -> list[Course]:
 
 
 def _recording_world(sources: list[_Source], options: Options, tell: Tell) -> _World:
-    streams = [source.events(tell) for source in sources]
-    events = streams[0] if len(streams) == 1 else merge(*streams, key=lambda item: item[0])
-    return _World(events=iter(events), courses=_courses(options), sources=sources)
+    return _World(events=_merged(sources, tell), courses=_courses(options), sources=sources)
 
 
 def _scenario_world(source: _Source, options: Options) -> _World:

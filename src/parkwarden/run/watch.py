@@ -45,6 +45,7 @@ from parkwarden.model import (
 )
 from parkwarden.report.redact import redact_report
 from parkwarden.run.board.host import Bell
+from parkwarden.run.board.kept import Kept
 from parkwarden.run.clock import SteadyClock
 from parkwarden.run.engine import TICK_S, Engine, Tick
 from parkwarden.run.headlines import Headlines, Tell, account, now_words
@@ -52,6 +53,7 @@ from parkwarden.run.keeper import Keeper
 from parkwarden.run.lives import Lives
 from parkwarden.run.memory import Memory
 from parkwarden.run.outbox import Outbox
+from parkwarden.run.replay import time_of
 from parkwarden.run.retention import Retention
 from parkwarden.run.status import WatchStatus
 from parkwarden.run.supervise import CALM_S, keep_running
@@ -107,6 +109,8 @@ class Watch:
         self.collector = Collector(config.collect, self._event, self._capture, clock=self.clock.now)
         self.headlines = Headlines(tell, instance=self.engine.instance, counts=self._lately)
         self.memory = Memory(config.store, self.clock.now)
+        self.kept = Kept()
+        """What pictures need beside the engine's windows."""
         self.bell = Bell()
         """Rings at every beat and at everything people do: what live pages wait for."""
         self._policy = with_all_channels(config.alert, config.channels)
@@ -177,10 +181,14 @@ class Watch:
         lately = [row for row in ended if row.state is IncidentState.RESOLVED and remembered(row, now, self._policy)]
         self._incidents = {row.id: row for row in [*lately, *rows]}
         self._silences = await self._state.run(lambda s: s.silences())
-        events = 0
+        events, at, told = 0, 0.0, 0.0
         async for event in self.memory.replay(now):
             self.engine.feed(event)
             events += 1
+            at = time_of(event, at)
+            if at - told >= TICK_S:
+                told = at
+                self.kept.heed(self.engine, at)
         self.engine.resumed(now)
         if self.memory.unread_lines:
             self.headlines.mishap(
@@ -247,6 +255,7 @@ class Watch:
         began = asyncio.get_running_loop().time()
         tick = self.engine.tick(now)
         tick.findings[:] = _redacted(self.retention.told(tick.findings))
+        self.kept.heed(self.engine, now)
         self.headlines.targets(now, self.collector.status(self.headlines.news_of(now, self.collector.states())))
         self.headlines.judged(now, tick.findings, tick.signals)
         for signal in tick.signals:

@@ -93,6 +93,20 @@ class Rows:
     cut: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One service over time, all its instances together; float64 columns of one length, NaN = not told."""
+
+    t: npt.NDArray[np.float64]
+    """Beginning of each step, Unix seconds."""
+    total: dict[str, npt.NDArray[np.float64]]
+    """Field -> sum over the instances of their means in the step."""
+    largest: npt.NDArray[np.float64]
+    """Goroutines of the instance that had the most."""
+    instances: npt.NDArray[np.float64]
+    """How many told of their goroutines."""
+
+
 def finding_line(at: float, finding: Finding) -> bytes:
     """A finding as a line for the journal of findings (a `Journal` in a folder of its own), which `convert_findings` reads."""
     site, left = finding.site, finding.time_left
@@ -249,6 +263,25 @@ class History:
         return self._columns(
             query, {"instance": instance, "since": since, "until": until, "site": site}, ("sites",), names
         )
+
+    def service(
+        self, services: Sequence[tuple[str, str]], since: float, until: float, step_s: float, fields: Sequence[str]
+    ) -> Series:
+        """Readings of all instances of these (service, env) in steps of `step_s`, oldest first; at most MAX_ROWS steps, the newest."""
+        whose = " OR ".join(f"(service = $s{i} AND env = $e{i})" for i in range(len(services))) or "false"
+        values: dict[str, Any] = {"since": since, "until": until, "step": step_s}
+        for i, (service, env) in enumerate(services):
+            values |= {f"s{i}": service, f"e{i}": env}
+        means = ", ".join(f'avg("{name}")::DOUBLE AS "{name}"' for name in fields)
+        sums = ", ".join(f'sum("{name}") AS "{name}"' for name in fields)
+        query = f"""
+WITH steps AS (SELECT floor(t / $step) * $step AS step, instance, {means} FROM readings
+               WHERE t BETWEEN $since AND $until AND ({whose}) GROUP BY 1, 2)
+SELECT * FROM (SELECT step::DOUBLE AS t, {sums}, max(goroutines) AS largest, count(goroutines)::DOUBLE AS instances
+               FROM steps GROUP BY step ORDER BY step DESC LIMIT {MAX_ROWS}) ORDER BY t"""
+        names = ["t", *fields, "largest", "instances"]
+        found = self._columns(query, values, ("readings",), names)
+        return Series(found["t"], {name: found[name] for name in fields}, found["largest"], found["instances"])
 
     def query(self, sql: str) -> Rows:
         """One SELECT of the user's over `readings`, `sites` and `findings`: it can read nothing else and write nothing.

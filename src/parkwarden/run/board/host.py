@@ -8,12 +8,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from parkwarden.collect.fleet.status import TargetState
 from parkwarden.model import EvidenceItem, Incident, Silence
 from parkwarden.run.engine import Engine, Tick
 from parkwarden.run.status import WatchStatus
+
+if TYPE_CHECKING:
+    from parkwarden.model import ServiceKey
+    from parkwarden.run.board.kept import Kept
+    from parkwarden.store.history import Series
 
 
 class Host(Protocol):
@@ -45,6 +50,13 @@ class Host(Protocol):
 
     async def silence(self, matchers: Sequence[str], by: str, why: str, lasts: str) -> Silence:
         """Nobody is told of what matches (`label=value`, `label=~regex`, an incident's id) for `lasts` (`2h`). Raises as above."""
+
+    @property
+    def kept(self) -> Kept:
+        """Hours of everybody's numbers, restarts, two threshold sets: what pictures need beside the engine."""
+
+    async def history(self, services: Sequence[ServiceKey], since: float, until: float, step_s: float) -> Series | None:
+        """A service's numbers (board/kept.FIELDS) as history has them; None where there is no history. Raises StoreError."""
 
     async def evidence(self, *, service: str | None = None, instance: str | None = None) -> list[EvidenceItem]:
         """What is kept, newest first. Raises StoreError."""

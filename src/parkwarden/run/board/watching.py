@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from parkwarden.run import incidents as acts
+from parkwarden.run.board.kept import FIELDS
 
 if TYPE_CHECKING:
     from parkwarden.collect.fleet.status import TargetState
-    from parkwarden.model import EvidenceItem, Incident, Silence
+    from parkwarden.model import EvidenceItem, Incident, ServiceKey, Silence
+    from parkwarden.run.board.kept import Kept
     from parkwarden.run.engine import Engine, Tick
     from parkwarden.run.status import WatchStatus
     from parkwarden.run.watch import Watch
+    from parkwarden.store.history import Series
 
 
 class WatchHost:
@@ -60,6 +63,14 @@ class WatchHost:
         silence = await self._watch.ask(lambda state: made(state))
         await self._watch.heed_people()
         return silence
+
+    @property
+    def kept(self) -> Kept:
+        return self._watch.kept
+
+    async def history(self, services: Sequence[ServiceKey], since: float, until: float, step_s: float) -> Series | None:
+        history = self._watch.memory.history
+        return await asyncio.to_thread(history.service, services, since, until, step_s, FIELDS)
 
     async def evidence(self, *, service: str | None = None, instance: str | None = None) -> list[EvidenceItem]:
         return await asyncio.to_thread(self._watch.evidence.list, service=service, instance=instance)

@@ -1,0 +1,450 @@
+"""One service: its series with what happened to it, sites over time, replicas by age, two threshold sets side by side.
+
+Pictures up to a day come from memory (`kept` and the site tables), longer ones from history. Everything is of one moment.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from parkwarden.aggregate.sites import FLOORS, LEVELS_S
+from parkwarden.aggregate.windows import Floats
+from parkwarden.model import Finding, Incident, ServiceKey, Site, StoreError, Verdict
+from parkwarden.model.safe import inert
+from parkwarden.report.redact import Redactor
+from parkwarden.run.board.fleet import Fleet, InstanceRow, Picture, ServiceRow, told
+from parkwarden.run.board.kept import FIELDS
+from parkwarden.stacks.culprit import culprit
+
+if TYPE_CHECKING:
+    from parkwarden.aggregate.sites import SiteTable
+    from parkwarden.judge.fleet.stack_persistence import PersistenceRule
+    from parkwarden.run.board.host import Host
+    from parkwarden.store.history import Series
+
+RANGES: dict[str, float] = {
+    "24m": 1_440.0,
+    "2h": 7_200.0,
+    "8h": 28_800.0,
+    "24h": 86_400.0,
+    "7d": 604_800.0,
+    "30d": 2_592_000.0,
+}
+"""What can be looked back on; up to a day the sites' time slots are kept in memory, one level for each (see aggregate/sites)."""
+
+USUAL_RANGE = "2h"
+
+POINTS = 400
+"""Points of a series: as many as a chart is wide."""
+
+HEAT_SITES = 25
+MAX_HEAT_SITES = 200
+"""Rows of the heat map, and how many may be asked for."""
+
+MAX_TABLES = 1_000
+"""Instances whose sites are added up: those findings name first, then by id. A service of more is shown by these, and says so."""
+
+MAX_REPLICAS = 40
+"""Replicas laid over each other: those findings name first, then the largest. More lines cannot be told apart."""
+
+REPLICA_POINTS = 48
+MAX_MARKS = 200
+"""Marks on a series, the newest."""
+
+MAX_SETS = 100
+"""Sites of the comparison of two threshold sets."""
+
+HEAT_STEPS = 9
+"""Colours of the heat map above nothing, on a log scale: 1, 2-3, 4-9, 10-27 and so on by `HEAT_BASE`."""
+
+HEAT_BASE = 3.0
+"""A count three times as large is a step darker: nine steps reach 20,000 goroutines."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Something that happened: `deploy`, `restart`, `capture`, `incident`, `resolved`."""
+
+    at: float
+    kind: str
+    text: str
+    id: str = ""
+    """An incident's id, a capture's digest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Replica:
+    """One replica over its age: seconds since its start and goroutines, oldest first."""
+
+    id: str
+    version: str
+    age_s: tuple[float, ...]
+    goroutines: tuple[float, ...]
+    found: bool
+
+
+@dataclass(frozen=True, slots=True)
+class HeatRow:
+    """One site over time: `counts` per time slot over all instances, NaN where nobody looked."""
+
+    site: str
+    where: Site
+    culprit: tuple[str, str, int]
+    """Function, file, line: the user's own nearest to the wait, else the blocked line."""
+    verdict: Verdict | None
+    counts: tuple[float, ...]
+    shades: tuple[int, ...]
+    """0 = none, 1..HEAT_STEPS, -1 = nobody looked."""
+    change: float
+    """Last count less the first."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeatMap:
+    """Sites worst first by time slots of `slot_s` seconds that begin at `times`."""
+
+    slot_s: float
+    times: tuple[float, ...]
+    rows: list[HeatRow]
+    sites: int
+    """All sites there are."""
+    instances: int
+    """Those whose sites are added up."""
+
+
+@dataclass(frozen=True, slots=True)
+class SetRow:
+    """One site under two threshold sets; for each how many instances fire and since when (None = none does)."""
+
+    site: str
+    culprit: tuple[str, str, int]
+    fires: tuple[tuple[int, float | None], ...]
+    count: int
+    """Goroutines there now, over all instances."""
+
+    @property
+    def earlier(self) -> int | None:
+        """Index of the set that fired first, None where it was at the same time."""
+        since = [math.inf if at is None else at for _, at in self.fires]
+        return None if since[0] == since[1] else since.index(min(since))
+
+
+@dataclass(frozen=True, slots=True)
+class Sets:
+    """The comparison: the sets' names with their thresholds, and the sites that fire under one of them."""
+
+    names: tuple[str, ...]
+    rules: tuple[PersistenceRule, ...]
+    rows: list[SetRow]
+    judged_since: float | None
+    """What fires since then may have fired before."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServicePage:
+    """What the page of one service shows."""
+
+    at: float
+    key: ServiceKey
+    row: ServiceRow
+    instances: tuple[InstanceRow, ...]
+    range: str
+    since: float
+    series: Series
+    marks: list[Mark]
+    heat: HeatMap
+    sets: Sets
+    replicas: list[Replica]
+    findings: list[Finding]
+    incidents: list[Incident]
+    """Open ones first, then those resolved lately."""
+    trouble: str = ""
+    """Why history could not be read."""
+
+
+class Services:
+    """The board of single services, beside the fleet's whose picture it shares."""
+
+    def __init__(self, host: Host, fleet: Fleet) -> None:
+        self._host = host
+        self._fleet = fleet
+        self._redactor = Redactor()
+
+    async def page(self, key: ServiceKey, range_: str, heat_sites: int = HEAT_SITES) -> ServicePage | None:
+        """One service's page, None where there is no such service. `range_` of RANGES."""
+        began = self._fleet.picture()
+        if (i := began.roster.index.get(key)) is None:
+            return None
+        ids = [member.id for member in began.roster.services[i].members]
+        raw_keys = began.roster.services[i].raw_keys
+        since = began.at - RANGES[range_]
+        trouble = ""
+        try:
+            captures = [item for raw in raw_keys for item in await self._host.evidence(service=raw[0])]
+        except StoreError as error:
+            captures, trouble = [], error.message
+        series, wrong = await self._series(ids, raw_keys, since, began.at)
+        now = self._fleet.picture()  # others may have been served, and judged, meanwhile
+        if (i := now.roster.index.get(key)) is None:
+            return None
+        findings, incidents = now.findings.get(i, []), self._incidents(now, i)
+        shown = {member.id: member.shown for member in now.roster.services[i].members}
+        marks = [
+            Mark(
+                item.at,
+                "capture",
+                inert(f"{item.kind} of {item.instance}" + (f" ({item.why})" if item.why else "")),
+                item.digest,
+            )
+            for item in captures
+            if item.at >= since and item.instance in shown
+        ]
+        marks += self._marks(raw_keys, shown, incidents, since)
+        named = _named(findings)
+        culprits = {f.site.id: f for f in reversed(findings) if f.site is not None}
+        tables = self._tables(shown, named)
+        return ServicePage(
+            at=now.at,
+            key=key,
+            row=self._fleet.rows(now, [i], set())[0],
+            instances=self._fleet.instances(now, i),
+            range=range_,
+            since=since,
+            series=series,
+            marks=sorted(marks, key=lambda mark: mark.at)[-MAX_MARKS:],
+            heat=self._heat(raw_keys[0], tables, culprits, range_, heat_sites),
+            sets=self._sets(raw_keys[0], tables, culprits),
+            replicas=self._replicas(now, i, named, since),
+            findings=findings,
+            incidents=incidents,
+            trouble=wrong or trouble,
+        )
+
+    # series and marks
+
+    async def _series(
+        self, ids: Sequence[str], raw_keys: Sequence[ServiceKey], since: float, until: float
+    ) -> tuple[Series, str]:
+        """From memory as far as it reaches back, before that from history, in at most POINTS steps."""
+        times, means = self._host.kept.past.series(ids, since)
+        recent = _added(times, means, max((until - since) / POINTS, 1.0))
+        begins = float(times[0]) if len(times) else until
+        if begins - since <= 0.05 * (until - since):
+            return recent, ""
+        step_s = max((until - since) / POINTS, 60.0)
+        try:
+            older = await self._host.history(raw_keys, since, begins, step_s)
+        except StoreError as error:
+            return recent, error.message
+        return (recent if older is None or not len(older.t) else _joined(older, recent)), ""
+
+    def _marks(
+        self, raw_keys: Sequence[ServiceKey], shown: dict[str, str], incidents: Iterable[Incident], since: float
+    ) -> list[Mark]:
+        marks = [
+            Mark(at, "deploy", inert(f"version {self._redactor.label('version', version)}", 100))
+            for key in raw_keys
+            for at, version in self._host.engine.sites.deploys(key)
+        ]
+        marks += [
+            Mark(r.at, "restart", f"{shown[r.instance]} restarted")
+            for r in self._host.kept.restarts
+            if r.instance in shown
+        ]
+        for row in incidents:
+            began = row.firing_since or row.pending_since
+            marks.append(Mark(began, "incident", inert(f"{row.priority} {row.title}"), row.id))
+            if row.resolved_at:
+                marks.append(Mark(row.resolved_at, "resolved", inert(row.title), row.id))
+        return [mark for mark in marks if mark.at >= since]
+
+    def _incidents(self, now: Picture, i: int) -> list[Incident]:
+        key = now.roster.services[i].key
+        open_ones = now.incidents.get(i, [])
+        known = {row.id for row in open_ones}
+        others = [
+            row for row in self._host.incidents() if row.service_key == key and row.id not in known and row.firing_since
+        ]
+        return [*open_ones, *sorted(others, key=lambda row: -row.resolved_at)]
+
+    # sites
+
+    def _tables(self, shown: dict[str, str], named: set[str]) -> list[SiteTable]:
+        tables = self._host.engine.sites.tables
+        there = [name for name in shown if name in tables]
+        there.sort(key=lambda name: (shown[name] not in named, name))
+        return [tables[name] for name in there[:MAX_TABLES]]
+
+    def _place(self, key: ServiceKey, site: Site, finding: Finding | None) -> tuple[str, str, int]:
+        """Who is to blame at a site, as far as its stack says."""
+        frame = finding.culprit if finding is not None else culprit(site, self._host.engine.modules_of(key))
+        if frame is not None:
+            return inert(frame.function), inert(frame.file), frame.line
+        return inert(site.function), inert(site.file), site.line
+
+    def _heat(
+        self, key: ServiceKey, tables: list[SiteTable], culprits: dict[str, Finding], range_: str, most: int
+    ) -> HeatMap:
+        level = min(list(RANGES).index(range_), len(LEVELS_S) - 1)
+        slot_s = LEVELS_S[level]
+        if not tables:
+            return HeatMap(slot_s, (), [], 0, 0)
+        names, counts, newest = _counts(tables, level)
+        looked: npt.NDArray[np.bool_] = np.any(~np.isnan(counts), axis=0)
+        first = int(np.argmax(looked)) if looked.any() else len(looked)
+        counts = counts[:, first:]
+        times = tuple(float((newest - FLOORS + 1 + j) * slot_s) for j in range(first, FLOORS))
+        change = _change(counts)
+        known = np.nan_to_num(counts)
+        last = known[:, -1] if known.shape[1] else np.zeros(len(names))
+        rank = np.array([culprits[name].verdict.rank if name in culprits else 0 for name in names])
+        there = np.flatnonzero(known.any(axis=1) | (rank > 0))
+        order = there[np.lexsort((-last[there], -np.maximum(change[there], 0), -rank[there]))]
+        shades = _shades(counts)
+        rows = []
+        for j in order[:most].tolist():
+            finding = culprits.get(names[j])
+            site = self._redactor.site(self._host.engine.sites.site(names[j]))
+            rows.append(
+                HeatRow(
+                    site=names[j],
+                    where=site,
+                    culprit=self._place(key, site, finding),
+                    verdict=finding.verdict if finding is not None else None,
+                    counts=tuple(counts[j].tolist()),
+                    shades=tuple(shades[j].tolist()),
+                    change=float(change[j]),
+                )
+            )
+        return HeatMap(slot_s, times, rows, len(there), len(tables))
+
+    def _sets(self, key: ServiceKey, tables: list[SiteTable], culprits: dict[str, Finding]) -> Sets:
+        sets = self._host.kept.sets
+        ids = [table.instance.id for table in tables]
+        firing = [sets.firing(name, ids) for name in sets.rules]
+        now: dict[str, int] = {}
+        for table in tables:
+            for site in (site for site in table.rows if any(site in one for one in firing)):
+                now[site] = now.get(site, 0) + max(int(table.recent[table.rows[site], -1]), 0)
+        rows = []
+        for site in sorted(now, key=lambda site: -now[site])[:MAX_SETS]:
+            said = [one.get(site, {}) for one in firing]
+            place = self._place(key, self._redactor.site(self._host.engine.sites.site(site)), culprits.get(site))
+            fires = tuple((len(one), min(one.values(), default=None)) for one in said)
+            rows.append(SetRow(site, place, fires, now[site]))
+        return Sets(tuple(sets.rules), tuple(sets.rules.values()), rows, sets.since_start)
+
+    # replicas
+
+    def _replicas(self, now: Picture, i: int, named: set[str], since: float) -> list[Replica]:
+        members = now.roster.services[i].members
+        times, means = self._host.kept.past.series([m.id for m in members], since)
+        counts = means[0].astype(np.float64)
+        newest = np.array([row[~np.isnan(row)][-1:].sum() for row in counts]) if len(times) else np.zeros(len(members))
+        order = sorted(range(len(members)), key=lambda j: (members[j].shown not in named, -newest[j]))[:MAX_REPLICAS]
+        mine = np.flatnonzero(now.roster.service_of == i)
+        edges = (
+            np.unique(np.linspace(0, len(times) - 1, REPLICA_POINTS).astype(np.int64))
+            if len(times)
+            else np.empty(0, np.int64)
+        )
+        out = []
+        for j in order:
+            start = self._host.engine.instance(members[j].id).start_time
+            start = start if start is not None else told(now.began[mine[j]])
+            if start is None:
+                continue
+            points = [(float(times[e] - start), float(counts[j, e])) for e in edges]
+            points = [(age, n) for age, n in points if age >= 0 and n == n]
+            ages, numbers = tuple(age for age, _ in points), tuple(round(n, 1) for _, n in points)
+            out.append(Replica(members[j].shown, members[j].version, ages, numbers, members[j].shown in named))
+        return out
+
+
+def _named(findings: Iterable[Finding]) -> set[str]:
+    """Instances that findings name."""
+    return {name for finding in findings for name in (*finding.instances, finding.instance) if name}
+
+
+def _added(times: Floats, means: np.ndarray[tuple[int, int, int], np.dtype[np.float32]], step_s: float) -> Series:
+    """Sums over instances in steps of at least `step_s`."""
+    from parkwarden.store.history import Series
+
+    if not len(times):
+        return Series(times, {name: np.empty(0) for name in FIELDS}, np.empty(0), np.empty(0))
+    edges = np.flatnonzero(np.diff(np.floor(times / step_s), prepend=-math.inf))
+    values = means.astype(np.float64)
+    known = ~np.isnan(values)
+    number = np.add.reduceat(known.astype(np.float64), edges, axis=2)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = np.add.reduceat(np.where(known, values, 0.0), edges, axis=2) / number
+    there = number > 0
+    some: npt.NDArray[np.bool_] = np.any(there, axis=1)
+    totals = np.where(some, np.where(there, mean, 0.0).sum(axis=1), math.nan)
+    largest = np.where(some[0], np.where(there[0], mean[0], -math.inf).max(axis=0, initial=-math.inf), math.nan)
+    return Series(
+        times[edges], dict(zip(FIELDS, totals, strict=True)), largest, there[0].sum(axis=0).astype(np.float64)
+    )
+
+
+def _joined(older: Series, recent: Series) -> Series:
+    """Two series, the second going on where the first ends."""
+    from parkwarden.store.history import Series
+
+    keep = older.t < recent.t[0] if len(recent.t) else np.ones(len(older.t), bool)
+    return Series(
+        np.concatenate([older.t[keep], recent.t]),
+        {name: np.concatenate([older.total[name][keep], recent.total[name]]) for name in FIELDS},
+        np.concatenate([older.largest[keep], recent.largest]),
+        np.concatenate([older.instances[keep], recent.instances]),
+    )
+
+
+def _counts(tables: Sequence[SiteTable], level: int) -> tuple[list[str], Floats, int]:
+    """Sites' ids, their counts per time slot summed over the instances (sites, FLOORS), and the number of the newest slot.
+
+    An instance that was not looked at in one slot counts as in the one before: looks are a minute apart, and so are the shortest slots.
+    """
+    newest = max(int(table.bucket[level]) for table in tables)
+    index: dict[str, int] = {}
+    which = np.concatenate(
+        [np.fromiter((index.setdefault(site, len(index)) for site in t.rows), np.int64, len(t.rows)) for t in tables]
+    )
+    source = np.arange(FLOORS) + newest - np.array([int(t.bucket[level]) for t in tables])[:, None]
+    known = (source >= 0) & (source < FLOORS)
+    source = np.where(known, source, 0)
+    looked = known & np.stack([t.told[level] for t in tables])[np.arange(len(tables))[:, None], source]
+    carried = ~looked[:, 1:] & looked[:, :-1]
+    table = np.repeat(np.arange(len(tables)), [len(t.rows) for t in tables])
+    means = np.concatenate([t.means[level, t.named] for t in tables])
+    values = np.where(looked[table], means[np.arange(len(table))[:, None], source[table]], 0.0)
+    values[:, 1:] += np.where(carried[table], values[:, :-1], 0.0)
+    looked[:, 1:] |= carried
+    counts = np.zeros((len(index), FLOORS))
+    np.add.at(counts, which, values)
+    counts[:, ~looked.any(axis=0)] = math.nan
+    return list(index), counts, newest
+
+
+def _change(counts: Floats) -> Floats:
+    """Last told count less the first, per row."""
+    looked = np.flatnonzero(~np.isnan(counts[0])) if len(counts) else np.empty(0, np.int64)
+    if not len(looked):
+        return np.zeros(len(counts))
+    change: Floats = counts[:, looked[-1]] - counts[:, looked[0]]
+    return change
+
+
+def _shades(counts: Floats) -> np.ndarray[tuple[int, int], np.dtype[np.int64]]:
+    """Steps of the log scale."""
+    known = np.nan_to_num(counts)
+    with np.errstate(divide="ignore"):
+        steps = np.floor(np.log(np.maximum(known, 1.0)) / math.log(HEAT_BASE) + 1e-9) + 1
+    shades = np.where(known >= 0.5, np.minimum(steps, HEAT_STEPS), 0)
+    return np.where(np.isnan(counts), -1, shades).astype(np.int64)
