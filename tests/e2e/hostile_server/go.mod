@@ -1,0 +1,3 @@
+module example.com/hostileserver
+
+go 1.24
