@@ -8,7 +8,7 @@ import pytest
 
 from parkwarden.collect.limits import quiet
 from parkwarden.model import Artefact, Kind, UnreachableError
-from parkwarden.run.bags import _shorten, collect_bags, is_url
+from parkwarden.run.bags import collect_bags, is_url, shorten
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ def test_names_lose_the_folder_they_share() -> None:
 
     def named(*names: str) -> list[str]:
         artefacts = [Artefact(name=n, kind=Kind.UNKNOWN, size=0) for n in names]
-        _shorten(artefacts)
+        shorten(artefacts)
         return [a.name for a in artefacts]
 
     assert named("/a/b/heap", "/a/b/trace") == ["heap", "trace"]

@@ -26,6 +26,7 @@ def test_stayed_came_left_and_births() -> None:
     leak, pool = compare(looks)
     assert (leak.counts, leak.delta, leak.growth_per_min) == ((3, 4), 1, 1.0)
     assert (leak.stayed, leak.came, leak.left) == (2, 2, 1)
+    assert (leak.born, leak.died) == (2, 1)
     assert (leak.stayed_goids, leak.came_goids, leak.left_goids) == ((2, 3), (10, 11), (1,))
     assert leak.births_per_min == 2.0
     assert (pool.stayed, pool.came, pool.left, pool.births_per_min) == (1, 0, 0, 0.0)
@@ -37,6 +38,7 @@ def test_a_goroutine_that_went_elsewhere_left_its_site() -> None:
     changes = {c.cluster.site.function: c for c in compare([_look(0.0, s0=[1]), _look(60.0, s1=[1])])}
     assert (changes["main.park0"].stayed, changes["main.park0"].left, changes["main.park0"].delta) == (0, 1, -1)
     assert (changes["main.park1"].stayed, changes["main.park1"].came) == (0, 1)
+    assert [changes[f"main.park{i}"].born for i in (0, 1)] == [changes[f"main.park{i}"].died for i in (0, 1)] == [0, 0]
     assert changes["main.park1"].births_per_min == 0.0  # born earlier
 
 

@@ -187,40 +187,43 @@ def _read(file: _File) -> list[Artefact]:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise _refused("not-a-file", f"{file.path} is no file any more", "")
         try:
-            artefacts = _read_opened(file, opened)
+            return read_opened(file.path, opened, file.size, file.mtime)
         except OSError as error:
             raise _unreadable(file.path, error) from None
+
+
+def read_opened(name: str, opened: BinaryIO, size: int, mtime: float | None) -> list[Artefact]:
+    """What an open file of `size` bytes holds; `mtime` stands in for the times that artefacts do not tell. Raises LimitError, OSError."""
+    artefacts = _read_whole(name, opened, size)
     for artefact in artefacts:
         if artefact.taken_at is None:
-            artefact.taken_at = file.mtime
+            artefact.taken_at = mtime
         if artefact.snapshot is not None and artefact.snapshot.taken_at is None:
             artefact.snapshot.taken_at = artefact.taken_at
     return artefacts
 
 
-def _read_opened(file: _File, opened: BinaryIO) -> list[Artefact]:
+def _read_whole(name: str, opened: BinaryIO, size: int) -> list[Artefact]:
     head = opened.read(16)
     opened.seek(0)
-    if head.startswith(_TRACE_MAGIC) and file.size > limits.MAP_FROM_BYTES:
-        if file.size > limits.MAX_TRACE_BYTES:
+    if head.startswith(_TRACE_MAGIC) and size > limits.MAP_FROM_BYTES:
+        if size > limits.MAX_TRACE_BYTES:
             raise LimitError(
-                "too-large", f"{file.path} has more than MAX_TRACE_BYTES = {limits.MAX_TRACE_BYTES >> 20:,} MiB"
+                "too-large", f"{name} has more than MAX_TRACE_BYTES = {limits.MAX_TRACE_BYTES >> 20:,} MiB"
             )
         mapped = mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)
         try:
-            return read_bytes(memoryview(mapped), file.path)
+            return read_bytes(memoryview(mapped), name)
         finally:
             # what still looks into the mapping keeps it alive, which is only memory
             with contextlib.suppress(BufferError):
                 mapped.close()
-    if file.size > limits.MAX_FILE_BYTES:
+    if size > limits.MAX_FILE_BYTES:
         hint = "if it is a log, keep its end: tail -c 500M"
-        text = (
-            f"{file.path} has {file.size >> 20:,} MiB, more than MAX_FILE_BYTES = {limits.MAX_FILE_BYTES >> 20:,} MiB"
-        )
+        text = f"{name} has {size >> 20:,} MiB, more than MAX_FILE_BYTES = {limits.MAX_FILE_BYTES >> 20:,} MiB"
         raise LimitError("too-large", text, hint=hint)
     # a file that grows while it is read ends where it ended; files of /proc have no size
-    return read_bytes(opened.read(file.size or limits.MAX_FILE_BYTES), file.path)
+    return read_bytes(opened.read(size or limits.MAX_FILE_BYTES), name)
 
 
 def read_stdin(stream: BinaryIO) -> bytes:

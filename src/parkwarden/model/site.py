@@ -87,6 +87,10 @@ class Change:
     stayed: int | None = None
     came: int | None = None
     left: int | None = None
+    born: int | None = None
+    """Of those that came: nowhere in the first snapshot. The others came from another cluster."""
+    died: int | None = None
+    """Of those that left: nowhere in the last snapshot."""
     stayed_goids: tuple[int, ...] = ()
     came_goids: tuple[int, ...] = ()
     left_goids: tuple[int, ...] = ()

@@ -227,7 +227,7 @@ def stack_view(cluster: Cluster, case: Case, strings: Strings, limits: Limits) -
     }
 
 
-KINDS = ("yours", "other", "std", "note")
+KINDS = ("yours", "other", "std", "mark")
 """Whose code a box of a flame graph or a frame is, or a note of ours; classes of parts.css."""
 
 
@@ -245,7 +245,7 @@ def _kind_of_box(name: str, user_modules: Sequence[str]) -> int:
     if name.startswith(flame.STARTED):
         return KINDS.index(kind_of(name.removeprefix(flame.STARTED), user_modules))
     if name.startswith(("[", "(")) or name == "all goroutines":
-        return KINDS.index("note")
+        return KINDS.index("mark")
     return KINDS.index(kind_of(name, user_modules))
 
 

@@ -48,7 +48,7 @@ def collect_bags(inputs: Sequence[str], live: LiveOptions | None, save: Path | N
         from parkwarden.collect.files import gather
 
         bags.append(Bag(artefacts=gather(paths, tell)))
-        _shorten(bags[0].artefacts)
+        shorten(bags[0].artefacts)
     urls = [i for i in inputs if is_url(i)]
     failed: list[UnreachableError] = []
     lives: list[Bag] = []
@@ -64,7 +64,7 @@ def collect_bags(inputs: Sequence[str], live: LiveOptions | None, save: Path | N
         lives.append(Bag(artefacts=seen.artefacts, cost=seen.costs, instance=seen.url, local=seen.local))
     if failed and len(failed) == len(urls) and not paths:
         raise failed[0]
-    _shorten([a for bag in lives for a in bag.artefacts])
+    shorten([a for bag in lives for a in bag.artefacts])
     return bags + lives
 
 
@@ -95,7 +95,7 @@ def bare(url: str) -> str:
     return re.sub(r"//[^/@]*@", "//", url)
 
 
-def _shorten(artefacts: list[Artefact]) -> None:
+def shorten(artefacts: list[Artefact]) -> None:
     """Names as short as they can be and stay apart: without the folder that all of them share."""
     folders = [a.name.partition("!")[0].rpartition("/")[0].split("/") for a in artefacts]
     shared = 0

@@ -16,6 +16,7 @@ from parkwarden.run.cases import assemble, source_tree
 
 if TYPE_CHECKING:
     from parkwarden.collect.live import LiveOptions
+    from parkwarden.stacks.cluster import Grouping
     from parkwarden.stacks.patterns import Excerpt
 
 
@@ -45,6 +46,8 @@ class Diagnosis:
     nothing_readable: bool
     unreachable: bool
     """Some live service did not answer (the others were judged)."""
+    grouping: Grouping
+    """What `case`'s clusters were made of: which stack belongs to which. Not redacted: nothing of its tables is for showing."""
 
 
 def diagnose(inputs: Sequence[str], options: Options | None = None, tell: Tell | None = None) -> Diagnosis:
@@ -61,7 +64,7 @@ def judge_bags(bags: Sequence[Bag], options: Options, tell: Tell) -> Diagnosis:
     from parkwarden.judge.inputs import entries
     from parkwarden.report.redact import Redactor, redact_case, redact_report
 
-    judged: list[tuple[list[Finding], Case]] = []
+    judged: list[tuple[list[Finding], Case, Grouping]] = []
     cost: list[LookCost] = []
     for bag in bags:
         tell("clustering and judging", None)
@@ -70,17 +73,17 @@ def judge_bags(bags: Sequence[Bag], options: Options, tell: Tell) -> Diagnosis:
         findings = judge_case(case, grouping, _excerpts(options.source) if options.source is not None else None)
         for finding in findings:
             finding.instance = bag.instance
-        judged.append((findings, case))
+        judged.append((findings, case, grouping))
         cost += bag.cost
     if options.source is not None:
-        _attach_source([f for findings, _ in judged for f in findings], options.source)
+        _attach_source([f for findings, *_ in judged for f in findings], options.source)
     report = Report(
         generated_at=datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
-        inputs=[entry for findings, case in judged for entry in entries(case, findings)],
-        findings=sorted((f for findings, _ in judged for f in findings), key=rank),
+        inputs=[entry for findings, case, _ in judged for entry in entries(case, findings)],
+        findings=sorted((f for findings, *_ in judged for f in findings), key=rank),
     )
-    _, case = min(judged, key=lambda pair: rank(pair[0][0]) if pair[0] else (1,))
-    case.artefacts = [a for _, one in judged for a in one.artefacts]
+    _, case, grouping = min(judged, key=lambda one: rank(one[0][0]) if one[0] else (1,))
+    case.artefacts = [a for _, one, _ in judged for a in one.artefacts]
     if options.redact:
         redactor = Redactor()
         case = redact_case(case, redactor)
@@ -91,6 +94,7 @@ def judge_bags(bags: Sequence[Bag], options: Options, tell: Tell) -> Diagnosis:
         cost=cost,
         nothing_readable=all(a.kind is Kind.UNKNOWN for a in case.artefacts),
         unreachable=any(bag.unreachable for bag in bags),
+        grouping=grouping,
     )
 
 

@@ -41,7 +41,7 @@ def compare(snapshots: Sequence[Snapshot], times: Sequence[float | None] | None 
     changes: list[Change] = []
     for i, site in enumerate(grouping.named):
         counts = tuple(grouping.counts[i].tolist())
-        stayed, came, left = moves[i] if moves is not None else (None, None, None)
+        stayed, came, left, born, died = moves[i] if moves is not None else (None,) * 5
         cluster = by_site[site.id]
         cluster.growth_per_min = float(growth[i]) if growth is not None else None
         cluster.since = since(counts, when) if len(counts) > 1 else None
@@ -55,6 +55,8 @@ def compare(snapshots: Sequence[Snapshot], times: Sequence[float | None] | None 
                 stayed=None if stayed is None else int(stayed.size),
                 came=None if came is None else int(came.size),
                 left=None if left is None else int(left.size),
+                born=None if born is None else int(born.size),
+                died=None if died is None else int(died.size),
                 stayed_goids=() if stayed is None else tuple(stayed[:SAMPLE].tolist()),
                 came_goids=() if came is None else tuple(came[:SAMPLE].tolist()),
                 left_goids=() if left is None else tuple(left[:SAMPLE].tolist()),
@@ -85,8 +87,8 @@ def _naming(grouping: Grouping) -> list[int]:
     return [i for i, snapshot in enumerate(grouping.snapshots) if snapshot.goid.any()]
 
 
-def _moves(grouping: Grouping) -> list[tuple[Ints, Ints, Ints]] | None:
-    """Per cluster the ids that stayed, came and left between the first and the last snapshot that name ids."""
+def _moves(grouping: Grouping) -> list[tuple[Ints, ...]] | None:
+    """Per cluster the ids that stayed, came, left, were born and died between the first and the last snapshot that name ids."""
     naming = _naming(grouping)
     if len(naming) < 2:
         return None
@@ -95,7 +97,10 @@ def _moves(grouping: Grouping) -> list[tuple[Ints, Ints, Ints]] | None:
     size = len(grouping.named)
     new = np.setdiff1d(np.arange(last[0].size), here, assume_unique=True)
     gone = np.setdiff1d(np.arange(first[0].size), there, assume_unique=True)
-    kinds = [_split(last, here, size), _split(last, new, size), _split(first, gone, size)]
+    born = np.flatnonzero(~np.isin(last[0], first[0], assume_unique=True))
+    died = np.flatnonzero(~np.isin(first[0], last[0], assume_unique=True))
+    kinds = [_split(last, at, size) for at in (here, new)] + [_split(first, gone, size)]
+    kinds += [_split(last, born, size), _split(first, died, size)]
     return list(zip(*kinds, strict=True))
 
 

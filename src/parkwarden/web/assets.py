@@ -33,11 +33,12 @@ class _Asset:
 
 
 class Assets:
-    """All files of `web/static` that a browser may load, read once."""
+    """All files of `web/static` that a browser may load, and those of the HTML report as `report/...`, read once."""
 
     def __init__(self) -> None:
         self._files: dict[str, _Asset] = {}
         self._read(files("parkwarden.web").joinpath("static"), "")
+        self._read(files("parkwarden.report").joinpath("static"), "report/")
 
     def url(self, name: str) -> str:
         """Where `base.css` or `vendor/htmx.min.js` is. Raises KeyError for a file that is not there: a mistake in a template."""

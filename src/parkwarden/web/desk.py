@@ -26,6 +26,7 @@ from starlette.responses import HTMLResponse, Response
 from parkwarden.model import words as numbers
 from parkwarden.model.safe import inert, inert_lines, middle
 from parkwarden.report import words
+from parkwarden.run.board.dumps import Bags
 from parkwarden.web.access import CSRF_FIELD, Access, Role, Visitor
 from parkwarden.web.assets import Assets
 from parkwarden.web.problems import ForbiddenError, TooLargeError, UnknownVisitorError, WebError
@@ -58,12 +59,16 @@ NAV = (
 class Desk:
     """See the module. `clock` gives Unix seconds for sessions; what pages show is of `host.now()`."""
 
-    def __init__(self, host: Host, access: Access, clock: Callable[[], float], *, title: str = "") -> None:
+    def __init__(
+        self, host: Host, access: Access, clock: Callable[[], float], *, title: str = "", bags: Bags | None = None
+    ) -> None:
         self.host = host
         self.access = access
         self.clock = clock
         self.title = title
         """What this desk shows, where it is not a watch: the name of what was opened."""
+        self.bags = Bags(clock) if bags is None else bags
+        """What was opened in the explorer."""
         self.assets = Assets()
         self.nav: tuple[tuple[str, str, str], ...] = ()
         """Of NAV what has a route; set by `app.application`."""
@@ -144,10 +149,11 @@ class Desk:
         raise TooLargeError("too-large", f"more than {numbers.size(limit)} was sent", headers={"Connection": "close"})
 
     def _environment(self) -> Environment:
-        from jinja2 import Environment, PackageLoader, StrictUndefined
+        from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
         env = Environment(
-            loader=PackageLoader("parkwarden.web", "templates"),
+            # findings and leak paths look as in the report: its `_parts.html`
+            loader=ChoiceLoader([PackageLoader("parkwarden.web"), PackageLoader("parkwarden.report")]),
             autoescape=True,
             undefined=StrictUndefined,
             trim_blocks=True,

@@ -5,7 +5,7 @@
 // `at` holds elements: graph, info, search, reset, turn, legend, and where two looks are compared diff (colour by change)
 // and scale (both looks as if they had the same total); `F` the columns, `S` the texts they refer to.
 const parkwardenFlame = (at, F, S) => {
-  const KINDS = ["yours", "other", "std", "note"];
+  const KINDS = ["yours", "other", "std", "mark"];
   const ROW = 22, THIN = 0.0012;
   const graph = at.graph, info = at.info;
   const n = F.parent.length;
@@ -112,7 +112,7 @@ const parkwardenFlame = (at, F, S) => {
   const legend = () => {
     const keys = diff
       ? [["u3", "many more"], ["u1", "more"], ["d0", "unchanged"], ["l1", "fewer"], ["l3", "many fewer"]]
-      : [["yours", "your code"], ["other", "other modules"], ["std", "standard library"], ["note", "wait state"]];
+      : [["yours", "your code"], ["other", "other modules"], ["std", "standard library"], ["mark", "wait state"]];
     at.legend.replaceChildren(...keys.map(([cls, text]) => {
       const span = make("span");
       span.append(make("i", "key " + cls), text);

@@ -30,7 +30,7 @@
   if (!$("rows")) return;
   const data = JSON.parse($("data").textContent);
   const S = data.strings;
-  const KINDS = ["yours", "other", "std", "note"];
+  const KINDS = ["yours", "other", "std", "mark"];
 
   // ---- cluster table
   const PAGE = 20;
@@ -59,7 +59,7 @@
       list.append(li);
     };
     for (const f of stack.f) item(f, KINDS[f[3]], "");
-    if (stack.more) list.append(make("li", "note", "… " + stack.more + " more frames"));
+    if (stack.more) list.append(make("li", "mark", "… " + stack.more + " more frames"));
     if (stack.go) item(stack.go, "started", "go statement in ");
     td.append(list);
     tr.append(td);
