@@ -9,6 +9,7 @@ import sys
 from collections import defaultdict
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from parkwarden.formats import _trace_scan, trace
@@ -64,6 +65,66 @@ def test_events_of_a_busy_trace_are_go_s_own(go: str, busy: Path) -> None:
     check_events(go, busy)
 
 
+def check_timeline(go: str, path: Path) -> None:
+    """Who is in which state at every edge that no event is near, and for how long, as Go's own reader has it."""
+    data = path.read_bytes()
+    found = trace.read(data, timeline=True).trace
+    assert found is not None
+    line = found.timeline
+    assert line is not None
+    begin = _trace_scan.scan(data, int(found.version[2:])).begin_ns
+    text = run(go, "tool", "trace", "-d=parsed", str(path)).decode()
+    seen = re.findall(r"StateTransition Time=(\d+) GoID=(\d+) (\w+)->(\w+) Reason=\"(.*?)\"", text)
+    place = {state: i for i, state in enumerate(line.states)}
+    times: list[float] = []
+    changes: list[tuple[float, int, int]] = []
+    now: dict[str, int] = {}
+    for at, goid, before, after, reason in seen:
+        t = float(at) - begin
+        times.append(t)
+        name = (reason or "waiting") if after == "Waiting" else after.lower()
+        if name == "waiting" and before != "Undetermined":
+            name = "coroutine" if "coroutine" in place else name  # Go tells no reason where one coroutine runs another
+        state = place.get(name, -1)
+        assert (state < 0) == (after == "NotExist"), name
+        if before == "Undetermined" and goid not in now:
+            t = -1.0  # in this state since before the trace
+        if (old := now.get(goid, -1)) >= 0:
+            changes.append((t, old, -1))
+        if state >= 0:
+            changes.append((t, state, 1))
+        now[goid] = state
+    changes.sort(key=lambda c: c[0])
+    when = np.array([c[0] for c in changes])
+    counts = np.zeros((len(changes) + 1, len(place)), dtype=np.int64)
+    for i, (_, state, sign) in enumerate(changes):
+        counts[i + 1] = counts[i]
+        counts[i + 1, state] += sign
+    edges = line.time_ns(np.arange(1, line.bins, max(line.bins // 2000, 1)))
+    all_times = np.sort(np.array(times))
+    # Go lets every event be a nanosecond after the one before, we do not
+    alone = np.searchsorted(all_times, edges + 100) == np.searchsorted(all_times, edges - 100)
+    assert alone.sum() > 500
+    theirs = counts[np.searchsorted(when, edges[alone])]
+    assert np.array_equal(line.counts[edges[alone] // line.bin_ns], theirs)
+    spent = np.zeros(len(place))
+    for i in range(len(changes)):
+        until = when[i + 1] if i + 1 < len(changes) else line.duration_ns
+        spent += counts[i + 1] * (max(until, 0.0) - max(when[i], 0.0))
+    assert line.spent[-1] == pytest.approx(spent, rel=0.002, abs=2_000)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_states_over_time_of_goldens_are_go_s_own(go: str, data: Path, version: str) -> None:
+    """Every Go version's statuses, statuses with stacks, switches and system calls lead to the states Go's reader tells."""
+    check_timeline(go, data / "trace" / version / "sample.trace")
+
+
+def test_states_over_time_of_a_busy_trace_are_go_s_own(go: str, busy: Path) -> None:
+    """The same for 400,000 events on several threads, with collections."""
+    check_timeline(go, busy)
+
+
 @pytest.mark.parametrize("kind", ["sched", "syscall", "net", "sync"])
 def test_waits_equal_go_tool_trace_s_profiles(go: str, busy: Path, tmp_path: Path, kind: str) -> None:
     """Counts by stack are equal and times within 1 %, over all ended waits."""
@@ -77,7 +138,7 @@ def test_waits_equal_go_tool_trace_s_profiles(go: str, busy: Path, tmp_path: Pat
     found = _trace_scan.scan(busy.read_bytes(), 26)
     words = trace._Words(found)
     ours: dict[tuple[str, ...], list[int]] = defaultdict(lambda: [0, 0])
-    for count, total, _most, stack, reason in found.waits.tolist():
+    for count, total, _most, stack, reason, _state in found.waits.tolist():
         if count and reasons(words.reason(reason)):
             # a frame that has no name in the trace's strings is one for us; `go tool pprof` leaves it out
             key = tuple(f.function for f in words.frames(stack) if f.function)

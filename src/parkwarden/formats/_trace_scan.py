@@ -19,10 +19,12 @@ from parkwarden.kernels._trace_layout import (
     DONE,
     E_BATCH,
     E_BYTES,
+    FOLD_T,
     GROW_C,
     GROW_G,
     GROW_M,
     GROW_P,
+    GROW_T,
     GROW_W,
     KIND_EVENTS,
     KIND_STACKS,
@@ -46,6 +48,7 @@ from parkwarden.kernels._trace_layout import (
     S_FRCAP,
     S_FRMASK,
     S_FRN,
+    S_GC,
     S_GEN,
     S_GLIMIT,
     S_GMASK,
@@ -60,6 +63,7 @@ from parkwarden.kernels._trace_layout import (
     S_PMASK,
     S_POOLCAP,
     S_POOLN,
+    S_RN,
     S_SEED,
     S_SIDCAP,
     S_SIDMASK,
@@ -72,9 +76,23 @@ from parkwarden.kernels._trace_layout import (
     S_STRCAP,
     S_STRMASK,
     S_STRN,
+    S_STW,
+    S_TEND,
+    S_TLIMIT,
+    S_TN,
+    S_TSHIFT,
+    S_TSTATES,
     S_WLIMIT,
     S_WMASK,
     S_WN,
+    T_BINS,
+    T_COUNT_BITS,
+    T_NEVER,
+    T_RANGES,
+    T_REASONS,
+    T_ROWS,
+    T_SITE_BITS,
+    T_STATES,
     B,
     C,
     G,
@@ -122,6 +140,21 @@ class Generation:
 
 
 @dataclass(slots=True)
+class Columns:
+    """What the kernels found for the timeline; bins are `1 << shift` nanoseconds wide, up to `S_LAST`."""
+
+    shift: int
+    levels: Ints
+    """Shape (bins, T_STATES, 2): how many more goroutines are in a state after the bin, and nanoseconds of it."""
+    reasons: Ints
+    """String of each wait reason by column, from T_REASONS on."""
+    rows: Ints
+    """Creations by bin: bin, creation and count in one number."""
+    ranges: Ints
+    """Shape (ranges, 3): T_GC or the string plus one of what stopped the world, begin, end."""
+
+
+@dataclass(slots=True)
 class Scan:
     """What the kernels found. Times in nanoseconds from `begin_ns` (ticks of the first batch, in nanoseconds)."""
 
@@ -137,6 +170,7 @@ class Scan:
     frames: Ints = field(default_factory=lambda: np.zeros((0, 3), dtype=np.int64))
     stacks: Ints = field(default_factory=lambda: np.zeros((0, 2), dtype=np.int64))
     pool: npt.NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, dtype=np.int32))
+    timeline: Columns | None = None
     generations: int = 0
     begin_ns: float = 0.0
     began_at: float | None = None
@@ -145,13 +179,16 @@ class Scan:
     """Problems met on the way: code, byte offset (-1: the whole input), sentence."""
 
 
-def scan(data: bytes | bytearray | memoryview, version: int) -> Scan:
-    """All of a v2 trace. `version` is the header's minor version (22, 23, 25, 26 or newer)."""
+def scan(data: bytes | bytearray | memoryview, version: int, *, timeline: bool = False) -> Scan:
+    """All of a v2 trace. `version` is the header's minor version (22, 23, 25, 26 or newer).
+
+    With `timeline` also who was in which state when: a third more time, and up to 70 MB while it is made.
+    """
     result = _begun(data)
     generations = _index(result, version)
     if generations:
         _sync(result, generations)
-        _run(result, generations)
+        _run(result, generations, timeline)
     return result
 
 
@@ -320,7 +357,37 @@ class _Tables:
         self.pool = np.zeros(1 << 14, dtype=np.int32)
         self.waits = np.zeros(W << 10, dtype=np.int64)
         self.creations = np.zeros(N << 10, dtype=np.int64)
+        self.levels = self.rows = self.ranges = np.zeros(1, dtype=np.int64)
+        self.reasons = np.full(T_STATES, -1, dtype=np.int64)
+        self.state[S_TSHIFT], self.state[S_TEND], self.state[S_TSTATES] = -1, NEVER, T_REASONS
         self.limits()
+
+    def draw(self, span_ns: float) -> None:
+        """Make room for a timeline of so many nanoseconds."""
+        s = self.state
+        s[S_TSHIFT] = max(int(min(span_ns, 4e18)) // T_BINS, 1).bit_length()
+        s[S_TEND] = T_BINS << int(s[S_TSHIFT])
+        s[S_GC] = s[S_STW] = T_NEVER
+        self.levels = np.zeros(T_BINS * T_STATES * 2, dtype=np.int64)
+        self.rows = np.zeros(1 << 12, dtype=np.int64)
+        self.ranges = np.zeros(3 * T_RANGES, dtype=np.int64)
+        self.limits()
+
+    def fold(self) -> None:
+        """Events lie behind the last bin: bins twice as wide, two by two of those there were made one."""
+        s = self.state
+        width = 1 << int(s[S_TSHIFT])
+        pairs = self.levels.reshape(T_BINS // 2, 2, T_STATES, 2)
+        first, second = pairs[:, 0], pairs[:, 1]
+        folded = first + second
+        folded[..., 1] += first[..., 0] * width  # who came in the first is there all through the second
+        self.levels[: folded.size] = folded.reshape(-1)
+        self.levels[folded.size :] = 0
+        rows = self.rows[: int(s[S_TN])]
+        place = T_SITE_BITS + T_COUNT_BITS
+        rows[:] = rows >> place + 1 << place | rows & (1 << place) - 1
+        s[S_TSHIFT] += 1
+        s[S_TEND] = T_BINS << int(s[S_TSHIFT])
 
     def __getitem__(self, name: str) -> Ints:
         return self.hashed[name][0]
@@ -344,6 +411,7 @@ class _Tables:
             # one event adds at most two rows to any of them
             room = min((s[mask] + 1) * (2 if limit == S_GLIMIT else 1) // (3 if limit == S_GLIMIT else 2), rows) - 4
             s[limit] = NEVER if room >= most else room
+        s[S_TLIMIT] = NEVER if s[S_TSHIFT] < 0 or self.rows.shape[0] >= T_ROWS else self.rows.shape[0]
 
     def rehash(self, name: str, mask: int, rows: int, stamp: int = -1) -> None:
         """Give a hash table at least `rows` rows (a power of two)."""
@@ -378,6 +446,13 @@ class _Tables:
 
     def grow(self, why: int) -> None:
         """Twice the room in the table `run` asked for."""
+        if why == FOLD_T:
+            self.fold()
+            return
+        if why == GROW_T:
+            self.rows = _grown(self.rows, 2 * self.rows.shape[0])
+            self.limits()
+            return
         name, mask = {
             GROW_G: ("goroutines", S_GMASK),
             GROW_W: ("wait_index", S_WMASK),
@@ -415,7 +490,7 @@ def _grown(array: Any, size: int) -> Any:
     return new
 
 
-def _run(result: Scan, generations: list[Generation]) -> None:
+def _run(result: Scan, generations: list[Generation], timeline: bool) -> None:
     state = result.state
     sample = result.data[:4096].tobytes() + result.data[-4096:].tobytes()
     state[S_SEED] = zlib.crc32(sample) << 20 ^ result.data.shape[0]  # no file can aim at the hash of another
@@ -429,6 +504,8 @@ def _run(result: Scan, generations: list[Generation]) -> None:
         nargs[kind] = count
     parked = np.zeros(2 * MAX_PARKED, dtype=np.int64)
     tables = _Tables(result)
+    if timeline:
+        tables.draw(span)
     for number, g in enumerate(generations, start=1):
         state[S_STAMP], state[S_FIRST_GEN] = number, number == 1
         _read_tables(result, tables, g)
@@ -478,7 +555,8 @@ def _read_events(result: Scan, tables: _Tables, g: Generation, nargs: Ints, park
         why = tables.kernels["run"](
             result.data, flat, order, places, heap, parked, result.state, scale, nargs, result.counts, tables["ids"],
             tables["stack_ids"], tables["goroutines"], tables["wait_index"], tables.waits, tables["creation_index"],
-            tables.creations, tables["parents"], tables["threads"], result.bins, fresh,
+            tables.creations, tables["parents"], tables["threads"], result.bins, tables.levels, tables.reasons,
+            tables.rows, tables.ranges, fresh,
         )  # fmt: skip
         if why == DONE:
             return
@@ -498,3 +576,11 @@ def _collect(result: Scan, tables: _Tables, generations: int) -> None:
     result.stacks = tables.stacks[: int(s[S_SKN]) * 2].reshape(-1, 2)
     result.pool = tables.pool
     result.generations = generations
+    if int(s[S_TSHIFT]) >= 0:
+        result.timeline = Columns(
+            shift=int(s[S_TSHIFT]),
+            levels=tables.levels.reshape(T_BINS, T_STATES, 2),
+            reasons=tables.reasons[: int(s[S_TSTATES])],
+            rows=tables.rows[: int(s[S_TN])],
+            ranges=tables.ranges[: 3 * int(s[S_RN])].reshape(-1, 3),
+        )

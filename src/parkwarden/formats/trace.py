@@ -36,6 +36,7 @@ from parkwarden.model.artefact import Artefact, Creation, Kind, Problem, Trace, 
 from parkwarden.model.errors import FormatError
 from parkwarden.model.snapshot import Mark, Snapshot, Source, make_snapshot
 from parkwarden.model.stack import Frame, Stack
+from parkwarden.model.timeline import Timeline
 
 MAX_SUMS = 10_000
 """Waits and creations listed (those with the most time, the most goroutines); real traces have some hundreds."""
@@ -52,10 +53,10 @@ def sniff(head: bytes) -> bool:
     return _HEADER.match(bytes(head[:HEADER_SIZE])) is not None
 
 
-def read(data: bytes | bytearray | memoryview, name: str = "") -> Artefact:
-    """A trace as an artefact. `data` is only read; kernels see its memory directly."""
+def read(data: bytes | bytearray | memoryview, name: str = "", *, timeline: bool = False) -> Artefact:
+    """A trace as an artefact, with its timeline where that is asked for. `data` is only read; kernels see its memory."""
     version = _version(bytes(data[:HEADER_SIZE]))
-    found = scan(data, version)
+    found = scan(data, version, timeline=timeline)
     words = _Words(found)
     state = found.state
     duration = float(state[layout.S_LAST]) / 1e9
@@ -78,6 +79,7 @@ def read(data: bytes | bytearray | memoryview, name: str = "") -> Artefact:
         waits=waits,
         census=census,
         created_per_s=found.bins,
+        timeline=_timeline(found, words),
     )
     return Artefact(
         name=name,
@@ -216,6 +218,15 @@ def _creations(found: Scan, words: _Words, problems: list[Problem]) -> list[Crea
     ]
 
 
+def _timeline(found: Scan, words: _Words) -> Timeline | None:
+    if found.timeline is None:
+        return None
+    from parkwarden.formats import trace_timeline
+
+    largest = np.argsort(-found.creations[:, 0], kind="stable")
+    return trace_timeline.build(found, words.reason, words.string, largest.tolist())
+
+
 def _waits(found: Scan, words: _Words, problems: list[Problem]) -> list[Wait]:
     """All sums, those still going on added up to the end."""
     count, longest = found.waits[:, layout.W_COUNT].copy(), found.waits[:, layout.W_MAX].copy()
@@ -274,6 +285,9 @@ _COUNTED = (
     (layout.E_ID, 0, "invalid-event", "{n} events hold a goroutine id or state that cannot be"),
     (layout.E_EMPTY, 0, "empty-generation", "{n} ends of generations that hold nothing"),
     (layout.E_FULL, 0, "limit", "{n} events beyond what is kept (1,048,576 goroutines, 131,072 stacks each)"),
+    (layout.E_REASONS, 0, "limit", "{n} waits by stack are only `waiting` in the timeline: more than 27 reasons"),
+    (layout.E_ROWS, 0, "limit", "{n} creations are not in the timeline: more than 4,194,304 rows of bin and stack"),
+    (layout.E_RANGES, 0, "limit", "{n} collections and stops beyond 65,536 are not in the timeline"),
     (layout.E_CAP, 0, "limit", "{n} entries beyond what is kept (1,048,576 strings or frames, 524,288 stacks)"),
 )
 

@@ -21,10 +21,22 @@ G_ID, G_META, G_SEQ, G_SINCE, G_STACK, G_WAIT, G_MADE, G_PARENT, G_RAN = range(9
 RUNNABLE, RUNNING, SYSCALL, WAITING = 1, 2, 3, 4  # tracev2.GoStatus
 
 # columns of a wait and of a creation
-W = 5
-W_COUNT, W_TOTAL, W_MAX, W_STACK, W_REASON = 0, 1, 2, 3, 4
-N = 11
-N_COUNT, N_FIRST, N_LAST, N_BIN, N_INBIN, N_PEAK, N_ALIVE, N_PARENTS, N_PARENT, N_STACK, N_START = range(11)
+W = 6
+W_COUNT, W_TOTAL, W_MAX, W_STACK, W_REASON, W_STATE = range(6)
+N = 12
+N_COUNT, N_FIRST, N_LAST, N_BIN, N_INBIN, N_PEAK, N_ALIVE, N_PARENTS, N_PARENT, N_STACK, N_START, N_ROW = range(12)
+
+# the timeline, made only with S_TSHIFT >= 0: bins x states x (how many more are in it, for how many nanoseconds of the bin)
+T_BINS = 1 << 16  # a bin of a 5 s trace is 131 µs: finer than a pixel at any zoom, and 32 MB while it is made
+T_STATES = (
+    32  # states and wait reasons told apart; Go 1.27 has 17 reasons (runtime/traceruntime.go: traceBlockReasonStrings)
+)
+T_RUNNABLE, T_RUNNING, T_SYSCALL, T_WAITING, T_COROUTINE, T_REASONS = 0, 1, 2, 3, 4, 5  # reasons follow as they are met
+T_SITE_BITS, T_COUNT_BITS = 17, 29  # a row of creations: bin, creation (MAX_SITES), how many
+T_ROWS = 1 << 22  # rows of creations: 32 MB; what does not fit is in the sum of all
+T_RANGES = 1 << 16  # collections and stops of the world: 7 minutes of 50 collections a second
+T_GC = -1  # a range's kind where it is no stop of the world
+T_NEVER, T_CLOSED = -2, -1  # S_GC, S_STW before the first range and between two
 
 # reasons that are not strings of the trace
 R_SYSCALL, R_SCHED, R_WAITING, R_COROUTINE, R_FIRST = -2, -3, -4, -5, -6
@@ -42,10 +54,12 @@ E_BATCH, E_BATCH_POS, E_FORCED, E_LATE, E_STATUS, E_NOG, E_EXISTS, E_ID, E_TABLE
     47, 48, 49, 50, 51, 52, 53, 54, 55, 56,
 )  # fmt: skip
 E_FULL, E_STACKID, E_STRINGID, E_DUP, E_CAP, E_BYTES, E_EMPTY = 57, 58, 59, 60, 61, 62, 63
-S_SIZE = 64
+S_TSHIFT, S_TEND, S_TSTATES, S_TN, S_TLIMIT, S_RN, S_GC, S_STW, S_STWKIND = 64, 65, 66, 67, 68, 69, 70, 71, 72
+E_REASONS, E_ROWS, E_RANGES = 73, 74, 75
+S_SIZE = 76
 
 # why `run` came back
-DONE, GROW_G, GROW_W, GROW_C, GROW_P, GROW_M = 0, 1, 2, 3, 4, 5
+DONE, GROW_G, GROW_W, GROW_C, GROW_P, GROW_M, GROW_T, FOLD_T = 0, 1, 2, 3, 4, 5, 6, 7
 
 MAX_PARKED = 256  # threads held back at once for a goroutine's earlier event; more is not clock skew but damage
 MAX_GOROUTINES = 1 << 20  # alive at once: 128 MB of rows; a Go process with so many holds 2 GB of stacks

@@ -1,8 +1,9 @@
 """Execution traces: one pass over all events of a generation in time order.
 
 Rules of order and state are those of `internal/trace` (Go 1.22-1.27): `batchcursor.go`, `order.go`. One row is kept
-per living goroutine; creations and waits are summed up by stack. A table that is nearly full makes `run` return, its
-caller (formats/_trace_scan.py) grows it and calls again. Layout of all arrays: _trace_layout.py.
+per living goroutine; creations and waits are summed up by stack, and, where a timeline is asked for, who is in which state
+by bins of time. A table that is nearly full makes `run` return, its caller (formats/_trace_scan.py) grows it and calls
+again. Layout of all arrays: _trace_layout.py.
 """
 
 from __future__ import annotations
@@ -10,14 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from parkwarden.kernels._trace_common import (
-    find,
-    home,
-    lookup,
-    mixed,
-    string_of,
-    uvarint,
-)
+from parkwarden.kernels._trace_common import find, home, lookup, mixed, string_of, uvarint
 from parkwarden.kernels._trace_layout import (
     C_ARGS,
     C_END,
@@ -37,6 +31,7 @@ from parkwarden.kernels._trace_layout import (
     E_NOG,
     E_STACKID,
     E_STATUS,
+    FOLD_T,
     G_MADE,
     G_META,
     G_PARENT,
@@ -49,6 +44,7 @@ from parkwarden.kernels._trace_layout import (
     GROW_G,
     GROW_M,
     GROW_P,
+    GROW_T,
     GROW_W,
     MAX_GOROUTINES,
     MAX_ID,
@@ -99,6 +95,10 @@ from parkwarden.kernels._trace_layout import (
     S_SEED,
     S_SIDMASK,
     S_STAMP,
+    S_TEND,
+    S_TLIMIT,
+    S_TN,
+    S_TSHIFT,
     S_WLIMIT,
     S_WMASK,
     S_WN,
@@ -107,6 +107,7 @@ from parkwarden.kernels._trace_layout import (
     W_MAX,
     W_REASON,
     W_STACK,
+    W_STATE,
     W_TOTAL,
     WAITING,
     B,
@@ -115,6 +116,7 @@ from parkwarden.kernels._trace_layout import (
     N,
     W,
 )
+from parkwarden.kernels._trace_timeline import count_creation, mark_range, state_of, tally
 
 
 @njit
@@ -129,7 +131,7 @@ def _stack_id(sidtab, st, key):
 
 
 @njit
-def _wait(wtab, waits, st, stack, reason):
+def _wait(wtab, waits, reasons, st, stack, reason):
     """Index of the sum for (stack, reason), -1 where there is no more room."""
     key = (stack + 1) << 32 | (reason + 8)
     i = find(wtab, st[S_WMASK], 2, key, st[S_SEED])
@@ -144,13 +146,15 @@ def _wait(wtab, waits, st, stack, reason):
     wtab[2 * i + 1] = n + 1
     waits[n * W + W_STACK] = stack
     waits[n * W + W_REASON] = reason
+    waits[n * W + W_STATE] = state_of(reasons, st, reason)
     st[S_WN] = n + 1
     return n
 
 
 @njit
-def _close(gtab, g, waits, now):
-    """Add the wait that ends now to its sum."""
+def _leave(gtab, g, waits, levels, st, now):
+    """The state the goroutine of row `g` is in ends now: add the wait, if it was one, to its sum."""
+    tally(levels, st, gtab, g, waits, -1, now)
     w = gtab[g * G + G_WAIT]
     if w >= 0:
         took = now - gtab[g * G + G_SINCE]
@@ -165,8 +169,8 @@ def _close(gtab, g, waits, now):
 
 
 @njit
-def _admit(gtab, st, goid, status, now):
-    """Row of a goroutine, made if it is new; -1 where there is no more room."""
+def _admit(gtab, st, goid, now):
+    """Row of a goroutine, made (in no state yet) if it is new; -1 where there is no more room."""
     g = find(gtab, st[S_GMASK], G, goid, st[S_SEED])
     if g >= 0:
         return g
@@ -176,7 +180,7 @@ def _admit(gtab, st, goid, status, now):
     g = -1 - g
     at = g * G
     gtab[at] = goid
-    gtab[at + G_META] = status | st[S_STAMP] << 8
+    gtab[at + G_META] = st[S_STAMP] << 8
     gtab[at + G_SEQ] = 0
     gtab[at + G_SINCE] = now
     gtab[at + G_STACK] = -1
@@ -212,17 +216,29 @@ def _forget(gtab, st, g, creations):
 
 
 @njit
-def _enter_status(gtab, st, g, status, now, w):
+def _enter(gtab, g, waits, levels, st, status, now, w):
     """The goroutine of row `g` is `status` from now on and adds its time to sum `w` (-1: none). It has done something."""
     at = g * G
     gtab[at + G_RAN] = 1
     gtab[at + G_META] = status | (gtab[at + G_META] >> 8) << 8
     gtab[at + G_SINCE] = now
     gtab[at + G_WAIT] = w
+    tally(levels, st, gtab, g, waits, 1, now)
 
 
 @njit
-def _made(ctab, creations, ptab, st, stack, start, parent, now):
+def _runs(gtab, g, waits, levels, st, seq, now):
+    """The goroutine of row `g` runs from now on, by the event numbered `seq`."""
+    _leave(gtab, g, waits, levels, st, now)
+    at = g * G
+    gtab[at + G_META] = RUNNING | st[S_STAMP] << 8
+    gtab[at + G_SEQ] = seq
+    gtab[at + G_RAN] = 1
+    tally(levels, st, gtab, g, waits, 1, now)
+
+
+@njit
+def _made(ctab, creations, ptab, rows, st, stack, start, parent, now):
     """Count one creation; index of its sum, -1 where there is no more room."""
     key = (stack + 1) << 32 | (start + 1)
     i = find(ctab, st[S_CMASK], 2, key, st[S_SEED])
@@ -253,6 +269,8 @@ def _made(ctab, creations, ptab, st, stack, start, parent, now):
     creations[at + N_INBIN] += 1
     if creations[at + N_INBIN] > creations[at + N_PEAK]:
         creations[at + N_PEAK] = creations[at + N_INBIN]
+    if st[S_TSHIFT] >= 0:
+        count_creation(rows, creations, st, n, now)
     if parent >= 0 and parent != creations[at + N_PARENT]:
         creations[at + N_PARENT] = parent
         pair = np.int64(mixed(parent, n + 1))
@@ -419,38 +437,40 @@ def _current(gtab, st, goid, now):
 
 
 @njit
-def _status(gtab, wtab, waits, mtab, st, slot, m, goid, mid, status, stack, now):
+def _status(gtab, wtab, waits, mtab, levels, reasons, st, slot, m, goid, mid, status, stack, now):
     """GoStatus, GoStatusStack: the first mention in a generation (order.go: advanceGoStatus)."""
     g = find(gtab, st[S_GMASK], G, goid, st[S_SEED])
     known = g >= 0
     if not known:
         if st[S_FIRST_GEN] == 0:
             st[E_LATE] += 1
-        g = _admit(gtab, st, goid, status, now)
+        g = _admit(gtab, st, goid, now)
         if g < 0:
             return
     at = g * G
     old = gtab[at + G_META] & 255
+    if known and old != status:
+        st[E_STATUS] += 1
+        _leave(gtab, g, waits, levels, st, now)
     gtab[at + G_META] = status | st[S_STAMP] << 8
     gtab[at + G_SEQ] = 0
     if stack >= 0:
         gtab[at + G_STACK] = stack
-    if known and old != status:
-        st[E_STATUS] += 1
-        _close(gtab, g, waits, now)
     reason = R_SCHED
     if status == WAITING:
         reason = R_WAITING
     elif status == SYSCALL:
         reason = R_SYSCALL
     w = gtab[at + G_WAIT]
-    if not known or old != status:
+    if old != status:
         if status != RUNNING:
-            gtab[at + G_WAIT] = _wait(wtab, waits, st, stack, reason)
+            gtab[at + G_WAIT] = _wait(wtab, waits, reasons, st, stack, reason)
             # what waits at its first mention did so since before the trace; "runnable" is mentioned when it begins
             gtab[at + G_SINCE] = 0 if (not known and status != RUNNABLE) else now
+        # nothing happens to a goroutine before its first mention: it was in this state since the trace's begin
+        tally(levels, st, gtab, g, waits, 1, 0 if (not known and st[S_FIRST_GEN] != 0) else now)
     elif w >= 0 and stack >= 0 and waits[w * W + W_STACK] < 0:
-        gtab[at + G_WAIT] = _wait(wtab, waits, st, stack, waits[w * W + W_REASON])
+        gtab[at + G_WAIT] = _wait(wtab, waits, reasons, st, stack, waits[w * W + W_REASON])
     if status == RUNNING:
         gtab[at + G_RAN] = 1
         mtab[3 * slot + 2] = goid
@@ -465,32 +485,37 @@ def _status(gtab, wtab, waits, mtab, st, slot, m, goid, mid, status, stack, now)
 
 
 @njit
-def _create(gtab, wtab, waits, ctab, creations, ptab, st, typ, goid, start, stack, parent, now, bins):
+def _create(
+    gtab, wtab, waits, ctab, creations, ptab, levels, reasons, rows, st, typ, goid, start, stack, parent, now, bins
+):  # fmt: skip
     """GoCreate, GoCreateBlocked (order.go: advanceGoCreate)."""
     status = WAITING if typ == 47 else RUNNABLE
     g = find(gtab, st[S_GMASK], G, goid, st[S_SEED])
     if g >= 0:
         st[E_EXISTS] += 1
+        _leave(gtab, g, waits, levels, st, now)
         _forget(gtab, st, g, creations)
         st[S_ENDED] -= 1
     st[S_CREATED] += 1
     bins[min(now // st[S_BINNS], st[S_BINS] - 1)] += 1
-    made = _made(ctab, creations, ptab, st, stack, start, parent, now)
-    g = _admit(gtab, st, goid, status, now)
+    made = _made(ctab, creations, ptab, rows, st, stack, start, parent, now)
+    g = _admit(gtab, st, goid, now)
     if g < 0:
         return
     at = g * G
+    gtab[at + G_META] |= status
     gtab[at + G_STACK] = start
     gtab[at + G_MADE] = made
     gtab[at + G_PARENT] = max(parent, 0)
     if typ == 47:
-        gtab[at + G_WAIT] = _wait(wtab, waits, st, start, R_WAITING)
+        gtab[at + G_WAIT] = _wait(wtab, waits, reasons, st, start, R_WAITING)
     else:
-        gtab[at + G_WAIT] = _wait(wtab, waits, st, stack, R_FIRST)
+        gtab[at + G_WAIT] = _wait(wtab, waits, reasons, st, stack, R_FIRST)
+    tally(levels, st, gtab, g, waits, 1, now)
 
 
 @njit
-def _leave_cpu(gtab, wtab, waits, mtab, st, slot, status, stack, reason, now):
+def _leave_cpu(gtab, wtab, waits, mtab, levels, reasons, st, slot, status, stack, reason, now):
     """GoBlock, GoStop, GoSyscallBegin: the running goroutine stops running here."""
     goid = mtab[3 * slot + 2]
     g = _current(gtab, st, goid, now)
@@ -498,23 +523,23 @@ def _leave_cpu(gtab, wtab, waits, mtab, st, slot, status, stack, reason, now):
         mtab[3 * slot + 2] = -1
     if g < 0:
         return goid
-    _close(gtab, g, waits, now)
+    _leave(gtab, g, waits, levels, st, now)
     if stack >= 0:
         gtab[g * G + G_STACK] = stack
-    _enter_status(gtab, st, g, status, now, _wait(wtab, waits, st, stack, reason))
+    _enter(gtab, g, waits, levels, st, status, now, _wait(wtab, waits, reasons, st, stack, reason))
     return goid
 
 
 @njit
-def _from_outside(gtab, wtab, waits, mtab, st, slot, goid, now):
+def _from_outside(gtab, wtab, waits, mtab, levels, reasons, st, slot, goid, now):
     """GoCreateSyscall: a C thread calls into Go and is a goroutine from now on, in a system call. Its id, or -1."""
     if goid < 0 or goid >= MAX_ID:
         st[E_ID] += 1
         return np.int64(-1)
-    g = _admit(gtab, st, goid, SYSCALL, now)
+    g = _admit(gtab, st, goid, now)
     if g >= 0:
-        _close(gtab, g, waits, now)
-        _enter_status(gtab, st, g, SYSCALL, now, _wait(wtab, waits, st, -1, R_SYSCALL))
+        _leave(gtab, g, waits, levels, st, now)
+        _enter(gtab, g, waits, levels, st, SYSCALL, now, _wait(wtab, waits, reasons, st, -1, R_SYSCALL))
     mtab[3 * slot + 2] = goid
     return goid
 
@@ -539,113 +564,119 @@ def _arguments(data, pos, stop, n):
 
 @njit(inline="always")  # called once per event: as a call it costs half as much time again
 def _apply(
-    typ, a0, a1, a2, a3, m, slot, now, st, idtab, sidtab, gtab, wtab, waits, ctab, creations, ptab, mtab, bins
+    typ, a0, a1, a2, a3, m, slot, now, st, idtab, sidtab, gtab, wtab, waits, ctab, creations, ptab, mtab, bins,
+    levels, reasons, rows, ranges,
 ):  # fmt: skip
     """What one event does to goroutines and sums: (the goroutine it concerned or -1, whether it came too early).
 
     An event that came too early has done nothing: the goroutine `a0` has to get another event first.
     """
-    stamp = st[S_STAMP]
     woken = np.int64(-1)
     early = False  # it must wait for another event of goroutine a0
     if typ == 16:  # GoStart g seq
         g = find(gtab, st[S_GMASK], G, a0, st[S_SEED])
         if _in_turn(gtab, g, RUNNABLE, st, a1):
-            _close(gtab, g, waits, now)
-            gtab[g * G + G_META] = RUNNING | stamp << 8
-            gtab[g * G + G_SEQ] = a1
-            gtab[g * G + G_RAN] = 1
+            _runs(gtab, g, waits, levels, st, a1, now)
             mtab[3 * slot + 2] = a0
             woken = a0
         else:
             early = True
     elif typ == 20:  # GoBlock reason stack
         woken = _leave_cpu(
-            gtab, wtab, waits, mtab, st, slot, WAITING, _stack_id(sidtab, st, a1),
+            gtab, wtab, waits, mtab, levels, reasons, st, slot, WAITING, _stack_id(sidtab, st, a1),
             string_of(idtab, st, a0) - 1, now,
         )  # fmt: skip
     elif typ == 21:  # GoUnblock g seq stack
         g = find(gtab, st[S_GMASK], G, a0, st[S_SEED])
         if _in_turn(gtab, g, WAITING, st, a1):
-            _close(gtab, g, waits, now)
+            _leave(gtab, g, waits, levels, st, now)
             gtab[g * G + G_SEQ] = a1
-            w = _wait(wtab, waits, st, _stack_id(sidtab, st, a2), R_SCHED)
-            _enter_status(gtab, st, g, RUNNABLE, now, w)
+            w = _wait(wtab, waits, reasons, st, _stack_id(sidtab, st, a2), R_SCHED)
+            _enter(gtab, g, waits, levels, st, RUNNABLE, now, w)
             woken = a0
         else:
             early = True
     elif typ == 22:  # GoSyscallBegin p_seq stack
-        woken = _leave_cpu(gtab, wtab, waits, mtab, st, slot, SYSCALL, _stack_id(sidtab, st, a1), R_SYSCALL, now)
+        woken = _leave_cpu(
+            gtab, wtab, waits, mtab, levels, reasons, st, slot, SYSCALL, _stack_id(sidtab, st, a1), R_SYSCALL, now,
+        )  # fmt: skip
     elif typ == 23 or typ == 24:  # GoSyscallEnd, GoSyscallEndBlocked
         woken = mtab[3 * slot + 2]
         g = _current(gtab, st, woken, now)
         if g >= 0:
-            _close(gtab, g, waits, now)
+            _leave(gtab, g, waits, levels, st, now)
             if typ == 23:
-                _enter_status(gtab, st, g, RUNNING, now, -1)
+                _enter(gtab, g, waits, levels, st, RUNNING, now, -1)
             else:
-                _enter_status(gtab, st, g, RUNNABLE, now, _wait(wtab, waits, st, -1, R_SCHED))
+                _enter(gtab, g, waits, levels, st, RUNNABLE, now, _wait(wtab, waits, reasons, st, -1, R_SCHED))
         if typ == 24:
             mtab[3 * slot + 2] = -1
     elif typ == 19:  # GoStop reason stack
-        woken = _leave_cpu(gtab, wtab, waits, mtab, st, slot, RUNNABLE, _stack_id(sidtab, st, a1), R_SCHED, now)
+        woken = _leave_cpu(
+            gtab, wtab, waits, mtab, levels, reasons, st, slot, RUNNABLE, _stack_id(sidtab, st, a1), R_SCHED, now,
+        )  # fmt: skip
     elif typ == 14 or typ == 47:  # GoCreate, GoCreateBlocked new_g new_stack stack
         if a0 < 0 or a0 >= MAX_ID:
             st[E_ID] += 1
         else:
             _create(
-                gtab, wtab, waits, ctab, creations, ptab, st, typ, a0, _stack_id(sidtab, st, a1),
-                _stack_id(sidtab, st, a2), mtab[3 * slot + 2], now, bins,
+                gtab, wtab, waits, ctab, creations, ptab, levels, reasons, rows, st, typ, a0,
+                _stack_id(sidtab, st, a1), _stack_id(sidtab, st, a2), mtab[3 * slot + 2], now, bins,
             )  # fmt: skip
             woken = a0
     elif typ == 17 or typ == 18:  # GoDestroy, GoDestroySyscall
         woken = mtab[3 * slot + 2]
         g = _current(gtab, st, woken, now)
         if g >= 0:
-            _close(gtab, g, waits, now)
+            _leave(gtab, g, waits, levels, st, now)
             _forget(gtab, st, g, creations)
         mtab[3 * slot + 2] = -1
     elif typ == 25 or typ == 48:  # GoStatus, GoStatusStack g m status (stack)
         if a0 < 0 or a0 >= MAX_ID or a2 < RUNNABLE or a2 > WAITING:
             st[E_ID] += 1
         else:
-            _status(gtab, wtab, waits, mtab, st, slot, m, a0, a1, a2, _stack_id(sidtab, st, a3), now)
+            _status(
+                gtab, wtab, waits, mtab, levels, reasons, st, slot, m, a0, a1, a2, _stack_id(sidtab, st, a3), now,
+            )  # fmt: skip
             woken = a0
     elif typ == 45 or typ == 46:  # GoSwitch, GoSwitchDestroy g seq
         g = find(gtab, st[S_GMASK], G, a0, st[S_SEED])
         if _in_turn(gtab, g, WAITING, st, a1):
-            _close(gtab, g, waits, now)
-            gtab[g * G + G_META] = RUNNING | stamp << 8
-            gtab[g * G + G_SEQ] = a1
-            gtab[g * G + G_RAN] = 1
+            _runs(gtab, g, waits, levels, st, a1, now)
             woken = mtab[3 * slot + 2]
             mine = _current(gtab, st, woken, now)
             if mine >= 0:
+                _leave(gtab, mine, waits, levels, st, now)
                 if typ == 45:
-                    _enter_status(gtab, st, mine, WAITING, now, _wait(wtab, waits, st, -1, R_COROUTINE))
+                    _enter(
+                        gtab, mine, waits, levels, st, WAITING, now, _wait(wtab, waits, reasons, st, -1, R_COROUTINE)
+                    )
                 else:
                     _forget(gtab, st, mine, creations)
             mtab[3 * slot + 2] = a0
         else:
             early = True
     elif typ == 15:  # GoCreateSyscall new_g
-        woken = _from_outside(gtab, wtab, waits, mtab, st, slot, a0, now)
+        woken = _from_outside(gtab, wtab, waits, mtab, levels, reasons, st, slot, a0, now)
+    elif typ >= 26 and typ <= 30 and st[S_TSHIFT] >= 0:
+        mark_range(ranges, st, typ, string_of(idtab, st, a0) if typ == 26 else 0, now)
     return woken, early
 
 
 @njit
-def _apply_by_force(typ, goid, seq, slot, now, st, gtab, waits, mtab):
+def _apply_by_force(typ, goid, seq, slot, now, st, gtab, waits, mtab, levels):
     """An event whose predecessors are missing: the goroutine is in the state it leads to from now on."""
     st[S_FORCE] = 0
     st[E_FORCED] += 1
     status = RUNNABLE if typ == 21 else RUNNING
-    g = _admit(gtab, st, goid, status, now)
+    g = _admit(gtab, st, goid, now)
     if g >= 0:
-        _close(gtab, g, waits, now)
+        _leave(gtab, g, waits, levels, st, now)
         gtab[g * G + G_META] = status | st[S_STAMP] << 8
         gtab[g * G + G_SEQ] = seq
         gtab[g * G + G_SINCE] = now
         gtab[g * G + G_RAN] = 1
+        tally(levels, st, gtab, g, waits, 1, now)
         if status == RUNNING:
             mtab[3 * slot + 2] = goid
 
@@ -661,12 +692,14 @@ def _full(st):
         return GROW_C
     if st[S_PN] >= st[S_PLIMIT]:
         return GROW_P
+    if st[S_TN] >= st[S_TLIMIT]:
+        return GROW_T
     return GROW_M
 
 
 def run(
     data, batches, order, cursors, heap, parked, st, scale, nargs, counts, idtab, sidtab,
-    gtab, wtab, waits, ctab, creations, ptab, mtab, bins, ncursors,
+    gtab, wtab, waits, ctab, creations, ptab, mtab, bins, levels, reasons, rows, ranges, ncursors,
 ):  # fmt: skip
     """All events of one generation in time order. DONE, or the table to grow before calling again.
 
@@ -701,6 +734,7 @@ def run(
                 or st[S_WN] >= st[S_WLIMIT]
                 or st[S_CN] >= st[S_CLIMIT]
                 or st[S_PN] >= st[S_PLIMIT]
+                or st[S_TN] >= st[S_TLIMIT]
                 or st[S_MN] >= st[S_MLIMIT]
             ):
                 st[S_LAST] = last
@@ -717,9 +751,12 @@ def run(
                 now = last
                 if t > np.float64(last):
                     now = np.int64(min(t, 4e18))
+                if now >= st[S_TEND]:
+                    st[S_LAST] = last
+                    return FOLD_T
                 woken, early = _apply(
                     typ, a0, a1, a2, a3, cursors[at], slot, now, st, idtab, sidtab, gtab, wtab, waits, ctab,
-                    creations, ptab, mtab, bins,
+                    creations, ptab, mtab, bins, levels, reasons, rows, ranges,
                 )  # fmt: skip
                 if early and (a0 < 0 or a0 >= MAX_ID):
                     st[E_ID] += 1  # no Go program has such a goroutine: waiting for it would be in vain
@@ -730,7 +767,7 @@ def run(
                         st[S_PARKED] += 1
                         _pop(heap, st, cursors)
                         break
-                    _apply_by_force(typ, a0, a1, slot, now, st, gtab, waits, mtab)
+                    _apply_by_force(typ, a0, a1, slot, now, st, gtab, waits, mtab, levels)
                     woken = a0
                 last = now
                 st[S_EVENTS] += 1
@@ -753,5 +790,5 @@ def run(
 
 
 KERNELS = {
-    "run": (run, "u8*, i64*, i64*, i64*, i64*, i64*, i64*, f64*" + ", i64*" * 12 + ", i64"),
+    "run": (run, "u8*, i64*, i64*, i64*, i64*, i64*, i64*, f64*" + ", i64*" * 16 + ", i64"),
 }

@@ -8,6 +8,7 @@ from typing import Any
 
 from parkwarden.model.snapshot import Ints, Snapshot
 from parkwarden.model.stack import Frame, Stack
+from parkwarden.model.timeline import Timeline
 
 
 class Kind(StrEnum):
@@ -135,6 +136,8 @@ class Trace:
     """All goroutines alive at the end, None where the trace's version tells no stacks at all."""
     created_per_s: Ints | tuple[int, ...] = ()
     """Creations in each of equal bins over the trace, for drawing."""
+    timeline: Timeline | None = None
+    """Over time in fine bins, where that was asked for; its creations are the first of `creations`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
