@@ -29,7 +29,7 @@ def instance(i: int, services: int, version: str = "1.0") -> Instance:
 
 
 def fleet(
-    instances: int, services: int, minutes: float, *, leaks: tuple[int, ...] = (0,), per_s: float = 2.0, read_s: float = READ_S
+    instances: int, services: int, minutes: float, *, leaks: tuple[int, ...] = (0,), per_s: float = 8.0, read_s: float = READ_S
 ) -> Iterator[tuple[float, Event]]:
     """Instances of so many services; those numbered in `leaks` gain `per_s` goroutines a second at `LEAK`."""
     for one in (*SITES, LEAK):

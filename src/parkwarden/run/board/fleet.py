@@ -49,6 +49,12 @@ SPARK_S = 3_600.0
 SPARK_POINTS = 32
 """A row's picture: the last hour, in as many points as 96 pixels show."""
 
+MAX_PAIRS = 50_000
+"""Labels remembered as they are shown."""
+
+KNOWN = frozenset(("service", "env", "version"))
+"""Labels that have a place of their own."""
+
 SORTS = ("state", "service", "instances", "goroutines", "memory", "growth", "time-left", "version")
 """Columns to sort by; `label:NAME` sorts by a label's value. `-` before it turns the order round."""
 
@@ -141,6 +147,7 @@ class Member:
     key: ServiceKey
     raw_key: ServiceKey
     labels: tuple[tuple[str, str], ...]
+    """All but the service's name, which is `key[0]`."""
     version: str
 
 
@@ -152,7 +159,8 @@ class Service:
     raw_keys: tuple[ServiceKey, ...]
     members: list[Member]
     common: dict[str, str]
-    """Labels all its instances agree on, without service, env and version."""
+    """Labels all its instances agree on, without KNOWN."""
+    label_names: tuple[str, ...]
     versions: Counter[str]
     text: str
     """Lower case, one name or `label=value` a line."""
@@ -171,69 +179,80 @@ class Roster:
 
 
 class Rosters:
-    """The roster of an engine, made anew where instances came, went or changed."""
+    """The roster of an engine. Where instances came, went or changed, only these and their services are looked at anew."""
 
     def __init__(self) -> None:
         self._known: dict[str, Instance] = {}
         self._members: dict[str, tuple[Instance, Member]] = {}
+        self._services: dict[ServiceKey, Service] = {}
+        self._pairs: dict[tuple[str, str], tuple[str, str]] = {}
+        """Labels as they are shown: most are those of many instances."""
         self._redactor = Redactor()
-        self._roster = _grouped([])
+        self._roster = self._made()
 
     def of(self, instances: Mapping[str, Instance]) -> Roster:
         if instances != self._known:
             self._known = dict(instances)
-            members = {}
+            before, self._members = self._members, {}
             for name, instance in instances.items():
-                before = self._members.get(name)
-                same = before is not None and before[0] is instance
-                members[name] = before if same and before is not None else (instance, self._member(instance))
-            self._members = members
-            self._roster = _grouped([member for _, member in members.values()])
+                known = before.get(name)
+                if known is None or known[0] is not instance:
+                    known = instance, self._member(instance)
+                self._members[name] = known
+            self._roster = self._made()
         return self._roster
 
     def _member(self, instance: Instance) -> Member:
-        red = self._redactor
-        labels = tuple((_name(red.text(k)), _name(red.label(k, v))) for k, v in sorted(instance.labels.items()))
+        labels = tuple([self._pair(pair) for pair in sorted(instance.labels.items()) if pair[0] != "service"])
         told = dict(labels)
-        key = _name(red.text(instance.service)), told.get("env", "")
-        shown = _name(red.text(instance.id))
+        service = instance.labels.get("service") or instance.id
+        key = self._name(service), told.get("env", "")
+        shown = key[0] if service == instance.id else self._name(instance.id)
         return Member(instance.id, shown, key, instance.service_key, labels, told.get("version", ""))
 
+    def _pair(self, pair: tuple[str, str]) -> tuple[str, str]:
+        shown = self._pairs.get(pair)
+        if shown is None:
+            if len(self._pairs) >= MAX_PAIRS:
+                self._pairs.clear()
+            shown = self._name(pair[0]), inert(self._redactor.label(*pair), MAX_NAME)
+            self._pairs[pair] = shown
+        return shown
 
-def _name(text: str) -> str:
-    return inert(text, MAX_NAME)
+    def _name(self, text: str) -> str:
+        return inert(self._redactor.text(text), MAX_NAME)
 
-
-def _grouped(members: list[Member]) -> Roster:
-    by_key: dict[ServiceKey, list[Member]] = {}
-    for member in members:
-        by_key.setdefault(member.key, []).append(member)
-    services = []
-    names: Counter[str] = Counter()
-    for key, own in sorted(by_key.items()):
-        alike = Counter(pair for member in own for pair in member.labels)
-        names.update({name for name, _ in alike})
-        common = {name: value for (name, value), n in alike.items() if n == len(own)}
-        for name in ("service", "env", "version"):
-            common.pop(name, None)
-        lines = [key[0], key[1], *(f"{name}={value}" for name, value in alike), *(m.shown for m in own)]
-        services.append(
-            Service(
-                key=key,
-                raw_keys=tuple(dict.fromkeys(m.raw_key for m in own)),
-                members=own,
-                common=common,
-                versions=Counter(m.version for m in own),
-                text="\n" + "\n".join(lines).lower() + "\n",
-            )
+    def _made(self) -> Roster:
+        by_key: dict[ServiceKey, list[Member]] = {}
+        for _, member in self._members.values():
+            by_key.setdefault(member.key, []).append(member)
+        before, self._services = self._services, {}
+        for key in sorted(by_key):
+            known = before.get(key)
+            same = known is not None and known.members == by_key[key]
+            self._services[key] = known if same and known is not None else _service(key, by_key[key])
+        services = list(self._services.values())
+        names = {name for service in services for name in service.label_names}
+        return Roster(
+            services=services,
+            ids=[m.id for service in services for m in service.members],
+            service_of=np.repeat(np.arange(len(services)), [len(s.members) for s in services]).astype(np.int64),
+            index={key: i for i, key in enumerate(self._services)},
+            label_names=sorted(names - KNOWN),
         )
-    ids = [m.id for service in services for m in service.members]
-    return Roster(
-        services=services,
-        ids=ids,
-        service_of=np.repeat(np.arange(len(services)), [len(s.members) for s in services]),
-        index={service.key: i for i, service in enumerate(services)},
-        label_names=[name for name, _ in names.most_common() if name not in ("service", "env", "version")],
+
+
+def _service(key: ServiceKey, members: list[Member]) -> Service:
+    alike = Counter([pair for member in members for pair in member.labels])
+    lines = [*key, f"service={key[0]}", *(f"{name}={value}" for name, value in alike), *(m.shown for m in members)]
+    return Service(
+        key=key,
+        raw_keys=tuple(dict.fromkeys([m.raw_key for m in members])),
+        members=members,
+        common={name: value for (name, value), n in alike.items() if n == len(members) and name not in KNOWN},
+        label_names=tuple({name for name, _ in alike}),
+        versions=Counter([m.version for m in members]),
+        text="\n" + "\n".join(lines).lower() + "\n",
     )
 
 
@@ -405,6 +424,7 @@ class ServiceRow:
     growth_per_min: float | None
     time_left: TimeLeft | None
     left_s: float | None
+    """Until then from now, not from when it was judged."""
     spark: tuple[float, ...]
     """Goroutines per instance over the last hour, oldest first; NaN = not told."""
     spark_s: float
@@ -533,11 +553,7 @@ class Fleet:
                     memory=told(memory[j]),
                     age_s=None if start is None else max(now.at - start, 0.0),
                     restarts=restarts,
-                    labels={
-                        k: v
-                        for k, v in member.labels
-                        if k not in service.common and k not in ("service", "env", "version")
-                    },
+                    labels={k: v for k, v in member.labels if k not in service.common and k not in KNOWN},
                     found=bool(found[j]),
                 )
             )

@@ -1,0 +1,60 @@
+// Turns what a page shows into what the server sent, touching only what differs: focus, scroll and selection stay where they are.
+"use strict";
+
+const morph = (() => {
+  const sameKind = (a, b) => a.nodeType === b.nodeType && a.nodeName === b.nodeName && (a.id ?? "") === (b.id ?? "");
+
+  function attributes(node, wanted) {
+    for (const { name } of [...node.attributes]) if (!wanted.hasAttribute(name) && name !== "data-stale") node.removeAttribute(name);
+    for (const { name, value } of wanted.attributes) if (node.getAttribute(name) !== value) node.setAttribute(name, value);
+  }
+
+  function one(node, wanted) {
+    if (node.nodeType !== Node.ELEMENT_NODE) {
+      if (node.nodeValue !== wanted.nodeValue) node.nodeValue = wanted.nodeValue;
+      return;
+    }
+    if (node.hasAttribute("data-keep")) return; // drawn by a script
+    if (node.matches("time[data-local]") && node.getAttribute("datetime") === wanted.getAttribute("datetime")) return;
+    attributes(node, wanted);
+    children(node, wanted);
+  }
+
+  function children(parent, wanted) {
+    const byId = new Map([...parent.children].filter((child) => child.id).map((child) => [child.id, child]));
+    let at = parent.firstChild;
+    for (const next of [...wanted.childNodes]) {
+      const known = next.id ? byId.get(next.id) : undefined;
+      if (known && known.nodeName === next.nodeName) {
+        if (known === at) at = at.nextSibling; else move(parent, known, at);
+        one(known, next);
+      } else if (at && sameKind(at, next) && !at.id) {
+        const node = at;
+        at = at.nextSibling;
+        one(node, next);
+      } else {
+        parent.insertBefore(document.importNode(next, true), at);
+      }
+    }
+    while (at) {
+      const gone = at;
+      at = at.nextSibling;
+      gone.remove();
+    }
+  }
+
+  // a moved node loses the focus in it, unless the browser can move without taking out
+  function move(parent, node, before) {
+    if (parent.moveBefore) { parent.moveBefore(node, before); return; }
+    const focus = node.contains(document.activeElement) ? document.activeElement : null;
+    parent.insertBefore(node, before);
+    focus?.focus({ preventScroll: true });
+  }
+
+  // `html`: what is to be inside `parent`
+  return (parent, html) => {
+    const wanted = new DOMParser().parseFromString(`<template>${html}</template>`, "text/html").querySelector("template");
+    children(parent, wanted.content);
+    htmx.trigger(parent, "htmx:afterSettle", { elt: parent });
+  };
+})();
