@@ -283,3 +283,41 @@ def test_any_tree_is_read_or_explained(tree: dict[str, object]) -> None:
     """Well-formed YAML of the wrong shape: every error is ours, with a place."""
     with contextlib.suppress(ConfigError):
         assert isinstance(parse_config(yaml.safe_dump(tree), environ={}), Config)
+
+
+WEB_TOKENS = {"EVA": "operator-token-0123", "VIC": "viewer-token-0123456", "ALONE": "a-single-token-of-old", "SHORT": "short"}
+
+
+def test_web_tokens_have_a_name_and_a_role() -> None:
+    """`tokens` beside the one `token`, which is an operator called operator; a role is viewer unless said otherwise."""
+    text = "web: {token: {env: ALONE}, tokens: [{name: eva, role: operator, token: {env: EVA}}, {name: vic, token: {env: VIC}}]}"
+    everybody = parse_config(text, environ=WEB_TOKENS).web.everybody
+    assert [(one.name, one.role) for one in everybody] == [
+        ("operator", "operator"),
+        ("eva", "operator"),
+        ("vic", "viewer"),
+    ]
+    assert parse_config("web: {}", environ={}).web.everybody == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "words"),
+    [
+        ("web: {listen: 0.0.0.0:1}", "web.listen", "needs `web.token` or `web.tokens`"),
+        ("web: {tokens: [{name: a, token: {env: SHORT}}]}", "web.tokens[0]", "shorter than 16"),
+        ("web: {token: {env: SHORT}}", "web.token", "shorter than 16"),
+        ("web: {tokens: [{name: a, token: {env: EVA}}, {name: a, token: {env: VIC}}]}", "web.tokens[1].name", "another token"),
+        ("web: {token: {env: EVA}, tokens: [{name: a, token: {env: EVA}}]}", "web.tokens[0]", "the same token"),
+        ("web: {token: {env: EVA}, tokens: [{name: operator, token: {env: VIC}}]}", "web.tokens[0].name", "another token"),
+        ('web: {tokens: [{name: " ", token: {env: EVA}}]}', "web.tokens[0].name", "printable"),
+        ('web: {tokens: [{name: "a\\u202e", token: {env: EVA}}]}', "web.tokens[0].name", "printable"),
+        ("web: {tokens: [{name: a, role: root, token: {env: EVA}}]}", "web.tokens[0].role", "viewer, operator"),
+        ("web: {tokens: [{name: a}]}", "web.tokens[0]", "`token` is missing"),
+    ],
+)  # fmt: skip
+def test_web_tokens_that_are_none(text: str, key: str, words: str) -> None:
+    """Short, shared or nameless tokens and names used twice are told by their place; no token is shown."""
+    with pytest.raises(ConfigError) as raised:
+        parse_config(text, environ=WEB_TOKENS)
+    assert any(problem.key == key and words in problem.text for problem in raised.value.problems), raised.value.problems
+    assert not any(word in str(raised.value) for word in WEB_TOKENS.values() if word != "short")

@@ -111,8 +111,12 @@ class Board:
             self.beat()
 
     def hear(self, at: float) -> None:
+        self.feed(*self.heard(at))
+
+    def heard(self, at: float) -> list[Event]:
+        """What i1 tells at this time: its numbers and a profile."""
         reading = Reading(at=at, goroutines=100 + self.leaked)
-        self.feed(Read(at, "i1", reading), SiteCounts(at, "i1", {"s1": self.leaked}))
+        return [Read(at, "i1", reading), SiteCounts(at, "i1", {"s1": self.leaked})]
 
     def firing(self) -> Incident:
         """The one incident that fires."""

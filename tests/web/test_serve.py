@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, suppress
 import pytest
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse
+from starlette.responses import PlainTextResponse, StreamingResponse
 from starlette.routing import Route
 
 from parkwarden.web import serve as module
@@ -18,7 +18,7 @@ QUESTION = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
 @asynccontextmanager
-async def served() -> AsyncIterator[int]:
+async def served(*more: Route) -> AsyncIterator[int]:
     """The port our pages are on."""
 
     async def healthz(request: Request) -> PlainTextResponse:
@@ -26,7 +26,7 @@ async def served() -> AsyncIterator[int]:
         return PlainTextResponse("ok\n")
 
     socket = module.bind("127.0.0.1", 0)
-    application = Starlette(routes=[Route("/healthz", healthz), Route("/", healthz, methods=["POST"])])
+    application = Starlette(routes=[Route("/healthz", healthz), Route("/", healthz, methods=["POST"]), *more])
     task = asyncio.create_task(module.serve(application, socket))
     socket.listen()  # uvicorn does so too, a little later
     try:
@@ -117,5 +117,40 @@ def test_headers_have_an_end() -> None:
     async def work() -> None:
         async with served() as port:
             assert (await answered(port, head)).startswith(b"HTTP/1.1 400")
+
+    asyncio.run(work())
+
+
+def test_a_stream_goes_on_and_who_does_not_read_it_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What gives time for each piece outlives EXCHANGE_S; when its reader stops reading, the connection ends all the same."""
+    monkeypatch.setattr(module, "EXCHANGE_S", 0.3)
+    ended = asyncio.Event()
+
+    async def stream(request: Request) -> StreamingResponse:
+        large = request.query_params.get("large") == "1"
+
+        async def pieces() -> AsyncIterator[bytes]:
+            try:
+                for n in range(10_000):
+                    module.give_time(request)
+                    yield b"x" * (1 << 20) if large else b"piece %d\n" % n
+                    await asyncio.sleep(0 if large else 0.05)
+            finally:
+                ended.set()
+
+        return StreamingResponse(pieces())
+
+    async def work() -> None:
+        async with served(Route("/stream", stream)) as port:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(b"GET /stream HTTP/1.1\r\nHost: x\r\n\r\n")
+            await asyncio.wait_for(reader.readuntil(b"piece 20\n"), 5)  # a second: more than three times EXCHANGE_S
+            writer.close()
+            await asyncio.wait_for(ended.wait(), 5)
+            ended.clear()
+            reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1 << 10)
+            writer.write(b"GET /stream?large=1 HTTP/1.1\r\nHost: x\r\n\r\n")
+            await asyncio.wait_for(ended.wait(), 5)
+            writer.close()
 
     asyncio.run(work())

@@ -30,6 +30,7 @@ from parkwarden.run.board.dumps import Bags
 from parkwarden.web.access import CSRF_FIELD, Access, Role, Visitor
 from parkwarden.web.assets import Assets
 from parkwarden.web.problems import ForbiddenError, TooLargeError, UnknownVisitorError, WebError
+from parkwarden.web.serve import give_time
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -42,6 +43,9 @@ MAX_TEXT = 2_000
 
 MAX_FORM_BYTES = 64 << 10
 """Of a form: the longest field is a reason of some sentences."""
+
+PACE_BYTES = 256 << 10
+"""Of a body within each `serve.EXCHANGE_S`: 17 kB/s, what a bad line brings; slower is somebody who wants to hold a connection."""
 
 MAX_FIELDS = 50
 """Fields of a form."""
@@ -134,9 +138,9 @@ class Desk:
         return {name: value for name, value in pairs if name != CSRF_FIELD}
 
     async def body(self, request: Request, limit: int) -> bytes:
-        """The body of a request, `limit` bytes at most. Raises TooLargeError without reading on."""
+        """The body of a request, `limit` bytes at most; it may take its time while it comes. Raises TooLargeError without reading on."""
         told = request.headers.get("content-length", "")
-        size = 0
+        size, timed = 0, 0
         pieces: list[bytes] = []
         if not (told.isdigit() and int(told[:18]) > limit):
             async for piece in request.stream():
@@ -144,6 +148,9 @@ class Desk:
                 pieces.append(piece)
                 if size > limit:
                     break
+                if size - timed >= PACE_BYTES:
+                    timed = size
+                    give_time(request)
             else:
                 return b"".join(pieces)
         raise TooLargeError("too-large", f"more than {numbers.size(limit)} was sent", headers={"Connection": "close"})

@@ -18,6 +18,7 @@ from starlette.responses import StreamingResponse
 from starlette.routing import Route
 
 from parkwarden.web.problems import TooManyError
+from parkwarden.web.serve import give_time
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -83,18 +84,17 @@ class _Stream(StreamingResponse):
 
 async def _events(desk: Desk, request: Request) -> AsyncIterator[str]:
     """The stream's text, piece by piece."""
-    give_time: Callable[[], None] = request.scope.get("state", {}).get("give_time", lambda: None)
     loop = asyncio.get_running_loop()
     ends_at = loop.time() + STREAM_S
     told: dict[str, dict[str, Any]] = {row.id: _said(row) for row in desk.host.incidents()}
     rung = await desk.host.changed(-1, 0.0)
     yield f"retry: {RETRY_MS}\n\n{_event('beat', {'at': desk.host.now(), 'n': rung})}"
     while loop.time() < ends_at:
-        give_time()
+        give_time(request)
         before, rung = rung, await desk.host.changed(rung, QUIET_S)
         if desk.access.visitor(request, desk.clock()) is None:
             return
-        give_time()
+        give_time(request)
         if rung == before:
             yield ": quiet\n\n"
             continue

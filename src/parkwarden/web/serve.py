@@ -2,6 +2,9 @@
 
 Whoever reaches the port may open connections before any token is asked for: so their number, their headers and their time are bounded,
 and a newcomer goes before who has been silent longest: a health probe is heard while somebody holds all the others open.
+
+An exchange that takes longer (live events, a large upload) asks for its time piece by piece: `give_time(request)` after each piece that
+went out or came in. Whoever stops reading or sending is let go EXCHANGE_S later all the same.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ from parkwarden.model.errors import UsageError
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
+    from starlette.requests import Request
 
 MAX_CONNECTIONS = 128
 """Open at once: our pages are for a scraper and a few people."""
@@ -31,6 +35,16 @@ EXCHANGE_S = 15.0
 
 KEEP_ALIVE_S = 75
 """Longer than a usual scrape interval, so that scrapers need not connect anew."""
+
+
+_GIVE_TIME = "parkwarden.give_time"
+
+
+def give_time(request: Request) -> None:
+    """Another EXCHANGE_S for this exchange, from now: a piece of it was done."""
+    go_on = request.scope.get("state", {}).get(_GIVE_TIME)
+    if go_on is not None:  # another server's exchange has its own bounds
+        go_on()
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -66,6 +80,7 @@ class _Connection(H11Protocol):
     """When its present exchange began, or the last one ended."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        self.app_state = {**self.app_state, _GIVE_TIME: self._go_on}
         super().connection_made(transport)
         self._begin()
         if len(self.connections) > MAX_CONNECTIONS:
@@ -91,6 +106,11 @@ class _Connection(H11Protocol):
         if self._deadline is None:
             self.since = self.loop.time()
             self._deadline = self.loop.call_later(EXCHANGE_S, self.transport.abort)
+
+    def _go_on(self) -> None:
+        if self._deadline is not None:
+            self._end()
+            self._begin()
 
     def _end(self) -> None:
         self.since = self.loop.time()
