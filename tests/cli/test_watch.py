@@ -38,7 +38,7 @@ def test_nothing_to_watch_is_told_with_the_next_step(capsys: pytest.CaptureFixtu
         (
             {"listen": "0.0.0.0:9999"},
             "error[token-needed]: listening on 0.0.0.0 would show our pages to everybody who can reach it\n"
-            "  next: set web.token in the configuration ({env: NAME} or {file: PATH}), or listen on 127.0.0.1\n",
+            "  next: set web.token or web.tokens in the configuration ({env: NAME} or {file: PATH}), or listen on 127.0.0.1\n",
         ),
         (
             {"listen": "foo"},

@@ -240,7 +240,7 @@ def _evidence(settings: StoreSettings) -> list[Check]:
 
 def _web(config: Config) -> list[Check]:
     web = config.web
-    asked = "a token is asked for" if web.token else "open to this machine's users only"
+    asked = "a token is asked for" if web.everybody else "open to this machine's users only"
     family = socket.AF_INET6 if ":" in web.host else socket.AF_INET
     try:
         with socket.socket(family) as probe:
@@ -249,7 +249,7 @@ def _web(config: Config) -> list[Check]:
     except OSError as error:
         text = f"{web.listen} cannot be listened on: {error.strerror}"
         return [Check("web", "listen", State.WARN, text, "is parkwarden running already? else choose web.listen")]
-    if web.token and not is_loopback(web.host) and not web.cert_file:
+    if web.everybody and not is_loopback(web.host) and not web.cert_file:
         text = f"{web.listen} is free, {asked}, but it goes unencrypted"
         return [Check("web", "listen", State.WARN, text, "web.cert_file and key_file, or a proxy with TLS before it")]
     return [Check("web", "listen", State.OK, f"{web.listen} is free, {asked}")]
