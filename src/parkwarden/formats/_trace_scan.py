@@ -333,8 +333,8 @@ def _drop_outliers(result: Scan, g: Generation) -> None:
 class _Tables:
     """Everything the kernels write to, and how each part grows."""
 
-    def __init__(self, result: Scan) -> None:
-        self.kernels = load("trace_tables") | load("trace_scan")
+    def __init__(self, result: Scan, timeline: bool) -> None:
+        self.kernels = load("trace_tables") | load("trace_timeline" if timeline else "trace_scan")
         self.state = result.state
         self.hashed: dict[str, tuple[Ints, int]] = {}
         for name, mask, width, rows in (
@@ -357,9 +357,8 @@ class _Tables:
         self.pool = np.zeros(1 << 14, dtype=np.int32)
         self.waits = np.zeros(W << 10, dtype=np.int64)
         self.creations = np.zeros(N << 10, dtype=np.int64)
-        self.levels = self.rows = self.ranges = np.zeros(1, dtype=np.int64)
-        self.reasons = np.full(T_STATES, -1, dtype=np.int64)
-        self.state[S_TSHIFT], self.state[S_TEND], self.state[S_TSTATES] = -1, NEVER, T_REASONS
+        self.drawn: list[Ints] = []
+        """Of a timeline: levels, reasons, rows, ranges."""
         self.limits()
 
     def draw(self, span_ns: float) -> None:
@@ -368,22 +367,32 @@ class _Tables:
         s[S_TSHIFT] = max(int(min(span_ns, 4e18)) // T_BINS, 1).bit_length()
         s[S_TEND] = T_BINS << int(s[S_TSHIFT])
         s[S_GC] = s[S_STW] = T_NEVER
-        self.levels = np.zeros(T_BINS * T_STATES * 2, dtype=np.int64)
-        self.rows = np.zeros(1 << 12, dtype=np.int64)
-        self.ranges = np.zeros(3 * T_RANGES, dtype=np.int64)
-        self.limits()
+        self.drawn = [
+            np.zeros(T_BINS * T_STATES * 2, dtype=np.int64),
+            np.full(T_STATES, -1, dtype=np.int64),
+            np.zeros(1 << 12, dtype=np.int64),
+            np.zeros(3 * T_RANGES, dtype=np.int64),
+        ]
+        s[S_TSTATES], s[S_TLIMIT] = T_REASONS, 1 << 12
+
+    def more_rows(self) -> None:
+        """Twice the room for rows of creations; from T_ROWS on the kernel counts what does not fit."""
+        self.drawn[2] = _grown(self.drawn[2], 2 * self.drawn[2].shape[0])
+        rows = self.drawn[2].shape[0]
+        self.state[S_TLIMIT] = NEVER if rows >= T_ROWS else rows
 
     def fold(self) -> None:
         """Events lie behind the last bin: bins twice as wide, two by two of those there were made one."""
         s = self.state
         width = 1 << int(s[S_TSHIFT])
-        pairs = self.levels.reshape(T_BINS // 2, 2, T_STATES, 2)
+        levels, _reasons, rows, _ranges = self.drawn
+        pairs = levels.reshape(T_BINS // 2, 2, T_STATES, 2)
         first, second = pairs[:, 0], pairs[:, 1]
         folded = first + second
         folded[..., 1] += first[..., 0] * width  # who came in the first is there all through the second
-        self.levels[: folded.size] = folded.reshape(-1)
-        self.levels[folded.size :] = 0
-        rows = self.rows[: int(s[S_TN])]
+        levels[: folded.size] = folded.reshape(-1)
+        levels[folded.size :] = 0
+        rows = rows[: int(s[S_TN])]
         place = T_SITE_BITS + T_COUNT_BITS
         rows[:] = rows >> place + 1 << place | rows & (1 << place) - 1
         s[S_TSHIFT] += 1
@@ -411,7 +420,6 @@ class _Tables:
             # one event adds at most two rows to any of them
             room = min((s[mask] + 1) * (2 if limit == S_GLIMIT else 1) // (3 if limit == S_GLIMIT else 2), rows) - 4
             s[limit] = NEVER if room >= most else room
-        s[S_TLIMIT] = NEVER if s[S_TSHIFT] < 0 or self.rows.shape[0] >= T_ROWS else self.rows.shape[0]
 
     def rehash(self, name: str, mask: int, rows: int, stamp: int = -1) -> None:
         """Give a hash table at least `rows` rows (a power of two)."""
@@ -450,8 +458,7 @@ class _Tables:
             self.fold()
             return
         if why == GROW_T:
-            self.rows = _grown(self.rows, 2 * self.rows.shape[0])
-            self.limits()
+            self.more_rows()
             return
         name, mask = {
             GROW_G: ("goroutines", S_GMASK),
@@ -503,7 +510,7 @@ def _run(result: Scan, generations: list[Generation], timeline: bool) -> None:
     for kind, count in _ARGS.items():
         nargs[kind] = count
     parked = np.zeros(2 * MAX_PARKED, dtype=np.int64)
-    tables = _Tables(result)
+    tables = _Tables(result, timeline)
     if timeline:
         tables.draw(span)
     for number, g in enumerate(generations, start=1):
@@ -555,8 +562,8 @@ def _read_events(result: Scan, tables: _Tables, g: Generation, nargs: Ints, park
         why = tables.kernels["run"](
             result.data, flat, order, places, heap, parked, result.state, scale, nargs, result.counts, tables["ids"],
             tables["stack_ids"], tables["goroutines"], tables["wait_index"], tables.waits, tables["creation_index"],
-            tables.creations, tables["parents"], tables["threads"], result.bins, tables.levels, tables.reasons,
-            tables.rows, tables.ranges, fresh,
+            tables.creations, tables["parents"], tables["threads"], result.bins, *tables.drawn,
+            fresh,
         )  # fmt: skip
         if why == DONE:
             return
@@ -576,11 +583,12 @@ def _collect(result: Scan, tables: _Tables, generations: int) -> None:
     result.stacks = tables.stacks[: int(s[S_SKN]) * 2].reshape(-1, 2)
     result.pool = tables.pool
     result.generations = generations
-    if int(s[S_TSHIFT]) >= 0:
+    if tables.drawn:
+        levels, reasons, rows, ranges = tables.drawn
         result.timeline = Columns(
             shift=int(s[S_TSHIFT]),
-            levels=tables.levels.reshape(T_BINS, T_STATES, 2),
-            reasons=tables.reasons[: int(s[S_TSTATES])],
-            rows=tables.rows[: int(s[S_TN])],
-            ranges=tables.ranges[: 3 * int(s[S_RN])].reshape(-1, 3),
+            levels=levels.reshape(T_BINS, T_STATES, 2),
+            reasons=reasons[: int(s[S_TSTATES])],
+            rows=rows[: int(s[S_TN])],
+            ranges=ranges[: 3 * int(s[S_RN])].reshape(-1, 3),
         )

@@ -26,7 +26,7 @@ W_COUNT, W_TOTAL, W_MAX, W_STACK, W_REASON, W_STATE = range(6)
 N = 12
 N_COUNT, N_FIRST, N_LAST, N_BIN, N_INBIN, N_PEAK, N_ALIVE, N_PARENTS, N_PARENT, N_STACK, N_START, N_ROW = range(12)
 
-# the timeline, made only with S_TSHIFT >= 0: bins x states x (how many more are in it, for how many nanoseconds of the bin)
+# the timeline: bins x states x (how many more are in it, for how many nanoseconds of the bin)
 T_BINS = 1 << 16  # a bin of a 5 s trace is 131 µs: finer than a pixel at any zoom, and 32 MB while it is made
 T_STATES = (
     32  # states and wait reasons told apart; Go 1.27 has 17 reasons (runtime/traceruntime.go: traceBlockReasonStrings)

@@ -1,8 +1,9 @@
-"""Execution traces: who is in which state over time, in bins. Part of `trace_scan.run`, not a kernel module itself.
+"""Execution traces: who is in which state over time, in bins. Part of `_trace_run`, not a kernel module itself.
 
 A bin holds by state how many more goroutines are in it at the bin's end than at its begin, and the nanoseconds spent in
 it by who came (less those by who left) in this bin: so both the number at every edge and the mean between two edges are
-exact (formats/trace_timeline.py adds up). Bins are `1 << S_TSHIFT` nanoseconds wide; below 0 no timeline is asked for.
+exact (formats/trace_timeline.py adds up). Bins are `1 << S_TSHIFT` nanoseconds wide. `tl` is (levels, reasons, rows,
+ranges), or None where no timeline is asked for.
 """
 
 from __future__ import annotations
@@ -46,8 +47,9 @@ from parkwarden.kernels._trace_layout import (
 
 
 @njit
-def state_of(reasons, st, reason):
+def state_of(tl, st, reason):
     """The column of a wait's reason."""
+    reasons = tl[1]
     if reason == R_COROUTINE:
         return T_COROUTINE
     if reason < 0:  # R_WAITING, and -1: the empty string
@@ -57,8 +59,7 @@ def state_of(reasons, st, reason):
         if reasons[i] == reason:
             return i
     if n >= T_STATES:
-        if st[S_TSHIFT] >= 0:
-            st[E_REASONS] += 1
+        st[E_REASONS] += 1
         return T_WAITING
     reasons[n] = reason
     st[S_TSTATES] = n + 1
@@ -66,11 +67,12 @@ def state_of(reasons, st, reason):
 
 
 @njit(inline="always")
-def tally(levels, st, gtab, g, waits, sign, now):
+def tally(tl, st, gtab, g, waits, sign, now):
     """The goroutine of row `g` enters (1) the state it is in, or leaves it (-1)."""
-    shift = st[S_TSHIFT]
-    if shift < 0:
+    if tl is None:
         return
+    levels = tl[0]
+    shift = st[S_TSHIFT]
     status = gtab[g * G + G_META] & 255
     if status == 0:
         return
@@ -85,8 +87,9 @@ def tally(levels, st, gtab, g, waits, sign, now):
 
 
 @njit
-def count_creation(rows, creations, st, n, now):
+def count_creation(tl, creations, st, n, now):
     """One more goroutine made by creation `n` in this bin: a row for each of both."""
+    rows = tl[2]
     key = (now >> st[S_TSHIFT]) << T_SITE_BITS | n
     row = creations[n * N + N_ROW] - 1
     if row < 0 or rows[row] >> T_COUNT_BITS != key:
@@ -101,8 +104,9 @@ def count_creation(rows, creations, st, n, now):
 
 
 @njit
-def mark_range(ranges, st, typ, kind, now):
+def mark_range(tl, st, typ, kind, now):
     """STWBegin, STWEnd, GCActive, GCBegin, GCEnd: of each at most one at a time (worldsema, gcSeq)."""
+    ranges = tl[3]
     if typ == 26:
         st[S_STW] = now
         st[S_STWKIND] = kind
