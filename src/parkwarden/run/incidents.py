@@ -26,6 +26,9 @@ MAX_NAME = 100
 MAX_REASON = 1_000
 """Characters of a reason: it travels to every channel; what is longer belongs into a ticket."""
 
+LATER_S = 0.001
+"""What is said after something else is this much later at least, whatever the clocks say."""
+
 MAX_MATCHERS = 20
 """Of one silence; more than anybody can read."""
 
@@ -103,8 +106,9 @@ def _open(state: State, start: str) -> Incident:
 
 
 def _done(state: State, act: Act, row: Incident, by: str, now: float, why: str) -> Incident:
-    # never before the incident began, or what was last said: two hosts' clocks are not one
-    at = max(now, row.pending_since, row.acknowledged_at if act is Act.ACKNOWLEDGE else row.closed_at)
+    # after the incident began, and after what was last said: two hosts' clocks are not one
+    last = row.acknowledged_at if act is Act.ACKNOWLEDGE else row.closed_at
+    at = max(now, row.pending_since, last + LATER_S if last else 0.0)
     return state.act(Action(act=act, at=at, by=named(by), why=reason(why), incident_id=row.id)) or row
 
 

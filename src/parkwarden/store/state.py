@@ -203,6 +203,13 @@ class State:
             query = query.where(incidents.c.service == clean(service))
         return [_incident(row) for row in self._rows(query.limit(limit) if limit is not None else query)]
 
+    def past(self, limit: int, service: str | None = None) -> list[Incident]:
+        """Incidents that are resolved, the last one to end first."""
+        query = select(incidents).where(incidents.c.state == IncidentState.RESOLVED.value)
+        if service is not None:
+            query = query.where(incidents.c.service == clean(service))
+        return [_incident(row) for row in self._rows(query.order_by(incidents.c.resolved_at.desc()).limit(limit))]
+
     def incident(self, incident_id: str) -> Incident | None:
         rows = self._rows(select(incidents).where(incidents.c.id == clean(incident_id)))
         return _incident(rows[0]) if rows else None

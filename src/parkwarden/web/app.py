@@ -31,7 +31,9 @@ MODULES: tuple[str, ...] = (
     "parkwarden.web.status",
     "parkwarden.web.live",
     "parkwarden.web.login",
+    "parkwarden.web.api.openapi",
     "parkwarden.web.pages.fleet",
+    "parkwarden.web.pages.service",
 )
 """Each has `routes(desk) -> list[BaseRoute]`: every page and every family of API routes."""
 

@@ -75,7 +75,7 @@ def status_of(error: ParkwardenError) -> int:
     if isinstance(error, UsageError):
         if error.code.startswith("no-such-") or error.code.endswith("-unknown"):
             return 404
-        return 409 if error.code.endswith("-over") else 400
+        return 409 if error.code.endswith("-over") else 422
     return 422
 
 

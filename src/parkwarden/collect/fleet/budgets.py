@@ -123,6 +123,10 @@ class Budgets:
         hour = self._stall.get(instance)
         return hour.sum(now) if hour is not None else 0.0
 
+    def stalled(self, now: float) -> dict[str, float]:
+        """The same of everybody who was stalled within the hour."""
+        return {name: total for name, hour in self._stall.items() if (total := hour.sum(now)) > 0}
+
     def tidy(self, now: float) -> None:
         """Somebody is gone: close the books in which nothing was paid for an hour. No others: who goes and comes back at every
         refresh of a discovery has paid all the same."""

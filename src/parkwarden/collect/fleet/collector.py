@@ -32,7 +32,7 @@ from parkwarden.collect.fleet.probe import missing, restarted
 from parkwarden.collect.fleet.scrape import Scraper
 from parkwarden.collect.fleet.settings import CollectSettings
 from parkwarden.collect.fleet.sites import Sites
-from parkwarden.collect.fleet.status import LOCAL, Counters, TargetState, TargetStatus
+from parkwarden.collect.fleet.status import LOCAL, Counters, Spent, TargetState, TargetStatus
 from parkwarden.collect.fleet.telling import Teller
 from parkwarden.model.artefact import LookCost, Reading
 from parkwarden.model.capture import Capture
@@ -300,7 +300,6 @@ class Collector:
         return pause * self._rng.uniform(0.75, 1.25)
 
     async def _read(self, watched: _Watched) -> None:
-        counters = self.counters
         began = time.monotonic()
         scraper = watched.scraper
         before = scraper.bytes if scraper else 0
@@ -323,9 +322,8 @@ class Collector:
         except Exception as error:  # a mistake of a reader or of whoever is told costs this target, not the fleet
             what = FetchError("internal", f"{type(error).__name__} while reading or telling")
             self._failed(watched, what, time.monotonic() - began)
-        counters.scrape_seconds += watched.took_s
-        if scraper is not None:
-            counters.scrape_bytes += scraper.bytes - before
+        for book in self._books(watched):
+            book.waited(watched.took_s, scraper.bytes - before if scraper is not None else 0)
 
     async def _local(self, watched: _Watched, reading: Reading) -> Mapping[str, int] | None:
         """What the host tells of a target that runs on it, joined to its reading; descriptors by kind where they were counted."""
@@ -342,12 +340,13 @@ class Collector:
 
         told = await self._looks.join(target, reading, pool, command_line)
         if told.outcome:
-            self.counters.looks[LOCAL, told.outcome] += 1
-            self.counters.look_seconds[LOCAL] = self.counters.look_seconds.get(LOCAL, 0.0) + told.took_s
+            for book in self._books(watched):
+                book.looked(LOCAL, told.outcome, told.took_s)
         return kinds_of(told)
 
     def _failed(self, watched: _Watched, error: FetchError, took_s: float) -> None:
-        self.counters.scrapes[error.code] += 1
+        for book in self._books(watched):
+            book.read(error.code)
         watched.failures += 1
         watched.took_s = took_s
         watched.error = f"{error.code}: {error.text}"
@@ -372,7 +371,8 @@ class Collector:
             self._begin_life(watched, now if start is None or start == watched.instance.start_time else start, now)
         watched.last = reading
         self._emit(Read(now, watched.target.id, reading))
-        self.counters.scrapes["ok"] += 1
+        for book in self._books(watched):
+            book.read("ok")
         watched.failures = 0
         watched.took_s = took_s
         watched.error = ""
@@ -390,6 +390,13 @@ class Collector:
                 watched.scraper.listed = None
         watched.instance = target.instance(start_time)
         self._emit(Started(watched.instance, now))
+
+    def _books(self, watched: _Watched) -> tuple[Spent, Spent]:
+        return self.counters.books((watched.instance or watched.target.instance()).service_key)
+
+    def stalled(self) -> dict[str, float]:
+        """Estimated stall in seconds of the last hour, of every target that was looked at within it."""
+        return self._budgets.stalled(self._monotonic())
 
     def _turn(self, watched: _Watched, state: TargetState) -> None:
         if watched.state is not state:
@@ -425,7 +432,8 @@ class Collector:
             watched.timer = asyncio.get_running_loop().call_later(max(next_at - now, 0.01), self._climb, watched)
 
     def _refuse(self, watched: _Watched, look: Look, reason: str) -> None:
-        self.counters.refusals[look.value, reason] += 1
+        for book in self._books(watched):
+            book.refused(look.value, reason)
         watched.refused = f"{look.value}: {reason}"
 
     async def _look(self, watched: _Watched, ask: Ask, instance: Instance, price: float) -> None:
@@ -465,11 +473,9 @@ class Collector:
         return await take(client, ask.look, watched.target.pprof_path, ask.seconds, pool)
 
     def _paid(self, watched: _Watched, ask: Ask, taken: Taken, price: float) -> None:
-        counters, name = self.counters, ask.look.value
-        counters.looks[name, taken.outcome] += 1
-        counters.look_seconds[name] = counters.look_seconds.get(name, 0.0) + taken.took_s
-        counters.look_bytes[name] += taken.wire
-        counters.stall_seconds[name] = counters.stall_seconds.get(name, 0.0) + price
+        name = ask.look.value
+        for book in self._books(watched):
+            book.looked(name, taken.outcome, taken.took_s, taken.wire, price)
         note = ask.why if taken.outcome == "ok" else f"{taken.outcome}: {taken.note}" if taken.note else taken.outcome
         watched.costs.append(LookCost(name, taken.took_s, taken.wire, note))
 

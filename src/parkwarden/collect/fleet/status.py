@@ -7,9 +7,17 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from parkwarden.model.artefact import LookCost
+from parkwarden.model.instance import ServiceKey
 
 LOCAL = "local"
 """What looks of the host are called among the looks (`Counters.looks`): the service itself is not asked."""
+
+
+MAX_SERVICES = 5_000
+"""Services whose costs are kept apart: 3 kB each; those that come after are written down together."""
+
+OTHERS: ServiceKey = ("", "")
+"""The book of all services beyond MAX_SERVICES."""
 
 
 class TargetState(StrEnum):
@@ -60,23 +68,52 @@ class TargetStatus:
 
 
 @dataclass(slots=True)
-class Counters:
-    """Plain numbers since the start, for /metrics. Keys of `looks` are (look, outcome), of `refusals` (look, reason)."""
+class Spent:
+    """What looking cost since the start. Keys of `looks` are (look, outcome), of `refusals` (look, reason)."""
 
     scrapes: Counter[str] = field(default_factory=Counter)
-    """By outcome: ok, or the code of the error."""
+    """Readings by outcome: ok, or the code of the error."""
     scrape_bytes: int = 0
     scrape_seconds: float = 0.0
     """Waited for answers, all targets together."""
-    restarts: int = 0
     looks: Counter[tuple[str, str]] = field(default_factory=Counter)
     look_seconds: dict[str, float] = field(default_factory=dict)
     look_bytes: Counter[str] = field(default_factory=Counter)
     stall_seconds: dict[str, float] = field(default_factory=dict)
     """Estimated from the number of goroutines (prices.py): a stall cannot be seen from outside."""
     refusals: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+    def read(self, outcome: str) -> None:
+        self.scrapes[outcome] += 1
+
+    def waited(self, took_s: float, size: int) -> None:
+        self.scrape_seconds += took_s
+        self.scrape_bytes += size
+
+    def looked(self, look: str, outcome: str, took_s: float, size: int = 0, stall_s: float = 0.0) -> None:
+        self.looks[look, outcome] += 1
+        self.look_seconds[look] = self.look_seconds.get(look, 0.0) + took_s
+        self.look_bytes[look] += size
+        self.stall_seconds[look] = self.stall_seconds.get(look, 0.0) + stall_s
+
+    def refused(self, look: str, reason: str) -> None:
+        self.refusals[look, reason] += 1
+
+
+@dataclass(slots=True)
+class Counters(Spent):
+    """Plain numbers since the start over the whole fleet, for /metrics; and what each service of it cost."""
+
+    restarts: int = 0
     suspicions: int = 0
     sites_left_out: int = 0
     """Sites beyond MAX_SITES of one look, smallest first."""
     untold: int = 0
     """Looks whose answer we could not tell of: a mistake of ours that cost this look."""
+    services: dict[ServiceKey, Spent] = field(default_factory=dict)
+
+    def books(self, service: ServiceKey) -> tuple[Spent, Spent]:
+        """Where what a look at this service costs is written down: the fleet's book and its own, or that of OTHERS."""
+        if service not in self.services and len(self.services) >= MAX_SERVICES:
+            service = OTHERS
+        return self, self.services.setdefault(service, Spent())

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from parkwarden.collect.fleet.status import TargetState
@@ -16,9 +17,38 @@ from parkwarden.run.engine import Engine, Tick
 from parkwarden.run.status import WatchStatus
 
 if TYPE_CHECKING:
-    from parkwarden.model import ServiceKey
+    from parkwarden.collect.fleet.status import Spent
+    from parkwarden.model import Action, ServiceKey
     from parkwarden.run.board.kept import Kept
     from parkwarden.store.history import Series
+    from parkwarden.store.state import Queued
+
+
+MAX_PAST = 2_000
+"""Incidents that are over in one list: more than a quarter of a year of a busy fleet."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Story:
+    """What an incident's row does not say itself, oldest first."""
+
+    actions: Sequence[Action] = ()
+    """Of people, about it or about silences of no single incident."""
+    told: Sequence[Queued] = ()
+    """What was queued for channels, and what became of it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Costs:
+    """What looking has cost since `since` (Unix seconds), by service."""
+
+    since: float
+    services: Mapping[ServiceKey, Spent] = field(default_factory=dict)
+    """Under OTHERS what is kept of no single service."""
+    stalled: Mapping[str, float] = field(default_factory=dict)
+    """Instance -> estimated stall in seconds within the last hour."""
+    stall_s_per_hour: float = 0.0
+    """What one instance may be stalled; 0 = nobody looks."""
 
 
 class Host(Protocol):
@@ -48,8 +78,26 @@ class Host(Protocol):
     async def acknowledge(self, incident_id: str, by: str, why: str = "") -> Incident:
         """`by` takes it on: reminders stop. Written down when it returns. Raises UsageError, StoreError."""
 
+    async def resolve(self, incident_id: str, by: str, why: str = "") -> Incident:
+        """`by` says that it is over. Raises as above."""
+
     async def silence(self, matchers: Sequence[str], by: str, why: str, lasts: str) -> Silence:
         """Nobody is told of what matches (`label=value`, `label=~regex`, an incident's id) for `lasts` (`2h`). Raises as above."""
+
+    async def unsilence(self, silence_id: str, by: str, why: str = "") -> Silence:
+        """A silence ends now. Raises as above."""
+
+    async def silences(self) -> list[Silence]:
+        """Those that last, the first to end first. Raises StoreError."""
+
+    async def past(self, service: str | None = None) -> list[Incident]:
+        """Incidents that are over, newest first, MAX_PAST at most. Raises StoreError."""
+
+    async def story(self, incident_id: str) -> Story:
+        """What people did about an incident and who was told of it. Raises StoreError."""
+
+    def costs(self) -> Costs:
+        """What looking has cost."""
 
     @property
     def kept(self) -> Kept:

@@ -19,6 +19,7 @@ from parkwarden.alert.presence import presence
 from parkwarden.collect.limits import Tell, quiet
 from parkwarden.model import FormatError, Incident, IncidentState, Report, UsageError
 from parkwarden.report.redact import Redactor, redact_report
+from parkwarden.run.board.host import Costs, Story
 from parkwarden.run.board.kept import Kept
 from parkwarden.run.engine import Engine, Tick
 from parkwarden.run.lives import Lives
@@ -140,6 +141,24 @@ class Recorded:
 
     async def acknowledge(self, incident_id: str, by: str, why: str = "") -> Incident:
         raise _past()
+
+    async def resolve(self, incident_id: str, by: str, why: str = "") -> Incident:
+        raise _past()
+
+    async def unsilence(self, silence_id: str, by: str, why: str = "") -> Silence:
+        raise _past()
+
+    async def silences(self) -> list[Silence]:
+        return []
+
+    async def past(self, service: str | None = None) -> list[Incident]:
+        return []
+
+    async def story(self, incident_id: str) -> Story:
+        return Story()
+
+    def costs(self) -> Costs:
+        return Costs(since=self._began)
 
     async def silence(self, matchers: Sequence[str], by: str, why: str, lasts: str) -> Silence:
         raise _past()

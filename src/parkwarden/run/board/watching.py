@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from parkwarden.run import incidents as acts
+from parkwarden.run.board.host import MAX_PAST, Costs, Story
 from parkwarden.run.board.kept import FIELDS
 
 if TYPE_CHECKING:
@@ -52,9 +53,15 @@ class WatchHost:
 
     async def acknowledge(self, incident_id: str, by: str, why: str = "") -> Incident:
         now = self.now()
-        await self._watch.ask(lambda state: acts.acknowledge(state, incident_id, by, now, why))
+        row = await self._watch.ask(lambda state: acts.acknowledge(state, incident_id, by, now, why))
         await self._watch.heed_people()
-        return await self._found(incident_id)
+        return await self.incident(row.id) or row
+
+    async def resolve(self, incident_id: str, by: str, why: str = "") -> Incident:
+        now = self.now()
+        row = await self._watch.ask(lambda state: acts.resolve(state, incident_id, by, now, why))
+        await self._watch.heed_people()
+        return await self.incident(row.id) or row
 
     async def silence(self, matchers: Sequence[str], by: str, why: str, lasts: str) -> Silence:
         made = partial(
@@ -63,6 +70,33 @@ class WatchHost:
         silence = await self._watch.ask(lambda state: made(state))
         await self._watch.heed_people()
         return silence
+
+    async def unsilence(self, silence_id: str, by: str, why: str = "") -> Silence:
+        now = self.now()
+        ended = await self._watch.ask(lambda state: acts.unsilence(state, silence_id, by, now, why))
+        await self._watch.heed_people()
+        return ended
+
+    async def silences(self) -> list[Silence]:
+        now = self.now()
+        return await self._watch.ask(lambda state: state.silences(now))
+
+    async def past(self, service: str | None = None) -> list[Incident]:
+        return await self._watch.ask(lambda state: state.past(MAX_PAST, service))
+
+    async def story(self, incident_id: str) -> Story:
+        return await self._watch.ask(
+            lambda state: Story(actions=state.actions(incident_id=incident_id), told=state.told(incident_id))
+        )
+
+    def costs(self) -> Costs:
+        collector = self._watch.collector
+        return Costs(
+            since=self.status().started_at,
+            services=collector.counters.services,
+            stalled=collector.stalled(),
+            stall_s_per_hour=collector.settings.stall_s_per_hour,
+        )
 
     @property
     def kept(self) -> Kept:
@@ -80,8 +114,3 @@ class WatchHost:
 
     async def changed(self, after: int, timeout_s: float) -> int:
         return await self._watch.bell.after(after, timeout_s)
-
-    async def _found(self, incident_id: str) -> Incident:
-        found = await self.incident(incident_id)
-        assert found is not None
-        return found
