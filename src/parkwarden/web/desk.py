@@ -27,6 +27,7 @@ from parkwarden.model import words as numbers
 from parkwarden.model.safe import inert, inert_lines, middle
 from parkwarden.report import words
 from parkwarden.run.board.dumps import Bags
+from parkwarden.run.board.fleet import Fleet
 from parkwarden.web.access import CSRF_FIELD, Access, Role, Visitor
 from parkwarden.web.assets import Assets
 from parkwarden.web.problems import ForbiddenError, TooLargeError, UnknownVisitorError, WebError
@@ -73,6 +74,8 @@ class Desk:
         """What this desk shows, where it is not a watch: the name of what was opened."""
         self.bags = Bags(clock) if bags is None else bags
         """What was opened in the explorer."""
+        self.fleet = Fleet(host)
+        """The fleet as last judged, which its page, the services' and the API share."""
         self.assets = Assets()
         self.nav: tuple[tuple[str, str, str], ...] = ()
         """Of NAV what has a route; set by `app.application`."""

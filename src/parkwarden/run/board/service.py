@@ -6,7 +6,7 @@ Pictures up to a day come from memory (`kept` and the site tables), longer ones 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,8 @@ import numpy.typing as npt
 
 from parkwarden.aggregate.sites import FLOORS, LEVELS_S
 from parkwarden.aggregate.windows import Floats
-from parkwarden.model import Finding, Incident, ServiceKey, Site, StoreError, Verdict
+from parkwarden.alert.story import key_of
+from parkwarden.model import EvidenceItem, Finding, Incident, ServiceKey, Site, StoreError, Verdict
 from parkwarden.model.safe import inert
 from parkwarden.report.redact import Redactor
 from parkwarden.run.board.fleet import Fleet, InstanceRow, Picture, ServiceRow, told
@@ -39,6 +40,9 @@ RANGES: dict[str, float] = {
 """What can be looked back on; up to a day the sites' time slots are kept in memory, one level for each (see aggregate/sites)."""
 
 USUAL_RANGE = "2h"
+
+PARTS = ("series", "heat", "sets", "replicas")
+"""Pictures of the page; each can be asked for alone."""
 
 POINTS = 400
 """Points of a series: as many as a chart is wide."""
@@ -64,7 +68,7 @@ HEAT_STEPS = 9
 """Colours of the heat map above nothing, on a log scale: 1, 2-3, 4-9, 10-27 and so on by `HEAT_BASE`."""
 
 HEAT_BASE = 3.0
-"""A count three times as large is a step darker: nine steps reach 20,000 goroutines."""
+"""A count three times as large is a step darker: the ninth begins at 6,561 goroutines."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,12 +160,13 @@ class ServicePage:
     instances: tuple[InstanceRow, ...]
     range: str
     since: float
-    series: Series
+    series: Series | None = None
     marks: list[Mark]
-    heat: HeatMap
-    sets: Sets
-    replicas: list[Replica]
-    findings: list[Finding]
+    heat: HeatMap | None = None
+    sets: Sets | None = None
+    replicas: list[Replica] | None = None
+    findings: list[tuple[Finding, Incident | None]]
+    """With the open incident of each."""
     incidents: list[Incident]
     """Open ones first, then those resolved lately."""
     trouble: str = ""
@@ -176,36 +181,26 @@ class Services:
         self._fleet = fleet
         self._redactor = Redactor()
 
-    async def page(self, key: ServiceKey, range_: str, heat_sites: int = HEAT_SITES) -> ServicePage | None:
-        """One service's page, None where there is no such service. `range_` of RANGES."""
+    async def page(
+        self, key: ServiceKey, range_: str, parts: Collection[str] = PARTS, heat_sites: int = HEAT_SITES
+    ) -> ServicePage | None:
+        """One service's page, None where there is no such service. `range_` of RANGES, `parts` of PARTS: the others are None."""
         began = self._fleet.picture()
         if (i := began.roster.index.get(key)) is None:
             return None
         ids = [member.id for member in began.roster.services[i].members]
         raw_keys = began.roster.services[i].raw_keys
         since = began.at - RANGES[range_]
+        series: Series | None = None
+        captures: list[EvidenceItem] = []
         trouble = ""
-        try:
-            captures = [item for raw in raw_keys for item in await self._host.evidence(service=raw[0])]
-        except StoreError as error:
-            captures, trouble = [], error.message
-        series, wrong = await self._series(ids, raw_keys, since, began.at)
+        if "series" in parts:
+            series, captures, trouble = await self._past(ids, raw_keys, since, began.at)
         now = self._fleet.picture()  # others may have been served, and judged, meanwhile
         if (i := now.roster.index.get(key)) is None:
             return None
         findings, incidents = now.findings.get(i, []), self._incidents(now, i)
         shown = {member.id: member.shown for member in now.roster.services[i].members}
-        marks = [
-            Mark(
-                item.at,
-                "capture",
-                inert(f"{item.kind} of {item.instance}" + (f" ({item.why})" if item.why else "")),
-                item.digest,
-            )
-            for item in captures
-            if item.at >= since and item.instance in shown
-        ]
-        marks += self._marks(raw_keys, shown, incidents, since)
         named = _named(findings)
         culprits = {f.site.id: f for f in reversed(findings) if f.site is not None}
         tables = self._tables(shown, named)
@@ -217,52 +212,70 @@ class Services:
             range=range_,
             since=since,
             series=series,
-            marks=sorted(marks, key=lambda mark: mark.at)[-MAX_MARKS:],
-            heat=self._heat(raw_keys[0], tables, culprits, range_, heat_sites),
-            sets=self._sets(raw_keys[0], tables, culprits),
-            replicas=self._replicas(now, i, named, since),
-            findings=findings,
+            marks=self._marks(raw_keys, shown, incidents, captures, since),
+            heat=self._heat(raw_keys[0], tables, culprits, range_, heat_sites) if "heat" in parts else None,
+            sets=self._sets(raw_keys[0], tables, culprits) if "sets" in parts else None,
+            replicas=self._replicas(now, i, named, since) if "replicas" in parts else None,
+            findings=[(finding, now.incident_of.get(key_of(finding))) for finding in findings],
             incidents=incidents,
-            trouble=wrong or trouble,
+            trouble=trouble,
         )
 
     # series and marks
 
-    async def _series(
+    async def _past(
         self, ids: Sequence[str], raw_keys: Sequence[ServiceKey], since: float, until: float
-    ) -> tuple[Series, str]:
-        """From memory as far as it reaches back, before that from history, in at most POINTS steps."""
+    ) -> tuple[Series, list[EvidenceItem], str]:
+        """The numbers in at most POINTS steps, from memory as far as it reaches back, before that from history; what was kept as
+        evidence; and why one of them could not be read."""
         times, means = self._host.kept.past.series(ids, since)
-        recent = _added(times, means, max((until - since) / POINTS, 1.0))
+        series = _added(times, means, max((until - since) / POINTS, 1.0))
         begins = float(times[0]) if len(times) else until
-        if begins - since <= 0.05 * (until - since):
-            return recent, ""
-        step_s = max((until - since) / POINTS, 60.0)
+        captures: list[EvidenceItem] = []
         try:
-            older = await self._host.history(raw_keys, since, begins, step_s)
+            for service in dict.fromkeys(key[0] for key in raw_keys):
+                captures += await self._host.evidence(service=service)
+            if begins - since > 0.05 * (until - since):
+                older = await self._host.history(raw_keys, since, begins, max((until - since) / POINTS, 60.0))
+                series = series if older is None or not len(older.t) else _joined(older, series)
         except StoreError as error:
-            return recent, error.message
-        return (recent if older is None or not len(older.t) else _joined(older, recent)), ""
+            return series, captures, error.message
+        return series, captures, ""
 
     def _marks(
-        self, raw_keys: Sequence[ServiceKey], shown: dict[str, str], incidents: Iterable[Incident], since: float
+        self,
+        raw_keys: Sequence[ServiceKey],
+        shown: Mapping[str, str],
+        incidents: Iterable[Incident],
+        captures: Iterable[EvidenceItem],
+        since: float,
     ) -> list[Mark]:
         marks = [
+            Mark(
+                item.at,
+                "capture",
+                inert(f"{item.kind} of {shown[item.instance]}, {item.why or 'on beat'}"),
+                item.digest,
+            )
+            for item in captures
+            if item.instance in shown
+        ]
+        marks += [
             Mark(at, "deploy", inert(f"version {self._redactor.label('version', version)}", 100))
             for key in raw_keys
             for at, version in self._host.engine.sites.deploys(key)
         ]
         marks += [
-            Mark(r.at, "restart", f"{shown[r.instance]} restarted")
-            for r in self._host.kept.restarts
-            if r.instance in shown
+            Mark(one.at, "restart", f"{shown[one.instance]} restarted")
+            for one in self._host.kept.restarts
+            if one.instance in shown
         ]
         for row in incidents:
             began = row.firing_since or row.pending_since
             marks.append(Mark(began, "incident", inert(f"{row.priority} {row.title}"), row.id))
             if row.resolved_at:
                 marks.append(Mark(row.resolved_at, "resolved", inert(row.title), row.id))
-        return [mark for mark in marks if mark.at >= since]
+        return sorted((mark for mark in marks if mark.at >= since), key=lambda mark: mark.at)[-MAX_MARKS:]
 
     def _incidents(self, now: Picture, i: int) -> list[Incident]:
         key = now.roster.services[i].key

@@ -13,7 +13,7 @@ from starlette.routing import Route
 
 from parkwarden.model import words
 from parkwarden.model.words import NEVER_S
-from parkwarden.run.board.fleet import STATES, Fleet, Query, ServiceRow, joined
+from parkwarden.run.board.fleet import STATES, Query, ServiceRow, joined
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -40,8 +40,6 @@ COLUMNS = (
 
 
 def routes(desk: Desk) -> list[BaseRoute]:
-    board = Fleet(desk.host)
-
     async def fleet(request: Request) -> Response:
         query = Query.of(request.query_params.multi_items())
         part = "hx-request" in request.headers
@@ -49,7 +47,7 @@ def routes(desk: Desk) -> list[BaseRoute]:
             request,
             "_fleet.html" if part else "fleet.html",
             headers={"Vary": "HX-Request"},
-            page=board.page(query),
+            page=desk.fleet.page(query),
             query=query,
             states=STATES,
             columns=COLUMNS,
@@ -63,11 +61,14 @@ def routes(desk: Desk) -> list[BaseRoute]:
 
 
 def spark(values: Sequence[float]) -> str:
-    """Numbers as SVG path data from 0 to the largest, gaps left open; "" where there is nothing to draw."""
+    """Numbers as SVG path data from 0 to the largest, gaps left open; what hardly moves lies in the middle (as in words.sparkline).
+    "" where there is nothing to draw."""
     known = [v for v in values if v == v]
     if len(known) < 2:
         return ""
     top, step = max(known) or 1.0, SPARK_WIDTH / (len(values) - 1)
+    if top <= 1.25 * min(known):
+        top *= 2
     out, pen = [], "M"
     for i, value in enumerate(values):
         if math.isnan(value):

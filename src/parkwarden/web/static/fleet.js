@@ -17,7 +17,7 @@
       const html = await answer.text();
       if (number !== wanted) return;
       if (!answer.ok) throw new Error(`${answer.status}`);
-      morph(part, html);
+      morph.into(part, morph.parsed(html));
     } catch (error) {
       if (error.name !== "AbortError" && !(error instanceof TypeError)) parkwarden.toast(`the fleet could not be loaded: ${error.message}`, "leak");
     }

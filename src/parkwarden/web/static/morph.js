@@ -4,8 +4,10 @@
 const morph = (() => {
   const sameKind = (a, b) => a.nodeType === b.nodeType && a.nodeName === b.nodeName && (a.id ?? "") === (b.id ?? "");
 
+  const OURS = new Set(["data-stale", "open", "tabindex"]); // what people and scripts did to the page
+
   function attributes(node, wanted) {
-    for (const { name } of [...node.attributes]) if (!wanted.hasAttribute(name) && name !== "data-stale") node.removeAttribute(name);
+    for (const { name } of [...node.attributes]) if (!wanted.hasAttribute(name) && !OURS.has(name)) node.removeAttribute(name);
     for (const { name, value } of wanted.attributes) if (node.getAttribute(name) !== value) node.setAttribute(name, value);
   }
 
@@ -15,7 +17,7 @@ const morph = (() => {
       return;
     }
     if (node.hasAttribute("data-keep")) return; // drawn by a script
-    if (node.matches("time[data-local]") && node.getAttribute("datetime") === wanted.getAttribute("datetime")) return;
+    if (node.matches("time[data-local], time[data-hm]") && node.getAttribute("datetime") === wanted.getAttribute("datetime")) return;
     attributes(node, wanted);
     children(node, wanted);
   }
@@ -51,10 +53,14 @@ const morph = (() => {
     focus?.focus({ preventScroll: true });
   }
 
-  // `html`: what is to be inside `parent`
-  return (parent, html) => {
-    const wanted = new DOMParser().parseFromString(`<template>${html}</template>`, "text/html").querySelector("template");
-    children(parent, wanted.content);
+  // `html` -> what it says, inert
+  const parsed = (html) => new DOMParser().parseFromString(`<template>${html}</template>`, "text/html").querySelector("template").content;
+
+  // `wanted`: what is to be inside `parent`
+  function into(parent, wanted) {
+    children(parent, wanted);
     htmx.trigger(parent, "htmx:afterSettle", { elt: parent });
-  };
+  }
+
+  return { parsed, into };
 })();
