@@ -28,7 +28,6 @@ async def served(*more: Route) -> AsyncIterator[int]:
     socket = module.bind("127.0.0.1", 0)
     application = Starlette(routes=[Route("/healthz", healthz), Route("/", healthz, methods=["POST"]), *more])
     task = asyncio.create_task(module.serve(application, socket))
-    socket.listen()  # uvicorn does so too, a little later
     try:
         yield socket.getsockname()[1]
     finally:

@@ -198,7 +198,13 @@ class Headlines:
                 parts += [f"since {i.since_version}"] if i.since_version else []
                 parts += [words.time_left(i.time_left_s, i.limit)] if i.time_left_s is not None else []
             parts += [f"incidents show {i.id[:SHOWN_ID]}"]
-            data = {"incident": i.id, "state": str(i.state), "priority": str(i.priority), "line": i.line}
+            data = {
+                "incident": i.id,
+                "service": i.service,
+                "state": str(i.state),
+                "priority": str(i.priority),
+                "line": i.line,
+            }
             text = self._pictured(" | ".join(parts), i.instances[0] if i.instances else "")
             self.tell(Headline(kind="incident", at=at, text=text, data=data))
 

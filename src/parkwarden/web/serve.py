@@ -54,6 +54,7 @@ def bind(host: str, port: int) -> socket.socket:
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         sock.bind((host, port))
+        sock.listen(MAX_CONNECTIONS)  # who is told of the address may come at once, before the first page is ready
     except OSError as error:
         sock.close()
         raise UsageError(
