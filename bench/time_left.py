@@ -166,7 +166,8 @@ async def measure(case: Case, run: Run, program: Path, folder: Path) -> Run:
                 run.leak_at = time.time()
                 if case.limit == "memory-limit":
                     command = [str(program), "-load", service.url, "-readers-per-s", f"{run.per_s:.4f}", "-for", "1h"]
-                    readers = spawn("readers", [*command, "-rows", str(run.rows), "-load-seed", str(jobs_seed(run))], log)
+                    command += ["-rows", str(run.rows), "-load-seed", str(jobs_seed(run))]
+                    readers = spawn("readers", command, log)
                     ends.callback(readers.stop)
                 else:
                     await asyncio.to_thread(service.get, f"/leak/start?per_s={run.per_s:.4f}")
@@ -300,7 +301,8 @@ def rules_with(rule: TimeLeftRule) -> Rules:
 
 def sayings(run: Run, folder: Path) -> tuple[list[Said], list[Said]]:
     """What was said at every tick about the limit that broke: by the judges of limits, and by the surest of the others."""
-    judges, others = [], []
+    judges: list[Said] = []
+    others: list[Said] = []
     for at, findings in ticks(run, folder):
         told = [f for f in findings if f.time_left is not None and f.time_left.limit == run.limit]
         for saying, some in ((judges, True), (others, False)):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bench import time_left
-from bench.time_left import CASES, Run, Score, drawn, judged, page, scored, write_page
+from bench.time_left import CASES, Run, Score, drawn, jobs_seed, judged, page, scored, write_page
 from parkwarden.formats import recording
 from parkwarden.model import Descriptors, Frame, Instance, Named, Read, Reading, Site, SiteCounts, Started
 
@@ -42,6 +42,13 @@ def test_the_same_seed_draws_the_same_run() -> None:
         assert drawn(case, 7) == drawn(case, 7)
         assert drawn(case, 7) != drawn(case, 8)
         assert case.lowest <= drawn(case, 7).limit_value <= case.highest
+
+
+def test_each_way_of_a_seed_has_its_own_moments() -> None:
+    """A lull in one way's leaks is none in another's, and the same run can be had again."""
+    seeds = [jobs_seed(drawn(case, seed)) for case in CASES for seed in (7, 8)]
+    assert len(set(seeds)) == len(seeds)
+    assert seeds[0] == jobs_seed(drawn(CASES[0], 7))
 
 
 def test_a_run_is_judged_by_what_really_happened(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from bench.limits_quiet import simulate
 from parkwarden.judge.fleet import fd_exhaustion
 from parkwarden.judge.fleet.limits import Limits
-from parkwarden.judge.fleet.nearing import near
+from parkwarden.judge.fleet.nearing import near, numbers
 from parkwarden.judge.fleet.rules import Rules
 from parkwarden.model import Descriptors, Frame, Instance, Read, Reading, Signal, Site, SiteCounts, Started, Verdict
 from parkwarden.model.events import Named
@@ -32,8 +32,8 @@ def series(values: Sequence[float], every_s: float = 5.0) -> tuple[np.ndarray, n
 
 
 def verdict(values: Sequence[float], limit: float = 1000.0, **more: float) -> tuple[Verdict, str]:
-    times, numbers = series(values)
-    found = near(times, numbers, limit, times[-1], RULE, **more)
+    times, told = series(values)
+    found = near(times, told, limit, times[-1], RULE, **more)
     return found.verdict, found.why
 
 
@@ -56,6 +56,23 @@ def test_growth_is_believed_from_half_of_its_way() -> None:
     assert verdict([4.0 * i for i in range(80)]) == (Verdict.TIGHT, "grows")
     assert verdict([4.0 * i for i in range(123)]) == (Verdict.TIGHT, "grows")
     assert verdict([4.0 * i for i in range(127)]) == (Verdict.EXHAUSTING, "grows")
+
+
+def test_who_has_half_a_minute_is_told_within_it() -> None:
+    """Growth since 20 s that arrives within 20 s is told, one that has longer waits for its 45 s; and none is told sooner."""
+    flat = [20.0] * 9
+    assert verdict(flat + [20 + 130.0 * i for i in range(7)])[1] == "grows"
+    assert verdict(flat + [20 + 60.0 * i for i in range(7)])[0] is Verdict.UNKNOWN
+    assert verdict([20 + 190.0 * i for i in range(5)])[0] is Verdict.UNKNOWN
+
+
+def test_refused_below_the_limit_has_a_late_end() -> None:
+    """996 of 1,000 and rising is told as now, and at the latest when the last four are gone; at the limit it is now."""
+    times, rising = series([1000 - 8.0 * i for i in range(60)][::-1])
+    below = numbers(near(times, rising - 4, 1000, times[-1], RULE))
+    assert (below["left_s"], below["left_low_s"]) == (0.0, 0.0)
+    assert 0.0 < below["left_high_s"] < 30.0
+    assert numbers(near(times, rising, 1000, times[-1], RULE))["left_high_s"] == 0.0
 
 
 def test_where_growth_began_before_the_ring_is_remembered() -> None:

@@ -39,6 +39,8 @@ STANDS = 6
 """Newest readings whose median is near the limit, for standing near it: half a minute; a peak is none."""
 REFUSED = 0.995
 """Share of a limit at which the next one is refused: between two readings there are always some more."""
+SHORTEST_S = 20.0
+"""Growth that arrives, at the latest, within as long as it has been seen needs no `min_span_s`, but this: who has half a minute is told before it is over."""
 
 
 class LimitRule(Protocol):
@@ -156,7 +158,7 @@ def near(
     if value >= REFUSED * limit:
         return told(verdict=Verdict.EXHAUSTING, why="refused", way=way)
     is_near = float(np.median(values[-STANDS:])) >= rule.tight_share * limit
-    if way is None or len(values) < rule.min_samples or way.span_s < rule.min_span_s:
+    if way is None or len(values) < rule.min_samples or way.span_s < min(rule.min_span_s, max(way.high_s, SHORTEST_S)):
         if is_near:
             return told(verdict=Verdict.TIGHT, why="near", way=way)
         return told(verdict=Verdict.UNKNOWN, why="", way=way, cause="too short a span")
@@ -187,10 +189,11 @@ def numbers(found: Near, more: Sequence[tuple[str, float]] = ()) -> dict[str, fl
     out = {"value": found.value, "limit": found.limit, "share": found.share}
     way = found.way
     if found.why == "refused":
+        yet = way is not None and way.sure and found.value < found.limit
         out |= {
             "left_s": 0.0,
             "left_low_s": 0.0,
-            "left_high_s": 0.0,
+            "left_high_s": way.high_s if way is not None and yet else 0.0,
             "rate_per_s": max(way.rate_per_s, 0.0) if way else 0.0,
         }
     elif found.why == "grows" and way is not None:
