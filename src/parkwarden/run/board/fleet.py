@@ -469,11 +469,15 @@ class Fleet:
             self._picture, self._stamp = picture(self._host, roster), stamp
         return self._picture
 
-    def page(self, query: Query) -> FleetPage:
-        """The services that match, sorted, the page that is asked for (the last one where there are fewer)."""
+    def found(self, query: Query) -> tuple[Picture, Ints]:
+        """All services that match, in order: indices into the roster's."""
         now = self.picture()
         found = _matching(now, query)
-        found = found[_order(now, found, query.sort)]
+        return now, found[_order(now, found, query.sort)]
+
+    def page(self, query: Query) -> FleetPage:
+        """The services that match, sorted, the page that is asked for (the last one where there are fewer)."""
+        now, found = self.found(query)
         pages = max(math.ceil(len(found) / query.per_page), 1)
         page = min(query.page, pages)
         shown = found[(page - 1) * query.per_page : page * query.per_page]
@@ -609,7 +613,11 @@ def _order(now: Picture, found: Ints, sort: str) -> Ints:
     """Order of `found`: by the column, ties by state, then by name. What is not told comes last in either direction."""
     name = sort.removeprefix("-")
     turned = -1.0 if sort.startswith("-") else 1.0
-    severity = (found, -np.nan_to_num(now.goroutines[found]), -np.nan_to_num(now.growth[found]), now.left_s[found])
+    severity = (
+        found,
+        -np.nan_to_num(now.growth[found]),
+        now.left_s[found],
+    )  # rows where nothing is wrong stay in place
     rank = now.rank[found]
     if name == "state":
         return np.lexsort((*severity, turned * rank))

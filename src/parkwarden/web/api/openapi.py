@@ -48,9 +48,11 @@ BASE = "/api/v1"
 
 FAMILIES: tuple[str, ...] = (
     "parkwarden.web.api.status",
+    "parkwarden.web.api.fleet",
     "parkwarden.web.api.incidents",
     "parkwarden.web.api.evidence",
     "parkwarden.web.api.limits",
+    "parkwarden.web.api.explore",
 )
 """Modules with OPERATIONS, in the order of the page."""
 
@@ -109,7 +111,7 @@ class Reply:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
-    """What may be asked. `path` is below BASE; `schema` the name of the answer's schema, "" where it is bytes of the type `media`."""
+    """What may be asked. `path` is below BASE (`{name:path}` where slashes belong to a name); `schema` the name of the answer's schema, "" where it is bytes of the type `media`."""
 
     method: str
     path: str
@@ -120,12 +122,19 @@ class Operation:
     schema: str = ""
     query: type[Asked] | None = None
     body: type[Asked] | None = None
+    form: Mapping[str, Any] | None = None
+    """The schema of a multipart form, which `answer` reads by itself, piece by piece."""
     parts: Mapping[str, str] = field(default_factory=dict)
     """What the `{names}` in the path are."""
     status: int = 200
     media: str = "application/json"
     max_bytes: int = MAX_JSON_BYTES
     """Of a body."""
+
+    @property
+    def address(self) -> str:
+        """The path as people and the document know it."""
+        return self.path.replace(":path}", "}")
 
     @property
     def role(self) -> Role:
@@ -249,6 +258,7 @@ ERROR_SCHEMA: dict[str, Any] = {
 }
 
 _ERRORS = {
+    "400": "Not what is expected here.",
     "401": "Nobody we know: a token is needed.",
     "403": "Somebody who may not do this, or not in this way.",
     "404": "There is no such thing.",
@@ -269,7 +279,7 @@ def document() -> dict[str, Any]:
     for one in operations():
         if one.schema:
             schemas |= _components(one.schema)
-        paths.setdefault(BASE + one.path, {})[one.method.lower()] = _described(one)
+        paths.setdefault(BASE + one.address, {})[one.method.lower()] = _described(one)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -306,6 +316,7 @@ def _described(one: Operation) -> dict[str, Any]:
     codes = {"401", "403", "405", "422", "503"}
     codes |= {"404"} if one.parts or one.body else set()
     codes |= {"409", "413"} if one.body else set()
+    codes |= {"400", "413", "429"} if one.form else set()
     right: dict[str, Any] = {"description": one.summary, "content": {one.media: {"schema": _answer_schema(one)}}}
     if one.paged:
         right["headers"] = {
@@ -326,6 +337,8 @@ def _described(one: Operation) -> dict[str, Any]:
     if one.body is not None:
         schema = one.body.model_json_schema()
         told["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
+    if one.form is not None:
+        told["requestBody"] = {"required": True, "content": {"multipart/form-data": {"schema": one.form}}}
     return told
 
 
