@@ -34,6 +34,9 @@ MODULES: tuple[str, ...] = (
     "parkwarden.web.api.openapi",
     "parkwarden.web.pages.fleet",
     "parkwarden.web.pages.service",
+    "parkwarden.web.pages.incident",
+    "parkwarden.web.pages.limits",
+    "parkwarden.web.pages.costs",
 )
 """Each has `routes(desk) -> list[BaseRoute]`: every page and every family of API routes."""
 

@@ -1,0 +1,70 @@
+"""/limits: what breaks first, of every service, nearest first."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from starlette.routing import Route
+
+from parkwarden.model import words
+from parkwarden.run.board.limits import BYTES, Headroom, headrooms
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
+    from starlette.routing import BaseRoute
+
+    from parkwarden.web.desk import Desk
+
+PAGE = 200
+"""Rows of one page; what is further from its limit is found by searching."""
+
+MAX_QUERY = 500
+"""Characters of a search."""
+
+NAMES = {
+    "fd-limit": "file descriptors",
+    "thread-limit": "threads",
+    "memory-limit": "memory",
+    "goroutine-budget": "goroutines (your budget)",
+}
+"""Limits in words; any other is called by its name."""
+
+
+def routes(desk: Desk) -> list[BaseRoute]:
+    async def limits(request: Request) -> Response:
+        wanted = request.query_params.get("q", "")[:MAX_QUERY]
+        rows = [row for row in headrooms(desk.host) if _matches(row, wanted)]
+        return desk.page(
+            request,
+            "_limits.html" if "hx-request" in request.headers else "limits.html",
+            headers={"Vary": "HX-Request"},
+            rows=rows[:PAGE],
+            total=len(rows),
+            query=wanted,
+            names=NAMES,
+            amount=amount,
+            left=left,
+        )
+
+    return [Route("/limits", limits)]
+
+
+def amount(row: Headroom, value: float | None) -> str:
+    """Bytes or pieces in words."""
+    if value is None:
+        return "?"
+    return words.size(value) if row.limit in BYTES else words.count(value)
+
+
+def left(row: Headroom) -> str:
+    """`41 min (25-70)`, "" where no end is seen."""
+    if row.left_s is None:
+        return ""
+    low = row.left_s if row.low_s is None else row.low_s
+    return words.within(row.left_s, low, words.NEVER_S if row.high_s is None else row.high_s)
+
+
+def _matches(row: Headroom, wanted: str) -> bool:
+    text = "\n".join((row.service, row.env, row.limit, row.instance, row.line, NAMES.get(row.limit, ""))).lower()
+    return all(word in text for word in wanted.lower().split())
