@@ -6,8 +6,8 @@ to run, by seed. The real collector reads them, and the host's local depth with 
 lab says was planted and the moment at which it really broke. Then the engine is run over the recordings as `watch` runs it, and asked at
 three moments of each run what it says: is the limit named, is the line of the holder named, does the interval hold the moment of the end?
 
-What is asked are the judges of limits (PW520 to PW522). Findings about sites and counts tell a time left, too, often earlier and by a
-simpler method; how often those are right stands below the table, apart.
+What is asked are the judges of limits (PW520 to PW522). Findings about sites and counts tell a time left, too, often earlier and until
+the limit's own is there by a simpler method; how often those are right stands below the table, apart.
 
 Measuring and judging are apart: `--judge-only` judges recordings taken before, so that a detector can be looked at without 40 minutes of
 runs. Whoever tunes on a seed takes another one for the numbers that are published (`--seed`).
@@ -421,8 +421,8 @@ def page(scores: Sequence[Score], seeds: Sequence[int]) -> str:
         f"judged every {TICK_S:g} s. A run in which no time left was told counts as missed.\n\n"
         + "\n".join(lines)
         + f"\n\nThe time left that findings about sites and counts tell beside it (PW1xx, PW50x) held the end at {others[0]:,} of "
-        f"{others[1]:,} ticks ({others[0] / max(others[1], 1):.0%}): it takes readings for independent of each other, which what comes "
-        "at random and stays is not.\n"
+        f"{others[1]:,} ticks ({others[0] / max(others[1], 1):.0%}): it is the limit's own where that is on its way, and else a line that takes "
+        "readings for independent of each other, which what comes at random and stays is not.\n"
     )
 
 

@@ -10,8 +10,8 @@ Verdicts    `exhausting`: it grows for sure, no slower than at first, has come `
 Parameters  `FdRule`.
 If wrong    `exhausting` wakes somebody: before `exhausting_way` nothing does, since a pool that fills looks the same until it is full. `tight`
             is a line in a report and leads to a closer look. Who never needs half of the limit cannot be accused by growth. Of services sized so
-            tightly that storms and ramps reach 0.9 of it, 1 `exhausting` was false in 100 simulated days of one instance, and 53 `tight`
-            (`python -m bench.limits_quiet --instances 100 --seed 4`; with a narrower interval 4 and 104 in 150 days of seed 3).
+            tightly that storms and ramps reach 0.9 of it, 1 `exhausting` was false in 200 simulated days of one instance, and 101 `tight`
+            (`python -m bench.limits_quiet --instances 100`, seeds 4 and 5).
 Blind       growth slower than about 1 % of the limit in ten minutes, until it is near; bursts that come and go between two readings; a limit set
             by setrlimit after the last look.
 Example     640 of 1,024 open and 0.2 more a second, seen for ten minutes: run out in 32 min, exhausting. 640 for ten minutes: nothing.
@@ -48,6 +48,6 @@ class FdRule:
     min_samples: int = 10
     """Readings since the window's begin. Fewer have no error worth the name."""
     min_span_s: float = 45.0
-    """Seconds since the last change point. Shorter: every start of a process is growth."""
+    """Seconds since the last change point; fewer, but 20, where growth arrives within as long as it was seen. Shorter: every start of a process is growth."""
     max_gap_s: float = 60.0
     """A newest reading older than this says nothing about now."""

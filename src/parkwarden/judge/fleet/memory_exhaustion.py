@@ -11,9 +11,9 @@ Verdicts    As for descriptors, with `MemoryRule`'s numbers. Refused already: ab
             the kernel killed something of the group within the window. Standing near the limit alone is never more than `tight`: Go stays below
             GOMEMLIMIT for as long as it can, and that is what it is for.
 Parameters  `MemoryRule`.
-If wrong    as for descriptors; a cache that fills in a line beyond `exhausting_way` of its way and ends below the limit wakes somebody once. In 150 simulated days
-            of one instance, caches filling to 0.8 of the memory and teeth to 0.9, no `exhausting` was false (seed 3; 2 with seed 2, before a minute's
-            hold was asked); `tight` were 669, most of them teeth at 0.9 (`python -m bench.limits_quiet`); nor in 100 of seed 4.
+If wrong    as for descriptors; a cache that fills in a line beyond `exhausting_way` of its way and ends below the limit wakes somebody once. In 200 simulated days
+            of one instance, caches filling to 0.8 of the memory and teeth to 0.9, no `exhausting` was false; `tight` were 1,052, most of them teeth at 0.9
+            (`python -m bench.limits_quiet --instances 100`, seeds 4 and 5).
 Blind       a limit that nobody tells (no cgroup, no GOMEMLIMIT); memory of other processes of the group where only `rss` is told; one huge allocation.
 Example     620 MiB of 1 GiB and 0.5 MiB more a second: reached in 13 min, exhausting. Teeth between 300 and 600 MiB for ten minutes: nothing.
 Source      Linux Documentation/admin-guide/cgroup-v2.rst (memory), Documentation/accounting/psi.rst; runtime/mgcpacer.go; runtime/debug.SetMemoryLimit.
@@ -48,7 +48,7 @@ class MemoryRule:
     min_samples: int = 10
     """Readings since the window's begin."""
     min_span_s: float = 45.0
-    """Seconds since the last change point."""
+    """Seconds since the last change point; fewer, as for descriptors, where the end is near."""
     max_gap_s: float = 60.0
     """A newest reading older than this says nothing about now."""
     min_gcs: int = 2

@@ -44,6 +44,6 @@ class ThreadRule:
     min_samples: int = 10
     """Readings since the window's begin."""
     min_span_s: float = 45.0
-    """Seconds since the last change point. Shorter: every burst of file reads is growth."""
+    """Seconds since the last change point; fewer, as for descriptors, where the end is near. Shorter: every burst of file reads is growth."""
     max_gap_s: float = 60.0
     """A newest reading older than this says nothing about now."""
