@@ -48,6 +48,10 @@ class LiveBoard:
         told = [h for h in self.watch.said("incident") if h.get("service") == service]
         return str(told[-1]["incident"])
 
+    def services(self) -> list[str]:
+        """Services with an incident that fires, as the headlines name them."""
+        return list(dict.fromkeys(str(h["service"]) for h in self.watch.said("incident", "firing")))
+
     @contextmanager
     def page(
         self,
@@ -84,13 +88,19 @@ def accessible(page: Any) -> None:
 
     found = [v for v in Axe().run(page).response["violations"] if v["impact"] in SERIOUS]
     told = [f"{v['id']}: {v['help']}: {[node['html'][:160] for node in v['nodes'][:3]]}" for v in found]
-    assert told == [], "\n".join(told)
+    assert told == [], "\n".join([page.url, *told])
 
 
 def fits(page: Any) -> None:
-    """The page as a whole needs no sideways scrolling."""
+    """The page as a whole needs no sideways scrolling; what does not fit is told."""
     wide, seen = page.evaluate("[document.documentElement.scrollWidth, document.documentElement.clientWidth]")
-    assert wide <= seen, f"{wide} px in {seen} px"
+    if wide > seen:
+        told = page.evaluate(
+            """seen => [...document.querySelectorAll("body *")].filter((e) => e.getBoundingClientRect().right > seen
+            && !e.closest(".scroll, pre, .vh")).slice(0, 5).map((e) => e.outerHTML.slice(0, 160))""",
+            seen,
+        )
+        raise AssertionError(f"{page.url}: {wide} px in {seen} px: {told}")
 
 
 @contextmanager
