@@ -28,6 +28,7 @@ from parkwarden.model.safe import inert, inert_lines, middle
 from parkwarden.report import words
 from parkwarden.run.board.dumps import Bags
 from parkwarden.run.board.fleet import Fleet
+from parkwarden.run.board.traces import Traces
 from parkwarden.web.access import CSRF_FIELD, Access, Role, Visitor
 from parkwarden.web.assets import Assets
 from parkwarden.web.problems import ForbiddenError, TooLargeError, UnknownVisitorError, WebError
@@ -74,6 +75,8 @@ class Desk:
         """What this desk shows, where it is not a watch: the name of what was opened."""
         self.bags = Bags(clock) if bags is None else bags
         """What was opened in the explorer."""
+        self.traces = Traces(self.bags)
+        """Execution traces of it, over time."""
         self.fleet = Fleet(host)
         """The fleet as last judged, which its page, the services' and the API share."""
         self.assets = Assets()
