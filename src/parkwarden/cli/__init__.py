@@ -23,6 +23,7 @@ from parkwarden.cli import (
     incidents,
     lab,
     limits,
+    open,
     record,
     replay,
     stacks,
@@ -64,6 +65,7 @@ def _root(
 
 app.command("diagnose")(diagnose.command)
 app.command("watch")(watch.command)
+app.command("open")(open.command)
 app.command("check")(check.command)
 app.command("limits")(limits.command)
 app.command("record")(record.command)

@@ -78,6 +78,23 @@ def build(clusters: Iterable[Cluster], *, max_nodes: int = MAX_NODES, max_depth:
     return _pruned(flame, label, max_nodes, cut)
 
 
+def functions(flame: Flame, limit: int) -> list[tuple[str, int, int]]:
+    """The graph as a table: (box's name, `now`, `before`) of all that go through it, greatest first; recursion counts once."""
+    now: dict[str, int] = {}
+    before: dict[str, int] = {}
+    above: list[frozenset[int]] = [frozenset()]
+    for i in range(1, len(flame.parent)):
+        outer = above[flame.parent[i]]
+        name = flame.names[flame.name[i]]
+        again = flame.name[i] in outer
+        above.append(outer if again else outer | {flame.name[i]})
+        if not again:
+            now[name] = now.get(name, 0) + flame.now[i]
+            before[name] = before.get(name, 0) + flame.before[i]
+    ranked = sorted(now, key=lambda name: (-max(now[name], before[name]), name))
+    return [(name, now[name], before[name]) for name in ranked[:limit]]
+
+
 def _chain(cluster: Cluster) -> list[str]:
     site = cluster.site
     start = STARTED + site.created_by.function if site.created_by else UNKNOWN_START

@@ -13,11 +13,12 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from parkwarden.model import (
     Artefact,
     Case,
+    Change,
     Cluster,
     Creation,
     Finding,
@@ -34,6 +35,9 @@ from parkwarden.model import (
     Wait,
 )
 from parkwarden.report.compare import Checked, Comparison, Row
+
+if TYPE_CHECKING:
+    from parkwarden.stacks.raw import RawStack
 
 STACKS_SCHEMA = "parkwarden.stacks/1"
 TRACE_SCHEMA = "parkwarden.trace/1"
@@ -315,6 +319,41 @@ def _cluster(cluster: Cluster, frames: _Frames) -> str:
         damaged=int(cluster.damaged),
         members=list(cluster.members),
         site=_Raw(frames.site(cluster.site)),
+    )
+
+
+# ---- what the explorer's routes answer (docs/page.md), in the words of parkwarden.stacks/1
+
+
+def raw_stacks_json(raw: Iterable[RawStack]) -> str:
+    """A JSON array of the raw stacks behind a cluster."""
+    frames = _Frames()
+    return _list(
+        _object(
+            count=one.count,
+            states=dict(one.states),
+            goids=list(one.goids),
+            wait_min=one.wait_min,
+            **frames.stack(one.stack),
+        )
+        for one in raw
+    )
+
+
+def changes_json(changes: Iterable[Change]) -> str:
+    """A JSON array of what became of sites between two looks; `stayed`, `born` and `died` are null where ids do not tell."""
+    frames = _Frames()
+    return _list(
+        _object(
+            site=_Raw(frames.site(change.cluster.site)),
+            before=int(change.counts[0]),
+            after=int(change.counts[-1]),
+            delta=int(change.delta),
+            stayed=_number(change.stayed),
+            born=_number(change.born),
+            died=_number(change.died),
+        )
+        for change in changes
     )
 
 

@@ -1,14 +1,15 @@
 """The leak path as geometry: boxes and arrows for an SVG, in a wide form (two lanes) and a narrow one (one lane).
 
 Left lane: the caller, from the culprit down to the `go` statement. Right lane: the goroutines it started, down to the line
-where they are stuck. Lengths are SVG user units; texts are inert and already cut to their box.
+where they are stuck, and below it who may hold the lock they wait for. Lengths are SVG user units; texts are inert and already cut to
+their box.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from parkwarden.model import Finding
+from parkwarden.model import Finding, Frame
 from parkwarden.report.safe import inert, middle
 from parkwarden.report.words import Step, count, leak_path, place, role_words, short_function
 
@@ -45,7 +46,7 @@ class Box:
     width: int
     height: int
     kind: str
-    """`culprit`, `starts`, `blocked`, `gap`, `plain`: the strongest role, for colour."""
+    """`culprit`, `starts`, `blocked`, `holder`, `gap`, `plain`: the strongest role, for colour."""
     name: str
     place: str
     note: str
@@ -75,8 +76,8 @@ class Picture:
     """The picture told in a sentence, for those who cannot see it."""
 
 
-def draw(finding: Finding, layout: Layout) -> Picture | None:
-    """The picture of a finding's leak path, None where there is too little to draw."""
+def draw(finding: Finding, layout: Layout, holder: Frame | None = None) -> Picture | None:
+    """The picture of a finding's leak path, None where there is too little to draw; `holder` may hold the lock at its end."""
     steps = leak_path(finding)
     if len(steps) < 2:
         return None
@@ -98,6 +99,8 @@ def draw(finding: Finding, layout: Layout) -> Picture | None:
         y = max(y, box.y) + box.height + layout.gap
         if i == split and layout.lanes > 1:
             y = max(y, picture.boxes[-2].y + picture.boxes[-2].height + layout.gap)
+    if holder is not None:
+        _hold(picture, holder)
     picture.height = max(box.y + box.height for box in picture.boxes) + 16
     if cycle:
         picture.links.append(_back(picture.boxes[0], picture.boxes[-1]))
@@ -111,10 +114,15 @@ def _box(step: Step, finding: Finding, layout: Layout, x: int, y: int, width: in
     kind = next((role for role in ("gap", "blocked", "culprit", "starts") if role in roles), "plain")
     if kind == "gap":
         return Box(x, y, width, 26, kind, f"⋯ {step.skipped} more frames", "", "", "", False)
+    return _frame_box(step.frame, kind, role_words(step, finding), layout, x, y, width, stacked=stacked)
+
+
+def _frame_box(
+    frame: Frame, kind: str, note: str, layout: Layout, x: int, y: int, width: int, *, stacked: bool = False
+) -> Box:
     room = width - 2 * PAD
-    note = role_words(step, finding)
-    name = short_function(step.frame.function) or step.frame.function
-    where = place(step.frame)
+    name = short_function(frame.function) or frame.function
+    where = place(frame)
     return Box(
         x=x,
         y=y,
@@ -124,9 +132,21 @@ def _box(step: Step, finding: Finding, layout: Layout, x: int, y: int, width: in
         name=middle(inert(name), int(room / (layout.name_size * MONO))),
         place=_tail(inert(where), int(room / (layout.place_size * MONO))),
         note=middle(inert(note, 200), int(room / (layout.place_size * 0.58))),
-        title=f"{inert(step.frame.function)}\n{inert(where)}",
+        title=f"{inert(frame.function)}\n{inert(where)}",
         stacked=stacked,
     )
+
+
+def _hold(picture: Picture, frame: Frame) -> None:
+    """Below the blocked line: who may hold what it waits for."""
+    last = picture.boxes[-1]
+    y = last.y + last.height + picture.layout.gap
+    box = _frame_box(frame, "holder", "may hold the lock", picture.layout, last.x, y, last.width)
+    x = box.x + 36
+    picture.links.append(
+        Link(f"M{x} {last.y + last.height}V{y - 4}", "holds", "waits for", x + 12, last.y + last.height + 21)
+    )
+    picture.boxes.append(box)
 
 
 def _tail(path: str, width: int) -> str:

@@ -95,8 +95,7 @@ def finding_view(finding: Finding, limits: Limits) -> dict[str, Any]:
             for e in finding.evidence[: limits.evidence]
         ],
         "evidence_total": len(finding.evidence),
-        "wide": draw(finding, WIDE),
-        "narrow": draw(finding, NARROW),
+        **paths_view(finding),
         "source": None
         if source is None
         else {
@@ -121,6 +120,11 @@ def prose(text: str) -> list[tuple[str, list[tuple[bool, str]]]]:
         pieces = inert(block.lines[0], 4000).split("`")
         blocks.append((block.kind, [(i % 2 == 1 and i < len(pieces) - 1, piece) for i, piece in enumerate(pieces)]))
     return blocks
+
+
+def paths_view(finding: Finding, holder: Frame | None = None) -> dict[str, Any]:
+    """A leak path alone, drawn wide and narrow, None where there is too little to draw."""
+    return {"wide": draw(finding, WIDE, holder), "narrow": draw(finding, NARROW, holder)}
 
 
 # ---- sites and flame graph

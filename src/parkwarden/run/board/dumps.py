@@ -19,7 +19,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, ParamSpec, TypeVar
 
@@ -28,6 +27,7 @@ from parkwarden.model import (
     Case,
     Change,
     Cluster,
+    Finding,
     Kind,
     LimitError,
     ParkwardenError,
@@ -35,8 +35,8 @@ from parkwarden.model import (
     Report,
     Snapshot,
     Source,
-    Stack,
     UsageError,
+    Verdict,
 )
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from parkwarden.report.top import Tops
     from parkwarden.run.diagnose import Diagnosis, Options
     from parkwarden.stacks.lock_holders import LockHolder
+    from parkwarden.stacks.raw import RawStack
 
 MAX_FILE_BYTES = 512 << 20
 """One file of an upload. debug=2 ends at 64 MB, a crash log of 500,000 goroutines has 250 MB, a trace of seconds 76 MB."""
@@ -73,9 +74,6 @@ MAX_WAITING = 4
 
 MAX_RAW = 20
 """Distinct raw stacks shown of a site and look, most frequent first: near-equal stacks differ in a middleware or two."""
-
-MAX_RAW_IDS = 12
-"""Goroutine ids shown of one raw stack."""
 
 KEPT_DIFFERENCES = 8
 """Differences of two looks remembered: sorting and paging asks for the same one again."""
@@ -121,18 +119,6 @@ class Shown:
     total: int
     snapshot: Snapshot
     of_stack: Ints
-
-
-@dataclass(frozen=True, slots=True)
-class RawStack:
-    """One distinct raw stack of a site in a look, and the goroutines on it."""
-
-    stack: Stack
-    count: int
-    states: tuple[tuple[str, int], ...]
-    goids: tuple[int, ...]
-    wait_min: int | None
-    """The longest wait told, in minutes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +208,25 @@ class OpenedBag:
             )
         return found
 
+    def told(self, cluster: Cluster) -> Finding:
+        """A site in the shape of a finding, without a verdict: its culprit and its leak path, as far as stacks and traces tell."""
+        from parkwarden.stacks.culprit import culprit, leak_path
+
+        modules = self.case.user_modules
+        creations = [c for a in self.case.artefacts if a.trace is not None for c in a.trace.creations]
+        return Finding(
+            code="",
+            verdict=Verdict.UNKNOWN,
+            confidence=0.0,
+            title="",
+            site=cluster.site,
+            culprit=culprit(cluster.site, modules, creations),
+            count=cluster.count,
+            share=cluster.share,
+            wait_min_s=60.0 * cluster.wait_min[0] if cluster.wait_min else None,
+            path=leak_path(cluster.site, modules, creations),
+        )
+
     def holders(self, cluster: Cluster, look: Shown | None = None) -> list[LockHolder]:
         """Who may hold the lock that a site waits for (stacks/lock_holders.py)."""
         from parkwarden.stacks.lock_holders import lock_holders
@@ -230,9 +235,11 @@ class OpenedBag:
 
     def raw(self, cluster: Cluster, look: Shown | None, limit: int = MAX_RAW) -> tuple[list[RawStack], int]:
         """Raw stacks of a site in a look, most goroutines first, and how many distinct ones are left out."""
+        from parkwarden.stacks.raw import raw_stacks
+
         if look is None:
             return [], 0
-        return _raw(look.snapshot, look.of_stack, self.clusters_of[cluster.site.id], limit)
+        return raw_stacks(look.snapshot, look.of_stack, self.clusters_of[cluster.site.id], limit)
 
     def profiles(self, limit: int) -> list[tuple[Artefact, list[Tops]]]:
         """Heap, cpu and other profiles with their functions by what they hold: the column pprof shows first, then the others."""
@@ -265,7 +272,7 @@ class Difference:
     not_followed: str
     """Why goroutines could not be followed by their ids ("" = they were): then `born`, `died`, `stayed` are None."""
 
-    @cached_property
+    @property
     def clusters(self) -> list[Cluster]:
         return [change.cluster for change in self.changes]
 
@@ -370,6 +377,10 @@ class Bags:
         if self._pool is None:
             self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="explore")
         return await asyncio.get_running_loop().run_in_executor(self._pool, lambda: call(*args, **kwargs))
+
+    async def warm(self) -> None:
+        """Have everything loaded before the first files come: half a second that nobody waits for."""
+        await self.work(_warm, self._now)
 
     def drop(self, bag_id: str) -> None:
         """Forget a bag. Raises UsageError where there is none."""
@@ -489,6 +500,14 @@ def _judged(
     )
 
 
+def _warm(now: Callable[[], float]) -> None:
+    """Read and judge the smallest of dumps."""
+    from parkwarden.formats.detect import read_bytes
+
+    dump = b"goroutine 1 [chan receive, 9 minutes]:\nmain.main()\n\t/main.go:7 +0x1d\n"
+    _judged("", "", read_bytes(dump, "warm"), {}, None, now)
+
+
 def _name_apart(artefacts: Sequence[Artefact]) -> None:
     """Two files of one name get numbers."""
     seen: Counter[str] = Counter()
@@ -509,35 +528,6 @@ def _shown(diagnosis: Diagnosis) -> list[Shown]:
         Shown(i, artefact.name, str(artefact.kind), at, snapshot.total, snapshot, of_stack[i])
         for i, (artefact, snapshot, at) in enumerate(found)
     ]
-
-
-def _raw(snapshot: Snapshot, of_stack: Ints, cluster: int, limit: int) -> tuple[list[RawStack], int]:
-    import numpy as np
-
-    ours = np.flatnonzero(of_stack[snapshot.stack] == cluster)
-    stacks, counts = np.unique(snapshot.stack[ours], return_inverse=True)
-    goroutines = np.bincount(counts, weights=snapshot.count[ours], minlength=stacks.size).astype(np.int64)
-    # distinct stacks that differ in nothing a person sees (labels keep profiles' rows apart) are shown once
-    order = np.argsort(-goroutines, kind="stable")
-    out: list[RawStack] = []
-    for at in order[:limit].tolist():
-        rows = ours[counts == at]
-        states: dict[str, int] = {}
-        for state, number in zip(snapshot.state[rows].tolist(), snapshot.count[rows].tolist(), strict=True):
-            states[snapshot.states[state]] = states.get(snapshot.states[state], 0) + number
-        goids = np.sort(snapshot.goid[rows][snapshot.goid[rows] > 0])
-        wait = int(snapshot.wait_min[rows].max(initial=-1))
-        told = tuple(sorted(((s, n) for s, n in states.items() if s), key=lambda item: (-item[1], item[0])))
-        out.append(
-            RawStack(
-                snapshot.stacks[int(stacks[at])],
-                int(goroutines[at]),
-                told,
-                tuple(goids[:MAX_RAW_IDS].tolist()),
-                None if wait < 0 else wait,
-            )
-        )
-    return out, max(0, int(stacks.size) - limit)
 
 
 def _difference(before: tuple[OpenedBag, Shown], after: tuple[OpenedBag, Shown]) -> Difference:
