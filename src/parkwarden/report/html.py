@@ -12,15 +12,14 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from parkwarden.model import Artefact, Case, Frame, Report, Trace
+from parkwarden.model import Case, Report
 from parkwarden.report import words
 from parkwarden.report.safe import inert
-from parkwarden.report.view import MAX_SPARK, Limits, clusters_view, finding_view, frame_view, json_block, mine_view
-from parkwarden.stacks.normalise import blocked_frame
+from parkwarden.report.trace_view import trace_view
+from parkwarden.report.view import MAX_SPARK, Limits, clusters_view, finding_view, json_block
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -64,7 +63,7 @@ def _asset(name: str) -> str:
 
 @lru_cache(maxsize=1)
 def _assets() -> dict[str, str]:
-    css, js = _asset("report.css") + _asset("parts.css"), _asset("flame.js") + _asset("report.js")
+    css, js = _asset("report.css") + _asset("parts.css"), "".join(map(_asset, ("parts.js", "flame.js", "report.js")))
 
     def source(text: str) -> str:
         return "'sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() + "'"
@@ -81,6 +80,7 @@ def _view(report: Report, case: Case, limits: Limits) -> dict[str, Any]:
     findings = [finding_view(finding, limits) for finding in report.findings[: limits.findings]]
     worst, sentence = words.overall(report)
     clusters, data = clusters_view(case, limits)
+    modules = case.user_modules
     return {
         **_assets(),
         "verdict": str(worst),
@@ -99,7 +99,7 @@ def _view(report: Report, case: Case, limits: Limits) -> dict[str, Any]:
         "data": json_block(data),
         "flame_left_out": data["flame"]["left_out"],
         "flame_boxes": len(data["flame"]["parent"]),
-        "traces": [_trace(a, a.trace, case.user_modules, limits) for a in case.artefacts if a.trace is not None][:3],
+        "traces": [trace_view(a.name, a.trace, modules, limits) for a in case.artefacts if a.trace is not None][:3],
         "inputs": [_input(entry, limits) for entry in report.inputs[: limits.inputs]],
         "inputs_total": len(report.inputs),
         "problems": _problems(report, limits),
@@ -128,55 +128,7 @@ def _looks(case: Case) -> list[dict[str, str]]:
     ]
 
 
-# ---- traces, inputs, problems
-
-
-def _trace(artefact: Artefact, trace: Trace, user_modules: Sequence[str], limits: Limits) -> dict[str, Any]:
-    bins = [int(n) for n in trace.created_per_s]
-    columns = min(len(bins), 200)
-    summed = [sum(bins[i * len(bins) // columns : (i + 1) * len(bins) // columns]) for i in range(columns)]
-    top = max(summed, default=0) or 1
-    width = 1000 / columns if columns else 0
-    creations = sorted(trace.creations, key=lambda one: -one.count)
-    waits = sorted(trace.waits, key=lambda one: -one.total_s)
-    return {
-        "name": inert(artefact.name, 120),
-        "duration": words.seconds(trace.duration_s),
-        "created": words.count(trace.created),
-        "ended": words.count(trace.ended),
-        "peak": f"{top * columns / trace.duration_s:,.0f}" if columns and trace.duration_s > 0 else "0",
-        "bars": [
-            (round(i * width, 2), round(max(width - 1, width * 0.8), 2), round(98 * n / top, 2), words.count(n))
-            for i, n in enumerate(summed)
-        ],
-        "creations": [
-            {
-                "count": words.count(one.count),
-                "per_s": f"{one.count / trace.duration_s:,.1f}" if trace.duration_s > 0 else "",
-                "peak": f"{one.peak_per_s:,.0f}",
-                "alive": words.count(one.alive),
-                "kept": one.count > 0 and one.alive * 2 > one.count,
-                "at": frame_view(one.stack.frames[0] if one.stack.frames else Frame("unknown"), limits),
-                "start": frame_view(one.start, limits),
-                "mine": mine_view(one.stack.frames, user_modules, limits),
-            }
-            for one in creations[: limits.rows]
-        ],
-        "creations_total": len(creations),
-        "waits": [
-            {
-                "total": words.seconds(one.total_s),
-                "reason": inert(one.reason, 60),
-                "count": words.count(one.count),
-                "max": words.seconds(one.max_s),
-                "open": words.count(one.open),
-                "at": frame_view(blocked_frame(one.stack.frames) if one.stack.frames else Frame("unknown"), limits),
-                "mine": mine_view(one.stack.frames, user_modules, limits),
-            }
-            for one in waits[: limits.rows]
-        ],
-        "waits_total": len(waits),
-    }
+# ---- inputs, problems
 
 
 def _input(entry: Any, limits: Limits) -> dict[str, Any]:

@@ -14,19 +14,6 @@
   };
   const num = (n) => n.toLocaleString("en");
 
-  for (const button of document.querySelectorAll("[data-copy]")) {
-    button.addEventListener("click", async () => {
-      const from = $(button.dataset.copy);
-      try {
-        await navigator.clipboard.writeText(from.textContent);
-        button.textContent = "Copied";
-      } catch {
-        getSelection().selectAllChildren(from);
-        button.textContent = "Selected";
-      }
-      setTimeout(() => { button.textContent = "Copy"; }, 1500);
-    });
-  }
   if (!$("rows")) return;
   const data = JSON.parse($("data").textContent);
   const S = data.strings;
