@@ -37,6 +37,7 @@ MODULES: tuple[str, ...] = (
     "parkwarden.web.pages.incident",
     "parkwarden.web.pages.limits",
     "parkwarden.web.pages.costs",
+    "parkwarden.web.pages.explore",
 )
 """Each has `routes(desk) -> list[BaseRoute]`: every page and every family of API routes."""
 
