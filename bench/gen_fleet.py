@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -25,9 +26,19 @@ POOLS = 8
 LEAKS_EVERY = 50
 LEAK_PER_H = 6.0
 EPOCH = 1_750_000_000.0
+SERVICES = 10
+"""Whose replicas the instances are, in turn."""
 _HOUR = 3600.0
 
 Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Leak:
+    """What one instance in LEAKS_EVERY gains, and from which hour on."""
+
+    per_h: float = LEAK_PER_H
+    from_h: float = 2.0
 
 
 @dataclass(frozen=True)
@@ -46,7 +57,7 @@ class Life:
         return np.flatnonzero(self.died[:until] > at)
 
 
-def _life(i: int, seconds: float, rng: np.random.Generator) -> Life:
+def _life(i: int, seconds: float, rng: np.random.Generator, leak: Leak) -> Life:
     born, died, site = [], [], []
     for s in range(SITES):
         if s < POOLS:
@@ -59,9 +70,8 @@ def _life(i: int, seconds: float, rng: np.random.Generator) -> Life:
             b = b[rng.uniform(0, 1.5, len(b)) < load]
             d = b + rng.exponential(stay, len(b))
         if s == SITES - 1 and i % LEAKS_EVERY == 0:
-            leaked = np.sort(
-                rng.uniform(2 * _HOUR, max(seconds, 2 * _HOUR), rng.poisson(LEAK_PER_H * max(seconds / _HOUR - 2, 0)))
-            )
+            begin, hours = leak.from_h * _HOUR, max(seconds / _HOUR - leak.from_h, 0)
+            leaked = np.sort(rng.uniform(begin, max(seconds, begin), rng.poisson(leak.per_h * hours)))
             b, d = np.concatenate([b, leaked]), np.concatenate([d, np.full(len(leaked), np.inf)])
         born.append(b)
         died.append(d)
@@ -110,9 +120,17 @@ def _looks(life: Life, hours: float, censuses: bool, names: list[str], i: int) -
 
 
 def events(
-    instances: int, hours: float, *, censuses: bool = True, readings: bool = True, seed: int = 1
+    instances: int,
+    hours: float,
+    *,
+    censuses: bool = True,
+    readings: bool = True,
+    seed: int = 1,
+    services: int = SERVICES,
+    leak: Leak = Leak(),
+    first: int = 0,
 ) -> Iterator[Event]:
-    """The fleet's events in time order."""
+    """The fleet's events in time order. `first`: the number of its first instance, where it is a part of a larger one."""
     from heapq import merge
 
     names = [f"{s * 2654435761 % (1 << 32):08x}{s:08x}" for s in range(SITES)]
@@ -128,9 +146,9 @@ def events(
             )
         )
     streams = []
-    for i in range(instances):
-        life = _life(i, hours * _HOUR, np.random.default_rng((seed, i)))
-        labels = {"service": f"svc-{i % 10}", "env": "prod", "version": "1.0"}
+    for i in range(first, first + instances):
+        life = _life(i, hours * _HOUR, np.random.default_rng((seed, i)), leak)
+        labels = {"service": f"svc-{i % services}", "env": "prod", "version": "1.0"}
         yield Started(Instance(id=life.name, labels=labels, start_time=EPOCH - 86_400.0 - 600.0 * i), EPOCH)
         if readings:
             streams.append(_readings(life, hours, i))
@@ -139,13 +157,13 @@ def events(
         yield event
 
 
-def recorded(file: Path, instances: int, hours: float, *, censuses: bool = True, readings: bool = True) -> Path:
-    """The same as a recording, written once; zstd as `parkwarden record` does it."""
+def recorded(file: Path, instances: int, hours: float, **how: Any) -> Path:
+    """The same as a recording, written once; zstd as `parkwarden record` does it. `how`: as `events` takes it."""
     if not file.exists():
         file.parent.mkdir(parents=True, exist_ok=True)
         part = file.with_suffix(".part")
         with part.open("wb") as sink, zstandard.ZstdCompressor(level=3).stream_writer(sink) as packed:
-            for event in events(instances, hours, censuses=censuses, readings=readings):
+            for event in events(instances, hours, **how):
                 packed.write(write(event))
         part.rename(file)
     return file

@@ -70,7 +70,7 @@ class Recorded:
     ) -> Recorded:
         """The same over (time, event) in the order of time; -inf for what has no time."""
         host = cls(rules, modules)
-        beat = Beat([], host._judge)
+        beat = Beat([], host.judge)
         for at, event in events:
             if at > -math.inf:
                 beat.before(at)
@@ -80,7 +80,8 @@ class Recorded:
         host._began = beat.begin
         return host
 
-    def _judge(self, now: float) -> None:
+    def judge(self, now: float) -> None:
+        """One beat at `now`, which is what is shown from then on."""
         tick = self._engine.tick(now)
         tick.findings[:] = redact_report(
             Report(generated_at="", inputs=[], findings=tick.findings), self._redactor
