@@ -10,8 +10,8 @@ from pydantic import Field
 
 from parkwarden.run.board.fleet import MAX_QUERY, STATES, InstanceRow, Query, ServiceRow
 from parkwarden.run.board.service import HEAT_SITES, MAX_HEAT_SITES, ServicePage, Services
-from parkwarden.web.api.openapi import Asked, Call, Operation, Paged, Reply
-from parkwarden.web.problems import NotFoundError, WebError
+from parkwarden.web.api.openapi import Asked, Call, Operation, Paged, Reply, refused
+from parkwarden.web.problems import NotFoundError
 
 if TYPE_CHECKING:
     from parkwarden.model import TimeLeft
@@ -46,7 +46,7 @@ async def list_services(call: Call) -> Reply:
     asked: Fleet = call.query
     states = [one for one in asked.state.split(",") if one]
     if wrong := [one for one in states if one not in STATES]:
-        raise WebError("bad-query", f"{wrong[0][:40]!r} is no state", hint=f"some of {', '.join(STATES)}")
+        raise refused("bad-query", f"{wrong[0][:40]!r} is no state", hint=f"some of {', '.join(STATES)}")
     query = Query.of([("q", asked.q), ("sort", asked.sort), *(("state", one) for one in states)])
     now, found = call.desk.fleet.found(query)
     rows = call.desk.fleet.rows(now, [int(i) for i in call.cut(found.tolist())], set())

@@ -49,9 +49,11 @@ BASE = "/api/v1"
 FAMILIES: tuple[str, ...] = (
     "parkwarden.web.api.status",
     "parkwarden.web.api.fleet",
+    "parkwarden.web.api.instances",
     "parkwarden.web.api.incidents",
     "parkwarden.web.api.evidence",
     "parkwarden.web.api.limits",
+    "parkwarden.web.api.traces",
     "parkwarden.web.api.explore",
 )
 """Modules with OPERATIONS, in the order of the page."""
@@ -182,7 +184,7 @@ def _endpoint(desk: Desk, methods: Mapping[str, Operation]) -> Callable[[Request
 
 def _query(asked: Operation, request: Request) -> Asked | None:
     if len(request.query_params.multi_items()) > len(request.query_params):
-        raise _refused("bad-query", "a parameter is given twice")
+        raise refused("bad-query", "a parameter is given twice")
     return _checked("bad-query", lambda: (asked.query or Asked).model_validate(dict(request.query_params)))
 
 
@@ -193,7 +195,7 @@ async def _body(asked: Operation, desk: Desk, request: Request) -> Asked | None:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     raw = await desk.body(request, asked.max_bytes)
     if kind != "application/json":
-        raise _refused("bad-body", "expected JSON (Content-Type: application/json)")
+        raise refused("bad-body", "expected JSON (Content-Type: application/json)")
     return _checked("bad-body", lambda: model.model_validate_json(raw, strict=True))
 
 
@@ -203,11 +205,14 @@ def _checked(code: str, read: Callable[[], Asked]) -> Asked:
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         where = ".".join(map(str, first["loc"]))
-        raise _refused(code, f"{where}: {first['msg']}" if where else first["msg"]) from None
+        raise refused(code, f"{where}: {first['msg']}" if where else first["msg"]) from None
 
 
-def _refused(code: str, message: str) -> WebError:
-    error = WebError(code, message, hint="what may be asked is at /api, for programs at /api/v1/openapi.json")
+def refused(
+    code: str, message: str, hint: str = "what may be asked is at /api, for programs at /api/v1/openapi.json"
+) -> WebError:
+    """What was asked is not understood, or out of bounds: 422."""
+    error = WebError(code, message, hint=hint)
     error.status = 422
     return error
 
