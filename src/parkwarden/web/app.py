@@ -38,6 +38,7 @@ MODULES: tuple[str, ...] = (
     "parkwarden.web.pages.limits",
     "parkwarden.web.pages.costs",
     "parkwarden.web.pages.explore",
+    "parkwarden.web.pages.trace",
 )
 """Each has `routes(desk) -> list[BaseRoute]`: every page and every family of API routes."""
 
