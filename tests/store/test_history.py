@@ -143,6 +143,27 @@ def test_readings_come_as_columns(tmp_path: Path) -> None:
         history.readings("a:1", 0, NOON, ('goroutines" FROM sites --',))
 
 
+def test_a_service_is_its_instances_together(tmp_path: Path) -> None:
+    """Means per instance and step, then sums, the largest, and how many told; another env is another service."""
+    shop = {"service": "shop", "env": "prod"}
+    events: list[Event] = [
+        Started(Instance(id="a", labels=shop), NOON),
+        Started(Instance(id="b", labels=shop), NOON),
+        Started(Instance(id="c", labels={**shop, "env": "dev"}), NOON),
+        *(read(NOON + t, n, "a", heap_inuse=10 * n) for t, n in ((0, 10), (10, 20), (60, 40))),
+        *(read(NOON + t, n, "b") for t, n in ((5, 100), (65, 102))),
+        read(NOON, 7, "c"),
+    ]
+    history = History(tmp_path / "h")
+    history.convert(segment(tmp_path, events))
+    told = history.service([("shop", "prod")], NOON, NOON + 100, 60.0, ("goroutines", "heap_inuse"))
+    assert told.t.tolist() == [NOON, NOON + 60]
+    assert told.total["goroutines"].tolist() == [115.0, 142.0]
+    assert told.total["heap_inuse"].tolist() == [150.0, 400.0]
+    assert (told.largest.tolist(), told.instances.tolist()) == ([100.0, 102.0], [2.0, 2.0])
+    assert not len(history.service([("o'; --", "")], NOON, NOON + 100, 60.0, ("goroutines",)).t)
+
+
 def test_after_a_day_floors_and_means_are_kept(tmp_path: Path) -> None:
     """Coarse steps keep mean and floor of gauges, the last value of counters, and how many readings they stand for; a site that was
     absent from one profile of the step has the floor 0."""

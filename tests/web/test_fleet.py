@@ -171,7 +171,7 @@ def test_the_api_says_the_same(client: TestClient) -> None:
         2,
     )
     assert told["states"]["suspect"] == 1
-    assert client.get("/api/v1/services?state=nothing").status_code == 400
+    assert client.get("/api/v1/services?state=nothing").status_code == 422
     one = client.get("/api/v1/services/svc-0000?env=prod").json()
     valid("service-1", one)
     assert one["sites"]["rows"][0]["site"] == "0000000000000063"
