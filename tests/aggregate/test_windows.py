@@ -33,6 +33,17 @@ def test_a_series_ends_now_and_begins_after_the_window() -> None:
     assert (len(times), times[0], times[-1]) == (24, 185.0, 300.0)
 
 
+@pytest.mark.parametrize("n", [0, 1, 7, 8, 9, 31])
+def test_a_block_is_several_series_beside_each_other(n: int) -> None:
+    """The same times and values as each series by itself, also when the ring went round; what was never told is NaN, nobody is empty."""
+    windows = filled(n, samples=8)
+    times, values = windows.block("a", ["goroutines", "threads"], 100.0, 30.0)
+    alone = windows.series("a", "goroutines", 100.0, 30.0)
+    assert (times.tolist(), values[0].tolist()) == (alone[0].tolist(), alone[1].tolist())
+    assert np.isnan(values[1]).all()
+    assert windows.block("nobody", ["goroutines"], 100.0)[1].shape == (1, 0)
+
+
 def test_not_told_is_nan_and_a_hole_in_the_series() -> None:
     """None becomes NaN; `last` goes back to the newest told value; an unknown instance knows nothing."""
     windows = Windows()

@@ -344,11 +344,10 @@ class SiteWindows:
         """Requests per second at the time of the last look, where they are told: the load its counts are judged against."""
         table = self.tables.get(instance_id)
         if table is not None and table.last_at is not None and math.isfinite(per_s):
-            looks = table.weights[:, -1].tolist()
-            for load, weight in zip(table.load, looks, strict=True):
-                newest = load[-1]  # the mean over the slot's looks: a burst at its end is not its load
-                known = newest == newest
-                load[-1] = float(newest) + float(np.float32(per_s) - newest) / max(weight, 1) if known else per_s
+            newest = table.load[:, -1]  # the mean over the slot's looks: a burst at its end is not its load
+            more = (np.float32(per_s) - newest).tolist()
+            told = zip(newest.tolist(), more, table.weights[:, -1].tolist(), strict=True)
+            table.load[:, -1] = [old + d / max(looks, 1) if old == old else per_s for old, d, looks in told]
 
     def set_back(self, instance_id: str) -> None:
         """The clock was set back: what stands at later times says nothing any more, and would shut out what comes."""

@@ -13,9 +13,9 @@ window begins anew and the life is counted. `began` says why a window begins whe
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import replace
-from operator import attrgetter
+from operator import itemgetter
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -54,7 +54,9 @@ MAX_MEMORIES = 32
 _FIRST_CAPACITY = 64
 _ODD = 5
 """Added at each doubling: with a power of two all of a row's rings would fall into one set of the processor's caches (3 x slower)."""
-_VALUES = attrgetter(*FIELDS[1:-1], *LIMITS)
+_UNTOLD = dict.fromkeys((*FIELDS[1:-1], *LIMITS), math.nan)
+_VALUES = itemgetter(*_UNTOLD)
+"""Of a reading's fields, with NaN for what it does not tell: an array takes thrice as long to be made of None."""
 
 
 class Windows:
@@ -145,7 +147,7 @@ class Windows:
         if 0 <= total < held and slot in self._newest:
             self._new_life(slot)  # an allocation total never falls within one life: a restart nobody told us of
         self._newest[slot] = at, total if 0 <= total <= MAX_VALUE else math.nan
-        self._waiting[slot] = (at, self._share(slot, reading), *_VALUES(reading))
+        self._waiting[slot] = (at, self._share(slot, reading), *_VALUES(_UNTOLD | vars(reading)))
         return late
 
     def _write(self) -> None:
@@ -265,10 +267,29 @@ class Windows:
         if slot is None:
             return np.empty(0), np.empty(0)
         times = self._ordered(0, slot)
-        limit = field in LIMITS
-        values = np.full(len(times), self.last(instance_id, field)) if limit else self._ordered(ROW[field], slot)
-        keep = (times > now - window_s) & (times <= now) & ~np.isnan(values)
-        return times[keep], values[keep]
+        if field in LIMITS:
+            values = np.full(len(times), self.last(instance_id, field))
+        else:
+            values = self._ordered(ROW[field], slot)
+        first, end = self._between(times, now, window_s)
+        times, values = times[first:end], values[first:end]
+        told = values == values
+        return (times, values) if told.all() else (times[told], values[told])
+
+    def block(
+        self, instance_id: str, fields: Sequence[str], now: float, window_s: float = math.inf
+    ) -> tuple[Floats, Floats]:
+        """Times and, shape (fields, times), values of several of FIELDS in (now - window_s, now], oldest first; NaN = not told."""
+        slot = self.slots.get(instance_id)
+        if slot is None:
+            return np.empty(0), np.empty((len(fields), 0))
+        times = self._ordered(0, slot)
+        first, end = self._between(times, now, window_s)
+        ring = self._columns[[ROW[field] for field in fields], slot]
+        if len(times) == self.samples:
+            head = int(self._head[slot])
+            ring = np.concatenate((ring[:, head:], ring[:, :head]), axis=1)
+        return times[first:end], ring[:, first:end]
 
     def memory(self, key: Hashable, width: int) -> Floats:
         """What a judge remembers per row (a frozen base line): shape (width, capacity), NaN = nothing, forgotten with the row's life.
@@ -345,6 +366,11 @@ class Windows:
         if reading.blocked is None or not reading.goroutines or not 0 <= reading.blocked <= MAX_VALUE:
             return told
         return min(reading.blocked / reading.goroutines, 1.0) if reading.goroutines > 0 else told
+
+    @staticmethod
+    def _between(times: Floats, now: float, window_s: float) -> tuple[int, int]:
+        """Which of these times, which rise, are in (now - window_s, now]."""
+        return int(times.searchsorted(now - window_s, "right")), int(times.searchsorted(now, "right"))
 
     def _ordered(self, row: int, slot: int) -> Floats:
         """A copy of one ring, oldest first."""

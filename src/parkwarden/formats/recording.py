@@ -93,6 +93,7 @@ _KNOWN = frozenset(
 )
 _ALL_KEYS = _KNOWN | frozenset(_FIELDS)
 _MOST_KEYS = len(_FIELDS) + 2
+_NOT_SEEN = ("a shape that no line had yet",)
 _HEADER_KEYS = frozenset(("v", "instance", "labels", "start_time", "at", "address"))
 _SITE_KEYS = frozenset(("id", "wait_reason", "function", "file", "line", "frames", "created_by"))
 _MAX_INT = 1 << 64
@@ -315,13 +316,13 @@ class Reader:
     def _plain_reading(self, record: dict[str, Any], out: list[Event]) -> bool:
         """Take a line that is what nine of ten are: the numbers of a known instance, at a time of no doubt. Any other is left as it is."""
         shape = (*record, *map(type, record.values())) if len(record) <= _MOST_KEYS else ()
-        if shape not in self._shapes:
+        to_floats = self._shapes.get(shape, _NOT_SEEN)
+        if to_floats is _NOT_SEEN:
             if not record or not record.keys() <= _ALL_KEYS:
                 return False
             if len(self._shapes) >= MAX_SHAPES:
                 self._shapes.clear()
-            self._shapes[shape] = _to_floats(record)
-        to_floats = self._shapes[shape]
+            to_floats = self._shapes[shape] = _to_floats(record)
         if to_floats is None or self._held is not None or self.newest is None:
             return False
         t, instance = float(record["t"]), record["instance"]

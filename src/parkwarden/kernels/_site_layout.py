@@ -10,3 +10,9 @@ NOT_TOLD = -1
 
 AT, SHAKEN, STATE = range(3)
 """Slots of `state`: the look's time, and how many looks the jitter is averaged over, kept up to date."""
+
+ROWS, FIRST, END, SLOTS, SCREEN = range(5)
+"""Slots of `screen`'s shape, and how many they are: rows, levels from FIRST to before END, slots of each."""
+
+LEAST_RISE, SIGMAS, LEAST_TOLD, LIMITS = range(4)
+"""Slots of `screen`'s limits: goroutines a row must have risen by, beyond so many sigmas, of so many slots told; and how many they are."""

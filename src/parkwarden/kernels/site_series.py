@@ -1,4 +1,5 @@
-"""One look's counts into the columns of one instance's sites (aggregate/sites.py): a walk over its rows instead of thirty array operations."""
+"""One look's counts into the columns of one instance's sites (aggregate/sites.py), and which of these may have risen: a walk over the rows
+instead of thirty array operations."""
 
 from __future__ import annotations
 
@@ -82,6 +83,58 @@ def look(
     return opened
 
 
+def screen(shape, looks, column, told, jitter, limits, found):
+    """Marks in `found` (rows, all 0 before) who may have risen; returns how many.
+
+    `column` (levels, rows, slots) are counts, valid where `told` (levels, slots); `looks` (levels) how many a slot averages over, `jitter` (rows)
+    their variance from look to look. A row may have risen at a level where its last three values stand `limits[LEAST_RISE]` above the first third,
+    beyond what jitter and the wander of a crowd do, and its middle lies between.
+    """
+    rows, slots = shape[to.ROWS], shape[to.SLOTS]
+    third = slots // 3
+    marked = 0
+    for level in range(shape[to.FIRST], shape[to.END]):
+        at = level * slots
+        early_told, middle_told, late_told, last_told = 0, 0, 0, 0
+        for i in range(slots):
+            if told[at + i]:
+                early_told += i < third
+                middle_told += third <= i < slots - third
+                late_told += i >= slots - third
+                last_told += i >= slots - 3
+        if early_told + middle_told + late_told < limits[to.LEAST_TOLD]:
+            continue
+        for row in range(rows):
+            begin = (level * rows + row) * slots
+            last = 0.0
+            for i in range(slots - 3, slots):
+                if told[at + i]:
+                    last += float(column[begin + i])
+            last /= max(last_told, 1)
+            if found[row] or last < limits[to.LEAST_RISE]:  # nobody rises by more than are there: most sites are small
+                continue
+            early, middle = 0.0, 0.0
+            for i in range(slots - third):
+                if told[at + i]:
+                    if i < third:
+                        early += float(column[begin + i])
+                    else:
+                        middle += float(column[begin + i])
+            early /= max(early_told, 1)
+            middle /= max(middle_told, 1)
+            first = early if early_told else middle
+            noise = float(jitter[row]) + 0.25
+            variance = 2 * max(first - noise, 0.0) + 0.5 * noise / looks[level]
+            rise = last - first
+            beyond = rise - limits[to.LEAST_RISE]
+            sure = beyond >= 0 and beyond * beyond >= limits[to.SIGMAS] * limits[to.SIGMAS] * variance
+            if sure and last >= middle + 0.2 * rise:
+                found[row] = np.uint8(1)
+                marked += 1
+    return marked
+
+
 KERNELS = {
+    "screen": (screen, "i64*,f64*,f32*,u8*,f32*,f64*,u8*"),
     "look": (look, "i64*,f64*,i64*,i64*,i32*,f64*,i32*,f64*,f32*,i32*,i32*,f32*,i32*,u8*,f32*"),
 }

@@ -203,9 +203,10 @@ class Reading:
 
     @classmethod
     def of(cls, told: dict[str, Any]) -> Reading:
-        """A reading of checked values by field; a fleet-day has millions, and naming each field that was not told costs five times as much."""
+        """A reading of checked values by field, which become its own; a fleet-day has millions, and naming each field that was not told costs
+        five times as much."""
         reading = cls.__new__(cls)
-        reading.__dict__.update(told)
+        object.__setattr__(reading, "__dict__", told)
         return reading
 
 

@@ -24,10 +24,10 @@ class NoReadings:
     def last(self, _instance: str, field: str) -> float:
         return self.goroutines if field == "goroutines" else float("nan")
 
-    def series(self, *_: object):
+    def block(self, _instance: str, fields: list[str], *_: object):
         import numpy as np
 
-        return np.empty(0), np.empty(0)
+        return np.empty(0), np.empty((len(fields), 0))
 
 
 def scene(goroutines: float = 1000.0) -> Scene:

@@ -11,7 +11,7 @@ from parkwarden.judge.fleet.time_left import TimeLeftRule, sen_slope, time_left
 
 
 class Readings:
-    """Windows as the judge sees them: series by field, the last value of each."""
+    """Windows as the judge sees them: series of several fields, the last value of each."""
 
     def __init__(self, **series: object) -> None:
         self.times = np.arange(0.0, 5.0 * 24, 5.0)
@@ -20,10 +20,11 @@ class Readings:
     def last(self, _instance: str, field: str) -> float:
         return float(self.fields[field][-1]) if field in self.fields else math.nan
 
-    def series(self, _instance: str, field: str, now: float, window_s: float):
-        values = self.fields.get(field, np.full(self.times.shape, math.nan))
+    def block(self, _instance: str, fields: list[str], now: float, window_s: float):
         keep = self.times >= now - window_s
-        return self.times[keep], values[keep]
+        untold = np.full(self.times.shape, math.nan)
+        values = [self.fields.get(field, untold)[keep] for field in fields]
+        return self.times[keep], np.array(values).reshape(len(fields), int(keep.sum()))
 
 
 NOW = 115.0

@@ -162,6 +162,7 @@ def _close(sites: SiteWindows, table: SiteTable, note: dict[str, Any], rules: Ru
 def _requests_per_s(windows: Windows, instance_id: str, now: float) -> float:
     """Load over the last `LOAD_WINDOW_S`; NaN where requests are not told."""
     times, totals = windows.series(instance_id, "requests_total", now, LOAD_WINDOW_S)
-    if len(times) < 2 or totals[-1] < totals[0]:
+    if len(times) < 2:
         return math.nan
-    return float((totals[-1] - totals[0]) / (times[-1] - times[0]))
+    begin, end, first, last = float(times[0]), float(times[-1]), float(totals[0]), float(totals[-1])
+    return (last - first) / (end - begin) if last >= first else math.nan

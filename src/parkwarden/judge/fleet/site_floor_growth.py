@@ -33,13 +33,14 @@ Source      H. B. Mann 1945, M. G. Kendall 1975; exact distribution of S by the 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from parkwarden.aggregate.sites import FLOORS, JITTER_LOOKS, LEVELS_S, Rows, SiteTable
+from parkwarden import kernels
+from parkwarden.aggregate.sites import FLOORS, JITTER_LOOKS, LEVELS_S, RECENT, Rows, SiteTable
 from parkwarden.judge.fleet import kendall, tide
 from parkwarden.model import Signal, Verdict
 
@@ -179,83 +180,102 @@ class Series:
 class Known:
     """What was found in one instance's rows, by scale; a scale is judged anew when it has a new value."""
 
-    __slots__ = ("by_scale",)
+    __slots__ = ("_found", "_means", "_screens", "_stamps", "by_scale")
 
     def __init__(self) -> None:
-        self.by_scale: dict[int, tuple[tuple[int, int], list[Rise]]] = {}
+        self.by_scale: dict[int, list[Rise]] = {}
+        self._stamps: dict[int, tuple[int, int]] = {}
+        self._means: npt.NDArray[np.float32] | None = None
+        """The columns that `_screens` walk, marking rows in `_found`: a table that grows has others."""
+        self._found = np.empty(0, np.uint8)
+        self._screens: dict[int, Callable[[], int]] = {}
+
+    def news(self, table: SiteTable, scale: int) -> bool:
+        """Whether there is a new value at this scale; what was found there before is forgotten."""
+        if scale == CLOSE and not _is_close(table):  # looks a minute apart are the slots of a minute: nothing to gain
+            self._stamps.pop(scale, None)
+            self.by_scale.pop(scale, None)
+            return False
+        stamp = (table.lives, table.bucket[1] if scale == FAR else table.looks)
+        if self._stamps.get(scale) == stamp:
+            return False
+        self._stamps[scale], self.by_scale[scale] = stamp, []
+        return True
+
+    def screened(self, table: SiteTable, scale: int, rule: FloorRule) -> npt.NDArray[np.int64]:
+        """Which of the table's rows, in the order of `table.order`, may have risen: the last values stand above the first ones, beyond
+        what jitter and wander do, and the middle lies between."""
+        if table.means is not self._means:
+            self._means, self._found = table.means, np.zeros(len(table.recent), np.uint8)
+            self._screens = {
+                NEAR: _screen(table, 0, 1, rule, self._found),
+                FAR: _screen(table, 1, len(LEVELS_S), rule, self._found),
+            }
+        screen = self._screens[scale] if scale != CLOSE else _screen_recent(table, rule, self._found)
+        self._found[:] = 0
+        if not screen():
+            return np.empty(0, np.int64)
+        return np.flatnonzero(self._found[table.order])
+
+
+def _is_close(table: SiteTable) -> bool:
+    return bool(table.times[-1] - table.times[-LEAST_POINTS] < 0.75 * LEVELS_S[0] * (LEAST_POINTS - 1))
+
+
+def _screen(table: SiteTable, first: int, end: int, rule: FloorRule, found: npt.NDArray[np.uint8]) -> Callable[[], int]:
+    """What screens the slots of these levels as they are when it is called."""
+    shape = np.array([len(table.recent), first, end, FLOORS], np.int64)
+    looks = np.maximum(np.array(LEVELS_S) / 60.0, 1.0)
+    return _bound(shape, looks, table.means, table.told.view(np.uint8), table, rule, found)
+
+
+def _screen_recent(table: SiteTable, rule: FloorRule, found: npt.NDArray[np.uint8]) -> Callable[[], int]:
+    """The same of the last looks."""
+    shape = np.array([len(table.recent), 0, 1, RECENT], np.int64)
+    told = (~np.isnan(table.times)).view(np.uint8)
+    return _bound(shape, np.ones(1), table.recent.astype(np.float32), told, table, rule, found)
+
+
+def _bound(
+    shape: npt.NDArray[np.int64],
+    looks: Floats,
+    column: npt.NDArray[np.float32],
+    told: npt.NDArray[np.uint8],
+    table: SiteTable,
+    rule: FloorRule,
+    found: npt.NDArray[np.uint8],
+) -> Callable[[], int]:
+    limits = np.array([rule.suspect_rise, SCREEN_SIGMAS, LEAST_POINTS], np.float64)
+    return kernels.load("site_series")["screen"].bound(shape, looks, column, told, table.jitter, limits, found)
 
 
 def judge(rows: Rows, now: float, rule: FloorRule, known: Sequence[Known] | None = None) -> list[dict[int, Rise]]:
-    """All rows at once; by table (in the order of `rows.tables`) the rows that rose. `known`: what earlier calls found, one per table."""
+    """All rows at once; by table (in the order of `rows.tables`) the rows that rose. `known`: what earlier calls found by this rule, one per table."""
     known = known or [Known() for _ in rows.tables]
-    if not len(rows):
-        return []
-    slots: dict[tuple[int, int], _Slots] = {}
-    for scale in (CLOSE, NEAR, FAR):
-        news = _news(rows, known, scale)
-        if not news.any():
-            continue
-        fresh = np.flatnonzero(news[rows.table])
-        picked = fresh[_screened(rows, fresh, scale, rule)]
-        for of in np.split(picked, np.flatnonzero(np.diff(rows.table[picked])) + 1) if len(picked) else ():
-            found_there = known[int(rows.table[of[0]])].by_scale[scale][1]
+    begins = np.searchsorted(rows.table, np.arange(len(known))).tolist()
+    for table, begin, k in zip(rows.tables, begins, known, strict=True):
+        slots: dict[int, _Slots] = {}
+        for scale in (CLOSE, NEAR, FAR):
+            if not k.news(table, scale):
+                continue
+            of = begin + k.screened(table, scale, rule)
+            if not len(of):
+                continue
             trends = _trends(of, _series(rows, of, scale, slots), now, rule, rows.peak[of])
             rising = np.array([t.i for t in trends], np.int64)
             past = _series(rows, rising, FAR, slots).each() if trends and scale != FAR else [t.series for t in trends]
             for trend, old in zip(trends, past, strict=True):
                 rise = _judge_row(rows, trend, old, scale, now, rule)
                 if rise is not None:
-                    found_there.append(rise)
+                    k.by_scale[scale].append(rise)
     found: list[dict[int, Rise]] = []
     for k in known:
         best: dict[int, Rise] = {}
-        for _, rises in k.by_scale.values():
+        for rises in k.by_scale.values():
             for r in rises:
                 if r.row not in best or (r.leak, r.held, -r.p) > (best[r.row].leak, best[r.row].held, -best[r.row].p):
                     best[r.row] = r
         found.append(best)
-    return found
-
-
-def _news(rows: Rows, known: Sequence[Known], scale: int) -> npt.NDArray[np.bool_]:
-    """Tables with a new value at this scale; what was found there before is forgotten."""
-    news = np.zeros(len(known), bool)
-    close = rows.times[:, -1] - rows.times[:, -LEAST_POINTS] < 0.75 * LEVELS_S[0] * (LEAST_POINTS - 1)
-    for n, (table, k) in enumerate(zip(rows.tables, known, strict=True)):
-        if scale == CLOSE and not close[n]:  # looks a minute apart are the slots of a minute: nothing to gain
-            k.by_scale.pop(scale, None)
-            continue
-        stamp = (table.lives, table.bucket[1] if scale == FAR else table.looks)
-        if scale not in k.by_scale or k.by_scale[scale][0] != stamp:
-            k.by_scale[scale] = (stamp, [])
-            news[n] = True
-    return news
-
-
-def _screened(rows: Rows, of: npt.NDArray[np.int64], scale: int, rule: FloorRule) -> npt.NDArray[np.bool_]:
-    """Of these rows those that may have risen: the last values stand above the first ones, beyond what jitter and wander do, and the middle lies between."""
-    found = np.zeros(len(of), bool)
-    for level in (-1,) if scale == CLOSE else (0,) if scale == NEAR else range(1, len(LEVELS_S)):
-        column = rows.recent if level < 0 else rows.means[level]
-        slots = ~np.isnan(rows.times) if level < 0 else np.stack([t.told[level] for t in rows.tables])
-        last = column[of, -3:].sum(axis=1) / np.maximum(slots[:, -3:].sum(axis=1), 1)[rows.table[of]]
-        risen = np.flatnonzero(last >= rule.suspect_rise)  # nobody rises by more than are there: most sites are small
-        among, last = of[risen], last[risen]
-        values, told, jitter = column[among], slots[rows.table[among]], rows.jitter[among] + 0.25
-        size = values.shape[1]
-        third = size // 3
-        sums = [np.add.reduceat(np.where(told, values, 0), (0, third, size - third), axis=1, dtype=np.float64)]
-        numbers = np.add.reduceat(told, (0, third, size - third), axis=1, dtype=np.int64)
-        early, middle, _ = (sums[0] / np.maximum(numbers, 1)).T
-        first = np.where(numbers[:, 0] > 0, early, np.where(numbers[:, 1] > 0, middle, 0.0))
-        looks = max(LEVELS_S[max(level, 0)] / 60.0, 1.0)
-        noise = 2 * np.maximum(first - jitter, 0.0) + 0.5 * jitter / looks
-        rise = last - first
-        found[risen] |= (
-            (rise >= rule.suspect_rise + SCREEN_SIGMAS * np.sqrt(noise))
-            & (last >= middle + 0.2 * rise)
-            & (numbers.sum(axis=1) >= LEAST_POINTS)
-        )
     return found
 
 
@@ -294,8 +314,8 @@ def _slots(table: SiteTable, scale: int) -> _Slots:
     return _Slots(np.concatenate(ends), np.concatenate(looks), tuple(parts)) if parts else _NO_SLOTS
 
 
-def _series(rows: Rows, of: npt.NDArray[np.int64], scale: int, known: dict[tuple[int, int], _Slots]) -> Series:
-    """Rows of one table at one scale, side by side. `known`: slots by table and scale."""
+def _series(rows: Rows, of: npt.NDArray[np.int64], scale: int, known: dict[int, _Slots]) -> Series:
+    """Rows of one table at one scale, side by side. `known`: the table's slots by scale."""
     n = int(rows.table[of[0]])
     table = rows.tables[n]
     jitter = table.jitter[rows.row[of], None].astype(np.float64) + 0.25
@@ -304,7 +324,7 @@ def _series(rows: Rows, of: npt.NDArray[np.int64], scale: int, known: dict[tuple
         at, value = rows.times[n, use], rows.recent[of[:, None], np.flatnonzero(use)].astype(np.float64)
         err = np.broadcast_to(np.sqrt(jitter), value.shape)
     else:
-        slots = known.get((n, scale)) or known.setdefault((n, scale), _slots(table, scale))
+        slots = known.get(scale) or known.setdefault(scale, _slots(table, scale))
         at, value = slots.at, np.empty((len(of), len(slots.at)))
         begin, there = 0, of[:, None]
         for level, used, clip in slots.parts:
@@ -410,9 +430,6 @@ def _judge_row(rows: Rows, trend: _Trend, old: Series, scale: int, now: float, r
     fell = max(surely - base, 0.0)
     if late < high + rule.suspect_rise:
         return None
-    thirds = _thirds(s, g)
-    if not _goes_on(thirds[0] + thirds[1], 2 * thirds[2], rule.suspect_steady):
-        return None
     seen = now - (now if table.watched_since is None else table.watched_since)
     jitter = float(table.jitter[row])
     stays = max(base - jitter, 0.0)
@@ -432,6 +449,9 @@ def _judge_row(rows: Rows, trend: _Trend, old: Series, scale: int, now: float, r
         explained = (grown - 1) * base
     excess = rise - explained
     if excess < rule.suspect_rise + rule.suspect_wander * wander:
+        return None
+    thirds = _thirds(s, g)
+    if not _goes_on(thirds[0] + thirds[1], 2 * thirds[2], rule.suspect_steady):
         return None
     age = max(now - _start(table, now), seen)
     news = table.aged >= age and late >= rule.reached * float(table.reached[row]) + rule.leak_rise

@@ -81,10 +81,13 @@ def time_left(
     if goroutine_budget > 0:
         rule = replace(rule, goroutine_budget=goroutine_budget)
     span = rule.window_s if since is None else max(now - since, 1.0)
+    limits = _limits(windows, instance, rule)
+    times, values = windows.block(instance, [field for _, field, _ in limits], now, span)
+    moving = (values[:, :1] != values).any(axis=1).tolist()  # most have stood still all the time
     found = [
         left
-        for name, values, limit in _limits(windows, instance, now, span, rule)
-        if (left := by_slope(name, *values, limit, now, rule.min_samples)) is not None
+        for (name, _, limit), series, moves in zip(limits, values, moving, strict=True)
+        if moves and (left := by_slope(name, times, series, limit, now, rule.min_samples)) is not None
     ]
     if not found and rate_per_min > 0:
         found = list(_by_rate(windows, instance, now, rule, rate_per_min))
@@ -92,22 +95,22 @@ def time_left(
     return min(found, key=lambda left: left.seconds, default=None)
 
 
-def _limits(
-    windows: Windows, instance: str, now: float, span: float, rule: TimeLeftRule
-) -> Iterator[tuple[str, tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]], float]]:
-    """What can run out: name, its series (times, values), its limit."""
+def _limits(windows: Windows, instance: str, rule: TimeLeftRule) -> list[tuple[str, str, float]]:
+    """What can run out: name, the field of its use, the limit."""
+    found = []
     memory = windows.last(instance, "mem_limit")
     if 0 < memory < NO_LIMIT:
-        yield "memory-limit", windows.series(instance, _memory_of(windows, instance), now, span), memory
+        found.append(("memory-limit", _memory_of(windows, instance), memory))
     files = windows.last(instance, "max_fds")
     if files > 0:
-        yield "fd-limit", windows.series(instance, "open_fds", now, span), files
+        found.append(("fd-limit", "open_fds", files))
     if math.isfinite(windows.last(instance, "threads")):
         system = windows.last(instance, "max_threads")
         most = min(rule.thread_limit, system) if system > 0 else rule.thread_limit
-        yield "thread-limit", windows.series(instance, "threads", now, span), float(most)
+        found.append(("thread-limit", "threads", float(most)))
     if rule.goroutine_budget > 0:
-        yield "goroutine-budget", windows.series(instance, "goroutines", now, span), float(rule.goroutine_budget)
+        found.append(("goroutine-budget", "goroutines", float(rule.goroutine_budget)))
+    return found
 
 
 def _memory_of(windows: Windows, instance: str) -> str:
