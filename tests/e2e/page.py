@@ -79,7 +79,8 @@ class LiveBoard:
             yield page
         finally:
             context.close()
-        assert [line for line in said if not any(word in line for word in expected)] == []
+        told = [line for line in said if not any(word in line for word in expected)]
+        assert told == [], "\n".join(told)
 
 
 def accessible(page: Any) -> None:

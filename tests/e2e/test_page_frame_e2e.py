@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 import signal
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -61,6 +63,35 @@ def test_what_changes_is_seen_without_loading_anew(live: LiveBoard, browser: Any
         assert page.evaluate("window.samePage") is True
 
 
+def acknowledge(live: LiveBoard, incident: str, by: str) -> None:
+    """As a program on this machine does."""
+    body = json.dumps({"by": by, "why": "mine"}).encode()
+    headers = {"Content-Type": "application/json"}
+    asked = urllib.request.Request(f"{live.url}/api/v1/incidents/{incident}/acknowledge", body, headers)
+    urllib.request.urlopen(asked, timeout=10).close()
+
+
+def test_from_the_fleet_to_the_line_in_three_clicks(live: LiveBoard, browser: Any) -> None:
+    """By pointer, at a desk and on a telephone: the fleet, the shop's incident, the line that leaks, on the first screen; and when somebody
+    takes it on elsewhere the page says so without being loaded anew, whatever they call themselves."""
+    for width, by in ((1280, "eva"), (360, "<script>alert(4)</script>\"'&")):
+        with live.page(browser, "/", width=width) as page:
+            page.locator(f"main a[href='/incidents/{live.incident()}']").first.click()
+            page.wait_for_url(f"**/incidents/{live.incident()}")
+            line = page.locator(".culprit .who").first
+            line.wait_for()
+            assert re.search(r"main\.\(\*leak\)\.quote .*leaks\.go:44", line.inner_text())
+            box = line.bounding_box()
+            assert box is not None
+            assert box["y"] + box["height"] < 900
+            page.locator(".pulse.on").wait_for()
+            page.evaluate("window.samePage = true")
+            acknowledge(live, live.incident(), by)
+            page.locator("main").get_by_text(by).first.wait_for(timeout=20_000)
+            assert page.evaluate("window.samePage") is True
+            assert page.locator("main script").count() == 0
+
+
 def test_the_keyboard_goes_everywhere(live: LiveBoard, browser: Any) -> None:
     """`/` searches, `g i` and `g f` go to pages, `?` tells the keys, rows are stepped through; single keys can be switched off."""
     with live.page(browser, "/") as page:
@@ -83,6 +114,7 @@ def test_the_keyboard_goes_everywhere(live: LiveBoard, browser: Any) -> None:
         page.keyboard.press("g")
         page.keyboard.press("i")
         page.wait_for_url("**/incidents")
+        page.locator(".pulse.on").wait_for()
         page.keyboard.press("j")
         assert page.evaluate("document.activeElement.tagName") == "A"
         page.keyboard.press("?")
@@ -188,7 +220,11 @@ def test_another_sites_page_can_do_nothing(guarded: LiveBoard, browser: Any) -> 
 def test_the_watch_ends_while_pages_listen(tmp_path: Path, browser: Any) -> None:
     """Ctrl-C with an open stream: over within seconds, no failure in the log; the page says that it is not live any more."""
     config = tmp_path / "parkwarden.yaml"
-    text = {"targets": [{"urls": ["http://127.0.0.1:1"]}], "store": {"folder": "data"}, "web": {"listen": "127.0.0.1:0"}}
+    text = {
+        "targets": [{"urls": ["http://127.0.0.1:1"]}],
+        "store": {"folder": "data"},
+        "web": {"listen": "127.0.0.1:0"},
+    }
     config.write_text(yaml.safe_dump(text))
     with watching(config) as watch:
         board = LiveBoard(watch, watch.pages())

@@ -45,7 +45,11 @@ MODULES: tuple[str, ...] = (
 
 def application(desk: Desk, modules: Sequence[str] = MODULES) -> Starlette:
     """The ASGI application over what `desk` shows."""
-    routes: list[BaseRoute] = [Route("/static/{hash}/{name:path}", desk.assets.answer)]
+    assets = desk.assets
+    routes: list[BaseRoute] = [
+        Route("/static/{hash}/{name:path}", assets.answer),
+        Route("/favicon.ico", assets.icon),
+    ]
     for name in modules:
         routes += import_module(name).routes(desk)
     paths = {route.path for route in routes if isinstance(route, Route)}

@@ -8,7 +8,7 @@ from functools import cached_property
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
 from parkwarden.web.problems import NotFoundError
 
@@ -54,6 +54,10 @@ class Assets:
         if "gzip" in request.headers.get("accept-encoding", ""):
             return Response(asset.gzipped, media_type=asset.media_type, headers={**headers, "Content-Encoding": "gzip"})
         return Response(asset.body, media_type=asset.media_type, headers=headers)
+
+    async def icon(self, _request: Request) -> Response:
+        """GET /favicon.ico: browsers ask for it beside what is no page of ours (/metrics)."""
+        return RedirectResponse(self.url("icon.svg"), 301)
 
     def _read(self, folder: Traversable, prefix: str) -> None:
         for entry in folder.iterdir():

@@ -22,7 +22,7 @@ from parkwarden.web.desk import MAX_FIELDS, MAX_FORM_BYTES, Desk
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-PUBLIC = frozenset(("/healthz", "/readyz", "/login"))
+PUBLIC = frozenset(("/healthz", "/readyz", "/login", "/favicon.ico"))
 """Answered to everybody: health probes carry no token, and who logs in has no session yet."""
 PUBLIC_FOLDER = "/static/"
 ANY_HOST = frozenset(("/healthz", "/readyz"))
