@@ -346,16 +346,13 @@ class Bags:
 
     async def read(self, files: Sequence[Given], *, origin: str = "upload", bag_id: str = "") -> OpenedBag:
         """One bag of all files, which are closed. Within `admitted`. Raises ParkwardenError where they hold nothing at all."""
-        opened: OpenedBag | None = None
         try:
             opened = await self.work(
                 _read, bag_id or secrets.token_hex(6), list(files), origin, self._options, self._now
             )
         finally:
-            kept = [trace.file for trace in opened.traces.values()] if opened else []
             for given in files:
-                if given.file not in kept:
-                    given.file.close()
+                given.file.close()
         self._keep(opened)
         return opened
 
@@ -459,13 +456,20 @@ def _read(bag_id: str, files: list[Given], origin: str, options: Options | None,
             problem = Problem(error.code, "", error.message)
             found = [Artefact(name=given.name, kind=Kind.UNKNOWN, size=size, problems=[problem])]
         if len(found) == 1 and found[0].kind is Kind.TRACE:
-            traces[len(artefacts)] = given.file
+            traces[len(artefacts)] = _again(given.file)
         artefacts += found
     if errors and len(errors) == len(files):
         raise errors[0]
     opened = _judged(bag_id, origin, artefacts, traces, options, now)
     opened.read_s = now() - began
     return opened
+
+
+def _again(file: BinaryIO) -> BinaryIO:
+    """The same file once more: a form closes what came with it."""
+    number = file.fileno()
+    file.flush()
+    return os.fdopen(os.dup(number), "rb")
 
 
 def _judged(
