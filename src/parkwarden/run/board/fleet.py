@@ -458,6 +458,7 @@ class Fleet:
     def __init__(self, host: Host) -> None:
         self._host = host
         self._rosters = Rosters()
+        self._rosters.of(host.engine.instances)  # who is there already is not the first visitor's to wait for
         self._picture: Picture | None = None
         self._stamp: tuple[object, ...] = ()
 

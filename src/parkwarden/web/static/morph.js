@@ -2,7 +2,7 @@
 "use strict";
 
 const morph = (() => {
-  const sameKind = (a, b) => a.nodeType === b.nodeType && a.nodeName === b.nodeName && (a.id ?? "") === (b.id ?? "");
+  const sameKind = (a, b) => a.nodeType === b.nodeType && a.nodeName === b.nodeName;
 
   const OURS = new Set(["data-stale", "open", "tabindex"]); // what people and scripts did to the page
 
@@ -27,13 +27,14 @@ const morph = (() => {
     let at = parent.firstChild;
     for (const next of [...wanted.childNodes]) {
       const known = next.id ? byId.get(next.id) : undefined;
+      let like = next.id ? null : at; // what has no id stands for the next of its kind
+      while (like && (like.id || !sameKind(like, next))) like = like.nextSibling;
       if (known && known.nodeName === next.nodeName) {
         if (known === at) at = at.nextSibling; else move(parent, known, at);
         one(known, next);
-      } else if (at && sameKind(at, next) && !at.id) {
-        const node = at;
-        at = at.nextSibling;
-        one(node, next);
+      } else if (like) {
+        if (like === at) at = at.nextSibling; else move(parent, like, at);
+        one(like, next);
       } else {
         parent.insertBefore(document.importNode(next, true), at);
       }
