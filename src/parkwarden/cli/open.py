@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from parkwarden.run.board.opened import OpenedFiles
 
 PAGES = (
+    "parkwarden.web.status",
     "parkwarden.web.live",
     "parkwarden.web.login",
     "parkwarden.web.api.openapi",
@@ -91,6 +92,8 @@ def _serve(opened: OpenedFiles, host: str, port: int, browser: bool) -> None:
     import time
 
     import uvloop
+    from starlette.responses import RedirectResponse
+    from starlette.routing import Route
 
     from parkwarden.web.access import Access
     from parkwarden.web.app import MODULES, application
@@ -102,9 +105,11 @@ def _serve(opened: OpenedFiles, host: str, port: int, browser: bool) -> None:
         sock.listen()  # before the address is told: who asks at once is heard
         try:
             desk = Desk(opened.host, Access(), time.time, title=_title(opened), bags=opened.bags)
-            app = application(desk, MODULES if opened.recordings else PAGES)
-            where, number = sock.getsockname()[:2]
             page = "/" if opened.recordings else f"/explore/{opened.bag.id}" if opened.bag else "/explore"
+            app = application(desk, MODULES if opened.recordings else PAGES)
+            if not opened.recordings:
+                app.routes.append(Route("/", lambda _request: RedirectResponse(page)))
+            where, number = sock.getsockname()[:2]
             url = f"http://{f'[{where}]' if ':' in where else where}:{number}{page}"
             _tell(opened, url)
             if browser:

@@ -396,15 +396,17 @@ class Bags:
         bag.used_at = self._now()
         self._forget(bag.id)
         self._bags[bag.id] = bag
-        self._fit(newest=bag.id)
+        self._fit()
 
-    def _fit(self, newest: str = "") -> None:
-        """Let go of what is too old or too much; never of the one that was opened right now."""
+    def _fit(self) -> None:
+        """Let go of what is too old or too much; pinned bags are not counted, and the one used last is never too much."""
         now = self._now()
-        total = sum(bag.size for bag in self._bags.values())
-        for bag in [b for b in self._bags.values() if not b.pinned and b.id != newest]:
-            if now - bag.used_at > MAX_AGE_S or len(self._bags) > MAX_BAGS or total > MAX_KEPT_BYTES:
-                total -= bag.size
+        ours = [bag for bag in self._bags.values() if not bag.pinned]
+        number, total = len(ours), sum(bag.size for bag in ours)
+        for bag in ours:
+            much = (number > MAX_BAGS or total > MAX_KEPT_BYTES) and bag is not ours[-1]
+            if much or now - bag.used_at > MAX_AGE_S:
+                number, total = number - 1, total - bag.size
                 self.forgotten += 1
                 self._forget(bag.id)
 

@@ -68,7 +68,6 @@ def routes(desk: Desk) -> list[BaseRoute]:
             request,
             "explore_bag.html",
             **(_bag_view(desk, opened, look) | _sites_view(opened, look, request)),
-            trace_pages=any(getattr(route, "path", "").startswith("/traces/") for route in request.app.routes),
         )
 
     async def sites(request: Request) -> Response:
