@@ -2,7 +2,8 @@
 
 The report: runs the timing-wheel story of the lab, diagnoses what it saved, opens the HTML report in Debian's Chromium.
 The terminal: `parkwarden watch` beside the lab's shop while it leaks and is cured, its own colours as SVG.
-`python tools/screenshots.py watch` takes the second only.
+The page: `parkwarden watch` and `parkwarden open` in a browser (page_pictures.py).
+`python tools/screenshots.py report`, `watch` or `page` takes one of them only.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import urllib.request
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+from page_pictures import page_pictures
 from rich._export_format import CONSOLE_SVG_FORMAT
 from rich.console import Console
 from rich.terminal_theme import MONOKAI
@@ -91,9 +93,9 @@ def _svg(coloured: str, title: str) -> str:
 
 
 def main() -> int:
-    if sys.argv[1:] == ["watch"]:
-        return watch_picture()
-    return report_pictures() or watch_picture()
+    pictures = {"report": report_pictures, "watch": watch_picture, "page": page_pictures}
+    wanted = sys.argv[1:] or list(pictures)
+    return max(pictures[name]() for name in wanted)
 
 
 def report_pictures() -> int:

@@ -25,9 +25,9 @@ WORDS = {"EVAS_TOKEN": "operator-token-0123", "VICS_TOKEN": "viewer-token-012345
 def pages(live: LiveBoard, browser: Any) -> list[str]:
     """Every page that the navigation leads to, and what hangs below them."""
     with live.page(browser, "/") as page:
-        found = [a.get_attribute("href") for a in page.locator("nav a").all()]
-        for link in page.locator("main a[href^='/services/']").all()[:2]:
-            found.append(link.get_attribute("href"))
+        links = page.get_by_role("navigation", name="Pages").locator("a").all()
+        links += page.locator("main a[href^='/services/']").all()[:2]
+        found = [link.get_attribute("href") for link in links]
     found += [f"/incidents/{live.incident(name)}" for name in live.services()]
     return [*dict.fromkeys(found), "/nothing/here"]
 
