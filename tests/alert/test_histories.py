@@ -83,7 +83,7 @@ class Histories(RuleBasedStateMachine):
         rows = self.killed.rows.values()
         self.killed.rows = {row.id: from_plain(type(row), to_plain(row)) for row in rows}  # killed after the commit
         for n in told:
-            if n.tell is Tell.RESOLVED and n.incident.detector != "no-data":
+            if n.tell is Tell.RESOLVED and n.incident.detector != "no-data" and not n.incident.closed:
                 service = (n.incident.service, n.incident.env)
                 assert service not in self.presence.blind, "silence has resolved an incident"
                 assert not any(i in self.presence.blind for i in n.incident.instances)
@@ -116,6 +116,15 @@ class Histories(RuleBasedStateMachine):
             row = data.draw(st.sampled_from(sorted(row.id for row in self.steady.open)))
             for world in (self.steady, self.killed):
                 world.act(Act.ACKNOWLEDGE, row)
+
+    @rule(data=st.data())
+    def resolve(self, data: st.DataObject) -> None:
+        """Somebody says that an incident is over."""
+        if self.steady.open:
+            row = data.draw(st.sampled_from(sorted(row.id for row in self.steady.open)))
+            for world in (self.steady, self.killed):
+                world.act(Act.RESOLVE, row)
+                assert world.rows[row].state is IncidentState.RESOLVED
 
     @rule(service=st.sampled_from(SERVICES), lasts=st.sampled_from([60.0, 3_600.0]))
     def be_quiet(self, service: tuple[str, str], lasts: float) -> None:

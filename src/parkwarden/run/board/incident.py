@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from parkwarden.alert.match import matches, names
 from parkwarden.alert.story import key_of
-from parkwarden.model import Act, Action, EvidenceItem, Finding, Incident, Silence, StoreError, words
+from parkwarden.model import Act, Action, EvidenceItem, Finding, Incident, Kind, Silence, StoreError, words
 from parkwarden.model.words import NEVER_S
 from parkwarden.run.board.incidents import is_over
 
@@ -20,6 +20,14 @@ if TYPE_CHECKING:
 
 MAX_ENTRIES = 300
 """Of a story, the newest: reminders of a week have told theirs by then."""
+
+GOROUTINES = frozenset(
+    (Kind.GOROUTINE_PROFILE.value, Kind.GOROUTINE_DUMP.value, Kind.GOROUTINELEAK_PROFILE.value, Kind.TRACE.value)
+)
+"""Kinds that tell of goroutines: what the explorer compares."""
+
+MAX_EXPLORED = 12
+"""Opened together with one click, the newest: their difference needs two, a trend a few."""
 
 WIDTH = 600
 """Units of the picture of the time left."""
@@ -68,6 +76,8 @@ class Shown:
     evidence: tuple[EvidenceItem, ...] = ()
     gone: int = 0
     """Evidence it points to that is kept no longer."""
+    explorable: tuple[str, ...] = ()
+    """Digests that the explorer shows together: looks at the goroutines of one instance, the one that was looked at last."""
     left: Left | None = None
     silences: tuple[Silence, ...] = ()
     explained_by: Incident | None = None
@@ -98,11 +108,17 @@ async def shown(host: Host, row: Incident) -> Shown:
         left_out=max(len(entries) - MAX_ENTRIES, 0),
         evidence=evidence,
         gone=len(row.evidence) - len(evidence) if not trouble else 0,
+        explorable=_explorable(evidence),
         left=None if is_over(row) else left(row, host.now()),
         silences=tuple(one for one in silences if one.matchers and matches(one.matchers, labels)),
         explained_by=others.get(row.inhibited_by),
         trouble=trouble,
     )
+
+
+def _explorable(evidence: Sequence[EvidenceItem]) -> tuple[str, ...]:
+    looks = [item for item in evidence if item.kind in GOROUTINES]
+    return tuple(item.digest for item in looks if item.instance == looks[0].instance)[:MAX_EXPLORED]
 
 
 def opened_with(item: EvidenceItem) -> tuple[str, ...]:

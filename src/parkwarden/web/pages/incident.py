@@ -91,6 +91,7 @@ def routes(desk: Desk) -> list[BaseRoute]:
             picture_width=WIDTH,
             opened_with=opened_with,
             silences=SILENCES,
+            explorer=any(url == "/explore" for url, _, _ in desk.nav),
             max_name=MAX_NAME,
             max_reason=MAX_REASON,
         )
