@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import numpy as np
-import numpy.typing as npt
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,4 +61,6 @@ class Timeline:
 
     def time_ns(self, edges: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """When edges are."""
+        import numpy as np
+
         return np.minimum(edges * self.bin_ns, self.duration_ns)

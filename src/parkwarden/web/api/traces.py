@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from importlib.metadata import version
 
 from pydantic import Field
@@ -16,8 +17,7 @@ MAX_NAME = 1_000
 """Characters of a trace's name."""
 
 MAX_LEVEL = 30
-KEEP_S = 3600
-"""A bag never changes; who comes back to it within the hour has the tiles still."""
+"""Levels there can be: far more than 2^16 bins need."""
 
 
 class Which(Asked):
@@ -42,12 +42,17 @@ async def about(call: Call) -> Reply:
     return Reply((await _opened(call)).view())
 
 
+@cache
+def _version() -> str:
+    return version("parkwarden")
+
+
 async def tile(call: Call) -> Response:
     opened = await _opened(call)
     told = opened.tile(call.query.level, call.query.index)
     number = list(opened.bag.traces).index(opened.name)
-    tag = f'W/"{version("parkwarden")}-{opened.bag.id}-{number}-{call.query.level}-{call.query.index}"'
-    headers = {"ETag": tag, "Cache-Control": f"private, max-age={KEEP_S}"}
+    tag = f'W/"{_version()}-{opened.bag.id}-{number}-{call.query.level}-{call.query.index}"'
+    headers = {"ETag": tag, "Cache-Control": "private, no-cache"}  # kept by browsers, used after we said that they may
     if tag in call.request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=headers)
     return Response(json.dumps(told, separators=(",", ":")), headers=headers, media_type="application/json")
