@@ -113,6 +113,12 @@ def test_streams_are_bounded(board: Board, monkeypatch: pytest.MonkeyPatch) -> N
     board.call(work)
 
 
+def test_asking_for_the_head_opens_no_stream(board: Board) -> None:
+    """HEAD is answered at once and counts for nothing."""
+    answer = board.client.head("/events")
+    assert answer.headers["content-type"].startswith("text/event-stream")
+
+
 def test_who_is_not_known_any_more_hears_no_more(tmp_path: Path) -> None:
     """A session that ended ends its stream with the next beat; a Bearer token's goes on."""
 

@@ -162,8 +162,7 @@ def _watch(config: Config, watch_format: WatchFormat, kept: str) -> None:
         sock = bind(config.web.host, config.web.port)
 
         async def pages() -> None:
-            desk = Desk(WatchHost(watch), Access(config.web.everybody), watch.clock.now)
-            await serve(application(desk), sock, config.web.cert_file, config.web.key_file)
+            await serve(app, sock, config.web.cert_file, config.web.key_file)
 
         def tell(headline: Headline) -> None:
             try:
@@ -184,6 +183,7 @@ def _watch(config: Config, watch_format: WatchFormat, kept: str) -> None:
         if watch_format is WatchFormat.TEXT and console.is_interactive:
             parts["glance"] = glance
         watch = Watch(config, tell=tell, parts=parts)
+        app = application(Desk(WatchHost(watch), Access(config.web.everybody), watch.clock.now))
         task = asyncio.ensure_future(watch.run())
 
         def stop(number: signal.Signals) -> None:

@@ -14,7 +14,7 @@ import json
 from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Any
 
-from starlette.responses import StreamingResponse
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from parkwarden.web.problems import TooManyError
@@ -22,7 +22,6 @@ from parkwarden.web.serve import give_time
 
 if TYPE_CHECKING:
     from starlette.requests import Request
-    from starlette.responses import Response
     from starlette.routing import BaseRoute
     from starlette.types import Receive, Scope, Send
 
@@ -38,6 +37,8 @@ STREAM_S = 3600.0
 QUIET_S = 10.0
 """A comment is sent after so long without an event, so that proxies and we notice who has gone."""
 
+_TYPE = "text/event-stream"
+
 RETRY_MS = 3_000
 """What a browser is told to wait before it connects anew."""
 
@@ -47,6 +48,8 @@ def routes(desk: Desk) -> list[BaseRoute]:
 
     async def events(request: Request) -> Response:
         nonlocal streams
+        if request.method == "HEAD":
+            return Response(media_type=_TYPE)
         if streams >= MAX_STREAMS:
             raise TooManyError(
                 "too-many-streams",
@@ -70,7 +73,7 @@ class _Stream(StreamingResponse):
     def __init__(self, pieces: AsyncIterator[str], ended: Callable[[], None]) -> None:
         super().__init__(
             pieces,
-            media_type="text/event-stream",
+            media_type=_TYPE,
             headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
         )
         self._ended = ended
