@@ -164,6 +164,30 @@ def test_a_service_is_its_instances_together(tmp_path: Path) -> None:
     assert not len(history.service([("o'; --", "")], NOON, NOON + 100, 60.0, ("goroutines",)).t)
 
 
+def test_sites_of_a_service_over_time(tmp_path: Path) -> None:
+    """Means over all looks of an instance in a step, those without the site too, summed over instances; a step nobody looked in is NaN."""
+    shop = {"service": "shop", "env": "prod"}
+    events: list[Event] = [
+        Named(PLACE),
+        Started(Instance(id="a", labels=shop), NOON),
+        Started(Instance(id="b", labels=shop), NOON),
+        SiteCounts(NOON, "a", {"s1": 10, "s2": 1}),
+        SiteCounts(NOON + 30, "a", {"s2": 1}),
+        SiteCounts(NOON + 5, "b", {"s1": 7}),
+        SiteCounts(NOON + 130, "a", {"s1": 40}),
+        Leaked(NOON + 131, "a", {"s1": 1000}),
+    ]
+    history = History(tmp_path / "h")
+    history.convert(segment(tmp_path, events))
+    told = history.service_sites([("shop", "prod")], NOON, NOON + 1000, 60.0, 5)
+    assert told.t.tolist() == [NOON, NOON + 60, NOON + 120]
+    assert [one["site"] for one in told.sites] == ["s1", "s2"]
+    assert (told.sites[0]["function"], told.sites[0]["line"]) == ("main.f", 7)
+    assert np.nan_to_num(told.counts, nan=-1).tolist() == [[12.0, -1.0, 40.0], [1.0, -1.0, 0.0]]
+    assert len(history.service_sites([("shop", "prod")], NOON, NOON + 1000, 60.0, 1).sites) == 1
+    assert not history.service_sites([("shop", "dev")], NOON, NOON + 1000, 60.0, 5).sites
+
+
 def test_after_a_day_floors_and_means_are_kept(tmp_path: Path) -> None:
     """Coarse steps keep mean and floor of gauges, the last value of counters, and how many readings they stand for; a site that was
     absent from one profile of the step has the floor 0."""

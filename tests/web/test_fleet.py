@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 from collections.abc import Iterator
@@ -213,3 +214,30 @@ def test_a_watch_goes_from_fleet_to_culprit(board: Board) -> None:
     shown = board.client.get(f"/services/{quote('shop')}?env=prod").text
     assert "price.go:42" in shown
     assert f"/incidents/{row.id}" in shown
+
+
+def written(board: Board) -> None:
+    """What was seen so far is in the journal."""
+
+    async def work() -> None:
+        board.watch.memory.flush()
+        await asyncio.wait([board.watch.memory._flushing])  # type: ignore[list-item]
+
+    board.call(work)
+
+
+def test_longer_than_memory_comes_from_history(board: Board) -> None:
+    """Hours that were written down are in the pictures of a week: numbers before those in memory, sites by name."""
+    board.live(14)
+    written(board)
+    for _ in range(3):
+        board.wall, board.steady = board.wall + 3600.0, board.steady + 3600.0
+        board.live(1, leaks=False)
+        written(board)
+    board.call(board.watch._tidy, board.watch.clock.now())
+    told = board.client.get("/api/v1/services/shop?env=prod&range=7d").json()
+    valid("service-1", told)
+    assert told["trouble"] == ""
+    assert told["sites"]["slot_s"] == 21_600.0
+    assert told["sites"]["rows"][0]["line"] == 42
+    assert max(n for n in told["sites"]["rows"][0]["counts"] if n is not None) > 500

@@ -69,6 +69,8 @@ TABLES: dict[str, dict[str, str]] = {
 _TIMED = "t BETWEEN -1e12 AND 1e12"
 """A time in seconds, as the recording format bounds it: one wild number must not cost the hour."""
 
+_PLACE = ("wait_reason", "function", "file", "line")
+
 _NAME = re.compile(r"(-?\d+)-(-?\d+)-(\d+)(\.5m)?\.parquet")
 
 
@@ -105,6 +107,17 @@ class Series:
     """Goroutines of the instance that had the most."""
     instances: npt.NDArray[np.float64]
     """How many told of their goroutines."""
+
+
+@dataclass(frozen=True, slots=True)
+class SiteSteps:
+    """Sites of one service over time, all its instances together: `counts` (sites, steps), NaN in steps nobody looked in."""
+
+    t: npt.NDArray[np.float64]
+    """Beginning of each step, Unix seconds, without holes."""
+    sites: list[dict[str, Any]]
+    """`site`, `wait_reason`, `function`, `file`, `line` of each row."""
+    counts: npt.NDArray[np.float64]
 
 
 def finding_line(at: float, finding: Finding) -> bytes:
@@ -268,10 +281,8 @@ class History:
         self, services: Sequence[tuple[str, str]], since: float, until: float, step_s: float, fields: Sequence[str]
     ) -> Series:
         """Readings of all instances of these (service, env) in steps of `step_s`, oldest first; at most MAX_ROWS steps, the newest."""
-        whose = " OR ".join(f"(service = $s{i} AND env = $e{i})" for i in range(len(services))) or "false"
-        values: dict[str, Any] = {"since": since, "until": until, "step": step_s}
-        for i, (service, env) in enumerate(services):
-            values |= {f"s{i}": service, f"e{i}": env}
+        whose, values = _whose(services)
+        values |= {"since": since, "until": until, "step": step_s}
         means = ", ".join(f'avg("{name}")::DOUBLE AS "{name}"' for name in fields)
         sums = ", ".join(f'sum("{name}") AS "{name}"' for name in fields)
         query = f"""
@@ -282,6 +293,46 @@ SELECT * FROM (SELECT step::DOUBLE AS t, {sums}, max(goroutines) AS largest, cou
         names = ["t", *fields, "largest", "instances"]
         found = self._columns(query, values, ("readings",), names)
         return Series(found["t"], {name: found[name] for name in fields}, found["largest"], found["instances"])
+
+    def service_sites(
+        self, services: Sequence[tuple[str, str]], since: float, until: float, step_s: float, most: int
+    ) -> SiteSteps:
+        """Goroutines at the `most` largest sites of these (service, env): means over each instance's looks of a step, summed."""
+        import numpy as np
+
+        whose, values = _whose(services)
+        values |= {"since": since, "until": until, "step": step_s, "most": most}
+        place = ", ".join(f"any_value({name}) AS {name}" for name in _PLACE)
+        query = f"""
+WITH looks AS (SELECT * FROM sites WHERE t BETWEEN $since AND $until AND kind <> 'leaked' AND ({whose})),
+number AS (SELECT instance, floor(t / $step) AS step, sum(n) AS looks
+           FROM (SELECT DISTINCT instance, kind, t, n FROM looks) GROUP BY 1, 2),
+means AS (SELECT site, step, sum(total / looks) AS count FROM
+          (SELECT instance, site, floor(t / $step) AS step, sum(count * n) AS total FROM looks GROUP BY 1, 2, 3)
+          JOIN number USING (instance, step) GROUP BY 1, 2),
+largest AS (SELECT site FROM means GROUP BY site ORDER BY max(count) DESC, site LIMIT $most),
+named AS (SELECT site, {place} FROM looks GROUP BY site)
+SELECT step, NULL AS site, 0.0 AS count, {", ".join(f"NULL AS {name}" for name in _PLACE)} FROM (SELECT DISTINCT step FROM number)
+UNION ALL SELECT step, site, count, {", ".join(_PLACE)} FROM means JOIN largest USING (site) JOIN named USING (site) ORDER BY site, step"""
+        with self._limited(("sites",), since, until) as connection:
+            rows = connection.execute(query, values).fetchall()
+        looked = [int(row[0]) for row in rows if row[1] is None]
+        if not looked:
+            return SiteSteps(np.empty(0), [], np.empty((0, 0)))
+        first, last = min(looked), max(looked)
+        index: dict[str, int] = {}
+        for row in rows:
+            if row[1] is not None:
+                index.setdefault(row[1], len(index))
+        counts = np.full((len(index), last - first + 1), np.nan)
+        counts[:, [step - first for step in looked]] = 0.0
+        sites: list[dict[str, Any]] = [{} for _ in index]
+        for step, site, count, *about in rows:
+            if site is not None:
+                counts[index[site], int(step) - first] = count
+                sites[index[site]] = {"site": site, **dict(zip(_PLACE, about, strict=True))}
+        times: npt.NDArray[np.float64] = np.arange(first, last + 1, dtype=np.float64) * step_s
+        return SiteSteps(times, sites, counts)
 
     def query(self, sql: str) -> Rows:
         """One SELECT of the user's over `readings`, `sites` and `findings`: it can read nothing else and write nothing.
@@ -359,6 +410,12 @@ def _write_part(
         return int(count)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _whose(services: Sequence[tuple[str, str]]) -> tuple[str, dict[str, Any]]:
+    """A condition for these (service, env), and its parameters."""
+    text = " OR ".join(f"(service = $s{i} AND env = $e{i})" for i in range(len(services))) or "false"
+    return text, {f"{kind}{i}": name for i, key in enumerate(services) for kind, name in zip("se", key, strict=True)}
 
 
 def _view(table: str, paths: list[str]) -> str:

@@ -289,6 +289,8 @@ class Bags:
         self._waiting = 0
         self.forgotten = 0
         """Bags that were let go because of age, number or bytes."""
+        self.when_forgotten: list[Callable[[str], None]] = []
+        """Told the id of every bag that is let go, by whoever keeps something of bags."""
 
     def __iter__(self) -> Iterator[OpenedBag]:
         """Newest first."""
@@ -414,6 +416,8 @@ class Bags:
         bag = self._bags.pop(bag_id, None)
         if bag is not None:
             bag.close()
+            for tell in self.when_forgotten:
+                tell(bag_id)
         for key in [key for key in self._differences if bag_id in (key[0], key[2])]:
             del self._differences[key]
 

@@ -651,7 +651,7 @@ def _text(service: Service, name: str) -> str:
 def _sparks(host: Host, now: Picture, which: Sequence[int]) -> tuple[list[Floats], float]:
     """Goroutines per instance over the last hour of each of these services, and the seconds that is."""
     services = [now.roster.services[i] for i in which]
-    times, means = host.kept.past.series([m.id for s in services for m in s.members], now.at - SPARK_S)
+    times, means = host.kept.past.series([m.id for s in services for m in s.members], now.at - SPARK_S, ("goroutines",))
     if len(times) < 2:
         return [np.empty(0)] * len(services), 0.0
     points = min(SPARK_POINTS, len(times))

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from parkwarden.collect.fleet.status import Spent
     from parkwarden.model import Action, ServiceKey
     from parkwarden.run.board.kept import Kept
-    from parkwarden.store.history import Series
+    from parkwarden.store.history import Series, SiteSteps
     from parkwarden.store.state import Queued
 
 
@@ -105,6 +105,11 @@ class Host(Protocol):
 
     async def history(self, services: Sequence[ServiceKey], since: float, until: float, step_s: float) -> Series | None:
         """A service's numbers (board/kept.FIELDS) as history has them; None where there is no history. Raises StoreError."""
+
+    async def history_sites(
+        self, services: Sequence[ServiceKey], since: float, until: float, step_s: float, most: int
+    ) -> SiteSteps | None:
+        """A service's sites likewise, the `most` largest."""
 
     async def evidence(self, *, service: str | None = None, instance: str | None = None) -> list[EvidenceItem]:
         """What is kept, newest first. Raises StoreError."""

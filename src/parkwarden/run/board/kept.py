@@ -80,21 +80,24 @@ class Past:
         mean = before + (told - before) / np.maximum(looks, 1)
         self._means[:, :size, column] = np.where(np.isnan(told), before, np.where(np.isnan(before), told, mean))
 
-    def series(self, instances: Sequence[str], since: float = -math.inf) -> tuple[Floats, Floats32]:
-        """Beginnings of the steps that end after `since`, and means, shape (FIELDS, instances, steps); NaN = not told for STALE_S."""
+    def series(
+        self, instances: Sequence[str], since: float = -math.inf, fields: Sequence[str] = FIELDS
+    ) -> tuple[Floats, Floats32]:
+        """Beginnings of the steps that end after `since`, and means, shape (fields, instances, steps); NaN = not told for STALE_S."""
         if self._first is None:
-            return np.empty(0), np.empty((len(FIELDS), len(instances), 0), np.float32)
+            return np.empty(0), np.empty((len(fields), len(instances), 0), np.float32)
         times: Floats = (self._first + np.arange(self._newest + 1, dtype=np.float64)) * self.step_s
-        used = times + self.step_s > since
-        means = np.full((len(FIELDS), len(instances), int(used.sum())), np.nan, np.float32)
+        first = int(np.searchsorted(times, since - self.step_s, side="right"))
+        means = np.full((len(fields), len(instances), len(times) - first), np.nan, np.float32)
         rows = np.array([self._slots.get(name, -1) for name in instances], np.int64)
-        means[:, rows >= 0] = self._means[:, rows[rows >= 0], : self._newest + 1][:, :, used]
+        for i, name in enumerate(fields):
+            means[i, rows >= 0] = self._means[FIELDS.index(name), rows[rows >= 0], first : self._newest + 1]
         for _ in range(int(STALE_S / self.step_s)):  # who is read more seldom than the step is as it was
             holes = np.isnan(means[:, :, 1:]) & ~np.isnan(means[:, :, :-1])
             if not holes.any():
                 break
             means[:, :, 1:][holes] = means[:, :, :-1][holes]
-        return times[used], means
+        return times[first:], means
 
     @property
     def nbytes(self) -> int:

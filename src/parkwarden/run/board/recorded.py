@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from parkwarden.collect.fleet.status import TargetState
     from parkwarden.judge.fleet.rules import Rules
     from parkwarden.model import Event, EvidenceItem, ServiceKey, Silence
-    from parkwarden.store.history import Series
+    from parkwarden.store.history import Series, SiteSteps
 
 MAX_RESOLVED = 2_000
 """Incidents kept that ended on the way: as many as the watch looks back on."""
@@ -170,8 +170,13 @@ class Recorded:
     async def evidence_body(self, digest: str) -> tuple[EvidenceItem, bytes]:
         raise UsageError("no-evidence", "A recording holds no evidence.", hint="The watch that recorded may have it.")
 
-    async def history(self, service: Sequence[ServiceKey], since: float, until: float, step_s: float) -> Series | None:
+    async def history(self, services: Sequence[ServiceKey], since: float, until: float, step_s: float) -> Series | None:
         """All that a recording tells is in `kept`."""
+        return None
+
+    async def history_sites(
+        self, services: Sequence[ServiceKey], since: float, until: float, step_s: float, most: int
+    ) -> SiteSteps | None:
         return None
 
     async def changed(self, after: int, timeout_s: float) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from parkwarden.aggregate.sites import SiteTable
     from parkwarden.judge.fleet.stack_persistence import PersistenceRule
     from parkwarden.run.board.host import Host
-    from parkwarden.store.history import Series
+    from parkwarden.store.history import Series, SiteSteps
 
 RANGES: dict[str, float] = {
     "24m": 1_440.0,
@@ -38,6 +38,9 @@ RANGES: dict[str, float] = {
     "30d": 2_592_000.0,
 }
 """What can be looked back on; up to a day the sites' time slots are kept in memory, one level for each (see aggregate/sites)."""
+
+SLOTS_S = {"24m": 60.0, "2h": 300.0, "8h": 1_200.0, "24h": 3_600.0, "7d": 21_600.0, "30d": 86_400.0}
+"""A cell of the heat map in each: those of LEVELS_S are in memory, the others come from history, which is up to an hour behind."""
 
 USUAL_RANGE = "2h"
 
@@ -196,6 +199,12 @@ class Services:
         trouble = ""
         if "series" in parts:
             series, captures, trouble = await self._past(ids, raw_keys, since, began.at)
+        older: SiteSteps | None = None
+        if "heat" in parts and SLOTS_S[range_] not in LEVELS_S:
+            try:
+                older = await self._host.history_sites(raw_keys, since, began.at, SLOTS_S[range_], MAX_HEAT_SITES)
+            except StoreError as error:
+                trouble = error.message
         now = self._fleet.picture()  # others may have been served, and judged, meanwhile
         if (i := now.roster.index.get(key)) is None:
             return None
@@ -213,7 +222,7 @@ class Services:
             since=since,
             series=series,
             marks=self._marks(raw_keys, shown, incidents, captures, since),
-            heat=self._heat(raw_keys[0], tables, culprits, range_, heat_sites) if "heat" in parts else None,
+            heat=self._heat(raw_keys[0], tables, culprits, range_, heat_sites, older) if "heat" in parts else None,
             sets=self._sets(raw_keys[0], tables, culprits) if "sets" in parts else None,
             replicas=self._replicas(now, i, named, since) if "replicas" in parts else None,
             findings=[(finding, now.incident_of.get(key_of(finding))) for finding in findings],
@@ -302,17 +311,26 @@ class Services:
         return inert(site.function), inert(site.file), site.line
 
     def _heat(
-        self, key: ServiceKey, tables: list[SiteTable], culprits: dict[str, Finding], range_: str, most: int
+        self,
+        key: ServiceKey,
+        tables: list[SiteTable],
+        culprits: dict[str, Finding],
+        range_: str,
+        most: int,
+        older: SiteSteps | None,
     ) -> HeatMap:
-        level = min(list(RANGES).index(range_), len(LEVELS_S) - 1)
-        slot_s = LEVELS_S[level]
-        if not tables:
+        slot_s = SLOTS_S[range_]
+        said: dict[str, dict[str, Any]] = {}
+        if older is not None and len(older.t):
+            names, counts, times = [one["site"] for one in older.sites], older.counts, older.t
+            said = {one["site"]: one for one in older.sites}
+        elif tables and slot_s in LEVELS_S:
+            names, counts, times = _counts(tables, LEVELS_S.index(slot_s))
+        else:
             return HeatMap(slot_s, (), [], 0, 0)
-        names, counts, newest = _counts(tables, level)
         looked: npt.NDArray[np.bool_] = np.any(~np.isnan(counts), axis=0)
         first = int(np.argmax(looked)) if looked.any() else len(looked)
-        counts = counts[:, first:]
-        times = tuple(float((newest - FLOORS + 1 + j) * slot_s) for j in range(first, FLOORS))
+        counts, times = counts[:, first:], times[first:]
         change = _change(counts)
         known = np.nan_to_num(counts)
         last = known[:, -1] if known.shape[1] else np.zeros(len(names))
@@ -323,7 +341,7 @@ class Services:
         rows = []
         for j in order[:most].tolist():
             finding = culprits.get(names[j])
-            site = self._redactor.site(self._host.engine.sites.site(names[j]))
+            site = self._redactor.site(_known(self._host.engine.sites.site(names[j]), said.get(names[j])))
             rows.append(
                 HeatRow(
                     site=names[j],
@@ -335,7 +353,7 @@ class Services:
                     change=float(change[j]),
                 )
             )
-        return HeatMap(slot_s, times, rows, len(there), len(tables))
+        return HeatMap(slot_s, tuple(times.tolist()), rows, len(there), len(tables))
 
     def _sets(self, key: ServiceKey, tables: list[SiteTable], culprits: dict[str, Finding]) -> Sets:
         sets = self._host.kept.sets
@@ -357,7 +375,7 @@ class Services:
 
     def _replicas(self, now: Picture, i: int, named: set[str], since: float) -> list[Replica]:
         members = now.roster.services[i].members
-        times, means = self._host.kept.past.series([m.id for m in members], since)
+        times, means = self._host.kept.past.series([m.id for m in members], since, ("goroutines",))
         counts = means[0].astype(np.float64)
         newest = np.array([row[~np.isnan(row)][-1:].sum() for row in counts]) if len(times) else np.zeros(len(members))
         order = sorted(range(len(members)), key=lambda j: (members[j].shown not in named, -newest[j]))[:MAX_REPLICAS]
@@ -419,8 +437,15 @@ def _joined(older: Series, recent: Series) -> Series:
     )
 
 
-def _counts(tables: Sequence[SiteTable], level: int) -> tuple[list[str], Floats, int]:
-    """Sites' ids, their counts per time slot summed over the instances (sites, FLOORS), and the number of the newest slot.
+def _known(site: Site, said: dict[str, Any] | None) -> Site:
+    """A site as history names it, where nobody else does any more."""
+    if said is None or site.frames or site.function != site.id:
+        return site
+    return Site(site.id, said["wait_reason"], said["function"] or site.id, said["file"], int(said["line"] or 0), ())
+
+
+def _counts(tables: Sequence[SiteTable], level: int) -> tuple[list[str], Floats, Floats]:
+    """Sites' ids, their counts per time slot summed over the instances (sites, FLOORS), and when the slots begin.
 
     An instance that was not looked at in one slot counts as in the one before: looks are a minute apart, and so are the shortest slots.
     """
@@ -442,7 +467,8 @@ def _counts(tables: Sequence[SiteTable], level: int) -> tuple[list[str], Floats,
     counts = np.zeros((len(index), FLOORS))
     np.add.at(counts, which, values)
     counts[:, ~looked.any(axis=0)] = math.nan
-    return list(index), counts, newest
+    times: Floats = (newest - np.arange(FLOORS - 1, -1, -1, dtype=np.float64)) * LEVELS_S[level]
+    return list(index), counts, times
 
 
 def _change(counts: Floats) -> Floats:

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from parkwarden.model import Frame, UsageError
-from parkwarden.model.safe import inert
 from parkwarden.report.redact import Redactor
 
 if TYPE_CHECKING:
@@ -47,7 +46,7 @@ ROWS = 20
 
 @dataclass(slots=True, kw_only=True)
 class OpenedTrace:
-    """One trace with its timeline. Texts are redacted, not yet made inert."""
+    """One trace with its timeline. Texts are redacted, not made inert."""
 
     bag: OpenedBag
     name: str
@@ -76,18 +75,18 @@ class OpenedTrace:
         return {
             "schema": "parkwarden.trace-view/1",
             "bag": self.bag.id,
-            "name": inert(self.name),
+            "name": self.name,
             "duration_s": line.duration_ns / 1e9,
             "levels": self.levels,
             "tile_bins": TILE_BINS,
             "bin_s": line.bin_ns / 1e9,
-            "states": [inert(state) for state in self.states],
+            "states": list(self.states),
             "creations": [
                 {
-                    "function": inert(at.function),
-                    "file": inert(at.file),
+                    "function": at.function,
+                    "file": at.file,
                     "line": at.line,
-                    "starts": inert(creation.start.function),
+                    "starts": creation.start.function,
                     "count": creation.count,
                 }
                 for creation in self.trace.creations[: self.drawn]
@@ -95,7 +94,7 @@ class OpenedTrace:
             ],
             "collections": line.collections,
             "stops": line.stops,
-            "longest_stops": [{"why": inert(why), "at_s": at, "took_s": took} for why, at, took in self.stops],
+            "longest_stops": [{"why": why, "at_s": at, "took_s": took} for why, at, took in self.stops],
         }
 
     def tile(self, level: int, index: int) -> dict[str, Any]:
@@ -170,6 +169,7 @@ class Traces:
 
     def __init__(self, bags: Bags) -> None:
         self._bags = bags
+        bags.when_forgotten.append(self._forget)
         self._kept: OrderedDict[tuple[str, str], OpenedTrace] = OrderedDict()
         self._reading: dict[tuple[str, str], asyncio.Task[OpenedTrace]] = {}
 
@@ -185,7 +185,7 @@ class Traces:
             )
         key = (bag_id, name)
         known = self._kept.get(key)
-        if known is not None and known.bag is bag:
+        if known is not None:
             self._kept.move_to_end(key)
             return known
         if key not in self._reading:  # whoever asks meanwhile waits for the same one
@@ -201,17 +201,21 @@ class Traces:
         finally:
             with suppress(BufferError):  # what still looks into the mapping keeps it alive, which is only memory
                 mapped.close()
-        self._kept[bag.id, name] = opened
-        self._fit()
+        if self._bags.known(bag.id) is bag:
+            self._kept[bag.id, name] = opened
+            self._fit()
         return opened
 
     def _fit(self) -> None:
-        """Let go of those whose bag is gone, and of the oldest while there is too much; the newest stays."""
-        there = {bag.id for bag in self._bags}
+        """Let go of who was not asked for longest while there is too much; the newest stays."""
         total = sum(one.timeline.nbytes for one in self._kept.values())
-        for key in list(self._kept)[:-1]:
-            if key[0] not in there or len(self._kept) > MAX_OPEN or total > MAX_KEPT_BYTES:
-                total -= self._kept.pop(key).timeline.nbytes
+        while len(self._kept) > 1 and (len(self._kept) > MAX_OPEN or total > MAX_KEPT_BYTES):
+            total -= self._kept.popitem(last=False)[1].timeline.nbytes
+
+    def _forget(self, bag_id: str) -> None:
+        """A bag is gone: what is kept of it would keep it in memory."""
+        for key in [key for key in self._kept if key[0] == bag_id]:
+            del self._kept[key]
 
 
 def _read(bag: OpenedBag, name: str, mapped: mmap) -> OpenedTrace:

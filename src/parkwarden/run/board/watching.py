@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from parkwarden.run.engine import Engine, Tick
     from parkwarden.run.status import WatchStatus
     from parkwarden.run.watch import Watch
-    from parkwarden.store.history import Series
+    from parkwarden.store.history import Series, SiteSteps
 
 
 class WatchHost:
@@ -105,6 +105,12 @@ class WatchHost:
     async def history(self, services: Sequence[ServiceKey], since: float, until: float, step_s: float) -> Series | None:
         history = self._watch.memory.history
         return await asyncio.to_thread(history.service, services, since, until, step_s, FIELDS)
+
+    async def history_sites(
+        self, services: Sequence[ServiceKey], since: float, until: float, step_s: float, most: int
+    ) -> SiteSteps | None:
+        history = self._watch.memory.history
+        return await asyncio.to_thread(history.service_sites, services, since, until, step_s, most)
 
     async def evidence(self, *, service: str | None = None, instance: str | None = None) -> list[EvidenceItem]:
         return await asyncio.to_thread(self._watch.evidence.list, service=service, instance=instance)
