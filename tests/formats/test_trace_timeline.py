@@ -182,12 +182,41 @@ def test_folded_bins_are_those_of_wider_ones(version: str, monkeypatch: pytest.M
     assert np.array_equal(wide.spent[-1], line.spent[-1])
 
 
-def test_rows_of_creations_grow(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_of_creations_grow() -> None:
     """More bins with creations than there were rows for."""
-    events = [_event(14, 10, n, 0, 0) for n in range(2, 9000)]
-    found, line = timeline(_trace(*events[:8000]))
+    found, line = timeline(_trace(*(_event(14, 10, n, 0, 0) for n in range(2, 8002))))
     assert line.made[-1].sum() == found.created == 8000
     assert line.counts[-1].sum() == 8001
+
+
+def test_reasons_beyond_those_told_apart_are_waiting() -> None:
+    """A trace with 60 reasons: 27 have their column, the others are `waiting`, which is said; nobody is lost."""
+    strings = b"".join(_event(5, i, 5) + b"why%02d" % i for i in range(1, 61))
+    naps = b"".join(_event(14, 5, i + 1, 0, 0) + _event(20, 5, i, 0) + _event(16, 5, i + 1, 1) for i in range(1, 61))
+    raw = (
+        HEADER
+        + _batch(bytes([50]) + _event(8, 1_000_000_000) + _event(51, 0, 0, 0, 0))
+        + _batch(_event(25, 0, 1, 7, 2) + naps)
+        + _batch(bytes([4]) + strings)
+        + b"\x34"
+    )
+    artefact = trace.read(raw, timeline=True)
+    assert artefact.trace is not None
+    line = artefact.trace.timeline
+    assert line is not None
+    assert len(line.states) == 3 + 27 + 1
+    assert line.counts[-1].sum() == 61
+    assert line.counts[-1, line.states.index("waiting")] == 60 - 27
+    assert any(p.text.startswith("33 waits by stack are only `waiting`") for p in artefact.problems)
+    assert not any("timeline" in p.text for p in trace.read(raw).problems)
+
+
+def test_a_trace_of_one_moment_is_drawn() -> None:
+    """A single event: no time goes by, and nothing is divided by it."""
+    _, line = timeline(_trace())
+    assert line.duration_ns == 0
+    assert line.counts[-1].sum() == 1
+    assert line.spent[-1].sum() == 0
 
 
 @given(st.data())

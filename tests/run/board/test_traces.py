@@ -161,6 +161,7 @@ def test_timelines_kept_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     run(kept.get(ids[0]))
     assert [key[0] for key in kept._kept] == ids[:1]
     made.drop(ids[0])
+    assert kept._kept == {}  # a forgotten bag is not kept in memory by its pictures
     with pytest.raises(UsageError):
         run(kept.get(ids[0]))
 

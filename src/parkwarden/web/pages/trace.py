@@ -53,7 +53,7 @@ def _view(opened: OpenedTrace) -> dict[str, Any]:
         "rows": opened.rows(),
         "in_states": opened.in_states(),
         "made_legend": [
-            {"paint": _paint(i), "at": one["at"], "when": (first[i].first_s, first[i].last_s)}
+            {"paint": _paint(i), "at": one["at"], "mine": one["mine"], "when": (first[i].first_s, first[i].last_s)}
             for i, one in enumerate(told["creations"][: opened.drawn])
         ],
         "others": len(first) - opened.drawn,

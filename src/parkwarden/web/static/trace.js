@@ -13,21 +13,22 @@
   const range = document.getElementById("range");
   const tip = document.querySelector(".tip");
   const box = document.getElementById("over-time");
+  const whole = Math.max(data.duration_s, 1e-9);
   const tiles = new Map([["0/0", data.first]]);
   const asked = new Set();
-  const least = Math.min(data.duration_s, MIN_BINS * data.bin_s);
-  let from = 0, to = data.duration_s, failed = "", pending = 0, said = 0;
+  const least = Math.min(whole, MIN_BINS * data.bin_s);
+  let from = 0, to = whole, failed = "", pending = 0, said = 0;
 
   // ---- what is shown
 
   function show(a, b, keep = true) {
-    const span = Math.min(Math.max(b - a, least), data.duration_s);
+    const span = Math.min(Math.max(b - a, least), whole);
     const middle = (a + b) / 2;
-    from = Math.min(Math.max(middle - span / 2, 0), data.duration_s - span);
+    from = Math.min(Math.max(middle - span / 2, 0), whole - span);
     to = from + span;
     if (keep) {
       const url = new URL(location.href);
-      const all = span >= data.duration_s;
+      const all = span >= whole;
       for (const [name, value] of [["from", from], ["to", to]]) {
         if (all) url.searchParams.delete(name); else url.searchParams.set(name, value.toPrecision(9));
       }
@@ -38,7 +39,7 @@
 
   const zoom = (factor, at = (from + to) / 2) => show(at - (at - from) * factor, at + (to - at) * factor);
   const move = (share) => {
-    const by = Math.min(Math.max((to - from) * share, -from), data.duration_s - to);
+    const by = Math.min(Math.max((to - from) * share, -from), whole - to);
     show(from + by, to + by);
   };
   const acts = {
@@ -46,7 +47,7 @@
     out: () => zoom(2),
     left: () => move(-0.3),
     right: () => move(0.3),
-    all: () => show(0, data.duration_s),
+    all: () => show(0, whole),
   };
 
   // ---- tiles
@@ -311,7 +312,7 @@
       tip.hidden = true;
       const place = chart.element.getBoundingClientRect();
       if (begun.moves) {
-        const by = Math.min(Math.max(((begun.x - event.clientX) / place.width) * (begun.to - begun.from), -begun.from), data.duration_s - begun.to);
+        const by = Math.min(Math.max(((begun.x - event.clientX) / place.width) * (begun.to - begun.from), -begun.from), whole - begun.to);
         show(begun.from + by, begun.to + by);
         return;
       }
@@ -348,7 +349,7 @@
       const act = { ArrowLeft: "left", ArrowRight: "right", "+": "in", "=": "in", "-": "out", 0: "all" }[event.key];
       if (act) acts[act]();
       else if (event.key === "Home") show(0, to - from);
-      else if (event.key === "End") show(data.duration_s - (to - from), data.duration_s);
+      else if (event.key === "End") show(whole - (to - from), whole);
       else return;
       event.preventDefault();
       event.stopPropagation();
