@@ -200,6 +200,8 @@ def test_hostile_names_are_inert(board: Board) -> None:
         assert shown.status_code == 200, href
         assert balanced(shown.text)
         assert "<script>alert" not in shown.text
+    told = board.client.get("/api/v1/services").json()["services"]
+    assert {one["service"] for one in told} == {"shop", labels["service"]}
     for link in re.findall(r'role="button" href="([^"]+)"', page):
         assert balanced(board.client.get(link.replace("&amp;", "&").replace("&#39;", "'")).text)
 
@@ -241,3 +243,17 @@ def test_longer_than_memory_comes_from_history(board: Board) -> None:
     assert told["sites"]["slot_s"] == 21_600.0
     assert told["sites"]["rows"][0]["line"] == 42
     assert max(n for n in told["sites"]["rows"][0]["counts"] if n is not None) > 500
+
+
+def test_a_hostile_service_leads_to_its_findings(board: Board) -> None:
+    """What was found of it stands in its own row, whatever its name is made of."""
+    name = f"\u202eevil\x07 {HOSTILE}"
+    board.feed(Started(Instance(id="evil", labels={"service": name, "env": "\x1b[0m"}), NOON))
+    for k in range(14):
+        at = NOON + 5.0 * k
+        board.feed(Read(at, "evil", Reading(at=at, goroutines=100 + 200 * k)))
+        board.beat()
+    row = next(one for one in board.client.get("/api/v1/services").json()["services"] if one["service"] == name)
+    assert row["state"] == "suspect"
+    assert row["incident"]
+    assert row["growth_per_min"] > 1_000

@@ -1,7 +1,8 @@
 """The fleet: services by state, worst first, searched, filtered, sorted and in pages; a service opens to its instances.
 
 Who is there (`Roster`) is read anew only where instances changed; how they are (`Picture`) once per judgement, in columns over the
-whole fleet. A page then costs what is on it. Every name comes from the watched: redacted and made inert here, escaped by the page.
+whole fleet. A page then costs what is on it. Every name comes from the watched: redacted
+and capped here, made inert and escaped by the page.
 """
 
 from __future__ import annotations
@@ -19,7 +20,6 @@ import numpy.typing as npt
 from parkwarden.aggregate.windows import ROW, Floats
 from parkwarden.alert.story import key_of, service_of
 from parkwarden.model import Finding, Incident, IncidentState, Instance, ServiceKey, TimeLeft, Verdict
-from parkwarden.model.safe import inert
 from parkwarden.report.redact import Redactor
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ def _whole(text: str, usual: int, low: int, high: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One instance as it is shown: names redacted, inert, capped."""
+    """One instance as it is shown: names redacted and capped."""
 
     id: str
     shown: str
@@ -215,12 +215,12 @@ class Rosters:
         if shown is None:
             if len(self._pairs) >= MAX_PAIRS:
                 self._pairs.clear()
-            shown = self._name(pair[0]), inert(self._redactor.label(*pair), MAX_NAME)
+            shown = self._name(pair[0]), _capped(self._redactor.label(*pair))
             self._pairs[pair] = shown
         return shown
 
     def _name(self, text: str) -> str:
-        return inert(self._redactor.text(text), MAX_NAME)
+        return _capped(self._redactor.text(text))
 
     def _made(self) -> Roster:
         by_key: dict[ServiceKey, list[Member]] = {}
@@ -242,9 +242,15 @@ class Rosters:
         )
 
 
+def _capped(text: str) -> str:
+    """As findings and incidents have it; half a character of two (a lone surrogate) can be in no address."""
+    return text[:MAX_NAME] if text.isascii() else text[:MAX_NAME].encode(errors="replace").decode()
+
+
 def _service(key: ServiceKey, members: list[Member]) -> Service:
     alike = Counter([pair for member in members for pair in member.labels])
     lines = [*key, f"service={key[0]}", *(f"{name}={value}" for name, value in alike), *(m.shown for m in members)]
+    lines = [line.replace("\n", " ") for line in lines]
     return Service(
         key=key,
         raw_keys=tuple(dict.fromkeys([m.raw_key for m in members])),
@@ -510,8 +516,8 @@ class Fleet:
             key=key,
             verdict=now.verdict[i],
             why=_why(now, i),
-            function=inert(place.function) if place is not None else "",
-            file=inert(place.file) if place is not None else "",
+            function=place.function if place is not None else "",
+            file=place.file if place is not None else "",
             line=place.line if place is not None else 0,
             site=finding.site.id if finding is not None and finding.site is not None else "",
             incident=incident or next(iter(incidents), None),
@@ -573,10 +579,10 @@ def told(value: float) -> float | None:
 def _why(now: Picture, i: int) -> str:
     finding, service = now.worst[i], now.roster.services[i]
     if finding is not None:
-        return inert(finding.title)
+        return finding.title
     incident = next(iter(now.incidents.get(i, ())), None)
     if incident is not None:
-        return inert(incident.title)
+        return incident.title
     if now.verdict[i] is Verdict.OK:
         return ""
     n = len(service.members)

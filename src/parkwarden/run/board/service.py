@@ -17,7 +17,6 @@ from parkwarden.aggregate.sites import FLOORS, LEVELS_S
 from parkwarden.aggregate.windows import Floats
 from parkwarden.alert.story import key_of
 from parkwarden.model import EvidenceItem, Finding, Incident, ServiceKey, Site, StoreError, Verdict
-from parkwarden.model.safe import inert
 from parkwarden.report.redact import Redactor
 from parkwarden.run.board.fleet import Fleet, InstanceRow, Picture, ServiceRow, told
 from parkwarden.run.board.kept import FIELDS
@@ -263,14 +262,14 @@ class Services:
             Mark(
                 item.at,
                 "capture",
-                inert(f"{item.kind} of {shown[item.instance]}, {item.why or 'on beat'}"),
+                f"{item.kind} of {shown[item.instance]}, {item.why or 'on beat'}",
                 item.digest,
             )
             for item in captures
             if item.instance in shown
         ]
         marks += [
-            Mark(at, "deploy", inert(f"version {self._redactor.label('version', version)}", 100))
+            Mark(at, "deploy", f"version {self._redactor.label('version', version)}")
             for key in raw_keys
             for at, version in self._host.engine.sites.deploys(key)
         ]
@@ -281,9 +280,9 @@ class Services:
         ]
         for row in incidents:
             began = row.firing_since or row.pending_since
-            marks.append(Mark(began, "incident", inert(f"{row.priority} {row.title}"), row.id))
+            marks.append(Mark(began, "incident", f"{row.priority} {row.title}", row.id))
             if row.resolved_at:
-                marks.append(Mark(row.resolved_at, "resolved", inert(row.title), row.id))
+                marks.append(Mark(row.resolved_at, "resolved", row.title, row.id))
         return sorted((mark for mark in marks if mark.at >= since), key=lambda mark: mark.at)[-MAX_MARKS:]
 
     def _incidents(self, now: Picture, i: int) -> list[Incident]:
@@ -307,8 +306,8 @@ class Services:
         """Who is to blame at a site, as far as its stack says."""
         frame = finding.culprit if finding is not None else culprit(site, self._host.engine.modules_of(key))
         if frame is not None:
-            return inert(frame.function), inert(frame.file), frame.line
-        return inert(site.function), inert(site.file), site.line
+            return frame.function, frame.file, frame.line
+        return site.function, site.file, site.line
 
     def _heat(
         self,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.routing import Route
 
 from parkwarden.model import words
+from parkwarden.model.safe import inert
 from parkwarden.run.board.fleet import joined
 from parkwarden.run.board.service import (
     HEAT_SITES,
@@ -111,14 +112,14 @@ def charts(page: ServicePage) -> dict[str, Any]:
         out["t"] = one.t.tolist()
         out |= {name: _plain(values.tolist()) for name, values in one.total.items()}
         out["largest"] = _plain(one.largest.tolist())
-        out["marks"] = [{"at": m.at, "kind": m.kind, "text": m.text} for m in page.marks]
+        out["marks"] = [{"at": m.at, "kind": m.kind, "text": inert(m.text)} for m in page.marks]
     return out
 
 
 def ages(page: ServicePage) -> list[dict[str, Any]]:
     """The replicas' lines, likewise."""
     return [
-        {"id": r.id, "version": r.version, "age": r.age_s, "n": r.goroutines, "found": r.found}
+        {"id": inert(r.id), "version": inert(r.version), "age": r.age_s, "n": r.goroutines, "found": r.found}
         for r in page.replicas or ()
         if r.age_s
     ]
