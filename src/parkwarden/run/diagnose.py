@@ -13,6 +13,7 @@ from parkwarden.collect.limits import Tell, quiet
 from parkwarden.model import Case, Finding, Kind, LookCost, Report, Verdict
 from parkwarden.run.bags import Bag, collect_bags
 from parkwarden.run.cases import assemble, source_tree
+from parkwarden.run.seldom import seldom_collected
 
 if TYPE_CHECKING:
     from parkwarden.collect.live import LiveOptions
@@ -50,6 +51,7 @@ class Diagnosis:
     """What `case`'s clusters were made of: which stack belongs to which. Not redacted: nothing of its tables is for showing."""
 
 
+@seldom_collected()
 def diagnose(inputs: Sequence[str], options: Options | None = None, tell: Tell | None = None) -> Diagnosis:
     """One verdict over everything given. Raises UnreachableError / FormatError only when there is nothing to judge."""
     options = options or Options()

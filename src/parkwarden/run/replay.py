@@ -10,7 +10,6 @@ Nothing is held but the engine's windows: a day of a fleet is read as it comes.
 from __future__ import annotations
 
 import contextlib
-import gc
 import math
 import mmap
 import os
@@ -45,6 +44,7 @@ from parkwarden.report.compare import Checked, Comparison, FindingKey, key_of
 from parkwarden.report.redact import Redactor, redact_report
 from parkwarden.run.engine import TICK_S, Engine, Tick
 from parkwarden.run.expectations import Expectations
+from parkwarden.run.seldom import seldom_collected
 
 IDLE_TICK_S = 60.0
 """Beat of judging through a gap."""
@@ -62,9 +62,6 @@ MAX_STDIN_BYTES = 4 << 30
 
 TELL_EVERY = 8 << 20
 """Bytes between two words of progress."""
-
-COLLECT_AFTER = 100_000
-"""New objects after which cycles are looked for: some tens of megabytes at most."""
 
 MAX_INSTANCES = 50
 """Instances named in one finding over the whole replay."""
@@ -150,7 +147,7 @@ def replay(files: Sequence[str], options: Options, tell: Tell = quiet, *, now: d
         worlds: list[_World] = [_scenario_world(s, options) for s in scenarios]
         if recordings:
             worlds.append(_recording_world(recordings, options, tell))
-        with _seldom_collected():
+        with seldom_collected():
             for world in worlds:
                 world.run()
         entries = [entry for world in worlds for entry in world.entries()]
@@ -175,17 +172,6 @@ def replay(files: Sequence[str], options: Options, tell: Tell = quiet, *, now: d
     )
 
 
-@contextlib.contextmanager
-def _seldom_collected() -> Iterator[None]:
-    """Millions of events come and go without a cycle among them: looking for cycles after every 700 is a twentieth of the whole time."""
-    before = gc.get_threshold()
-    gc.set_threshold(COLLECT_AFTER, *before[1:])
-    try:
-        yield
-    finally:
-        gc.set_threshold(*before)
-
-
 # ---- files
 
 
@@ -198,7 +184,7 @@ def recordings(files: Sequence[str], tell: Tell = quiet) -> Iterator[Iterator[tu
             raise FormatError(
                 "no-recording", f"{wrong[0]} is a scenario, not a recording", hint="judge it: parkwarden replay"
             )
-        with _seldom_collected():
+        with seldom_collected():
             yield _merged(sources, tell)
 
 

@@ -38,6 +38,7 @@ from parkwarden.model import (
     UsageError,
     Verdict,
 )
+from parkwarden.run.seldom import seldom_collected
 
 if TYPE_CHECKING:
     from parkwarden.collect.limits import Tell
@@ -315,6 +316,7 @@ class Bags:
         """The bag of an id, None if it is not open."""
         return self.get(bag_id) if bag_id in self._bags else None
 
+    @seldom_collected()
     def read_paths(self, paths: Sequence[str], tell: Tell) -> OpenedBag:
         """Files and folders of the command line, as one bag that stays. Raises ParkwardenError where nothing could be read."""
         from parkwarden.collect.files import gather
@@ -442,6 +444,7 @@ def _index(text: str, count: int) -> int:
     return int(text)
 
 
+@seldom_collected()
 def _read(bag_id: str, files: list[Given], origin: str, options: Options | None, now: Callable[[], float]) -> OpenedBag:
     """In a thread: read and judge."""
     from parkwarden.collect.files import read_opened
