@@ -4,7 +4,6 @@ saved of it. `python tools/screenshots.py page`; takes LEAKING_S and half a minu
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import signal
@@ -43,7 +42,7 @@ DESK, TELEPHONE = (1280, 900), (390, 844)
 @contextmanager
 def _told(command: list[str], wanted: str, folder: Path) -> Iterator[str]:
     """A command of ours that goes on; what `wanted` finds in its output. Ends with Ctrl-C."""
-    with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True, env=os.environ) as process:
+    with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:
             found = next(m for m in (re.search(wanted, line) for line in process.stdout) if m)
@@ -111,6 +110,8 @@ def _watch_pictures(browser: Any, url: str) -> None:
         _take(page, "fleet")
         page.locator("main a[href^='/services/checkout']").first.click()
         page.wait_for_url("**/services/**")
+        page.get_by_role("link", name="24m").click()
+        page.get_by_role("heading", name="Numbers, all instances together").evaluate("(h) => h.scrollIntoView()")
         _take(page, "service")
         page.goto(f"{url}/incidents")
         incident = page.locator("main a[href^='/incidents/']").first.get_attribute("href")
@@ -140,9 +141,14 @@ def _open_pictures(browser: Any, url: str) -> None:
 @contextmanager
 def _page(browser: Any, url: str, *, size: tuple[int, int] = DESK, scheme: str = "light") -> Iterator[Any]:
     page = browser.new_page(viewport={"width": size[0], "height": size[1]}, color_scheme=scheme)
+    wrong: list[str] = []
+    page.on("response", lambda answer: answer.status >= 400 and wrong.append(f"{answer.status} for {answer.url}"))
+    page.on("pageerror", lambda error: wrong.append(str(error)))
     page.goto(url)
     yield page
     page.close()
+    if wrong:  # no picture of an error is taken for one of a page
+        raise SystemExit(f"screenshots: {'; '.join(wrong)}")
 
 
 def _take(page: Any, name: str) -> None:

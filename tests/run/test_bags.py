@@ -41,6 +41,8 @@ def test_names_lose_the_folder_they_share() -> None:
     assert named("/a/b/heap", "/a/b/trace") == ["heap", "trace"]
     assert named("/a/b/heap", "/a/c/heap") == ["b/heap", "c/heap"]
     assert named("/a/bag.zip!x/dump") == ["bag.zip!x/dump"]
+    assert named("early.txt", "late.txt") == ["early.txt", "late.txt"]
+    assert named("/heap") == ["heap"]
     assert named("http://h:1/debug/pprof/heap", "http://h:1/debug/vars") == ["pprof/heap", "vars"]
     assert named() == []
 

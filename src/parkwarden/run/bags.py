@@ -97,7 +97,7 @@ def bare(url: str) -> str:
 
 def shorten(artefacts: list[Artefact]) -> None:
     """Names as short as they can be and stay apart: without the folder that all of them share."""
-    folders = [a.name.partition("!")[0].rpartition("/")[0].split("/") for a in artefacts]
+    folders = [a.name.partition("!")[0].split("/")[:-1] for a in artefacts]
     shared = 0
     while folders and all(len(f) > shared for f in folders) and len({f[shared] for f in folders}) == 1:
         shared += 1

@@ -169,6 +169,7 @@ class Desk:
             loader=ChoiceLoader([PackageLoader("parkwarden.web"), PackageLoader("parkwarden.report")]),
             autoescape=True,
             undefined=StrictUndefined,
+            auto_reload=False,  # an update beneath a running watch is the next one's
             trim_blocks=True,
             lstrip_blocks=True,
             finalize=_finalize,
