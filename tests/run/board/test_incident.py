@@ -77,6 +77,19 @@ def test_the_story_is_in_order_and_says_who_and_how_it_went() -> None:
     assert (found.gone, found.explorable) == (1, (ITEM.digest,))
 
 
+def test_a_close_watch_is_one_entry() -> None:
+    """Looks that say the same in a row are told once: from when to when, how many; what comes between parts them."""
+    host = Told()
+    looks = [replace(ITEM, digest=f"{n:064}", at=NOW + 20 + 5 * n) for n in range(8)]
+    host.items = tuple(looks)
+    row = a_row(
+        evidence=tuple(item.digest for item in looks), happened=(Happening(at=NOW + 41, instance="a:1", text="died"),)
+    )
+    found = asyncio.run(shown(host, row))
+    told = [(one.times, one.at - NOW, one.until - NOW, one.digest) for one in found.entries if one.kind == "look"]
+    assert told == [(5, 20, 40, looks[4].digest), (3, 45, 55, looks[7].digest)]
+
+
 def test_what_cannot_be_asked_is_said_and_the_rest_is_shown() -> None:
     """A database that is away costs the story, not the page."""
     host = Told()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from parkwarden.alert.match import matches, names
@@ -47,7 +47,10 @@ class Entry:
     why: str = ""
     more: tuple[str, ...] = ()
     digest: str = ""
-    """Of the evidence a look brought."""
+    """Of the evidence a look brought; of several looks in a row the last one's."""
+    until: float = 0.0
+    """When the last of several in a row was, `times` in all."""
+    times: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +101,7 @@ async def shown(host: Host, row: Incident) -> Shown:
         trouble = error.message
     items = {item.digest: item for item in kept}
     evidence = tuple(items[digest] for digest in row.evidence if digest in items)
-    entries = sorted(_entries(row, story, evidence), key=lambda entry: entry.at)
+    entries = _in_a_row(sorted(_entries(row, story, evidence), key=lambda entry: entry.at))
     others = {other.id: other for other in host.incidents()}
     labels = names(row)
     return Shown(
@@ -184,6 +187,18 @@ def _entries(row: Incident, story: Story, evidence: Sequence[EvidenceItem]) -> I
         if action.incident_id or (action.silence is not None and matches(action.silence.matchers, labels)):
             yield _acted(action)
     yield from _told(story.told)
+
+
+def _in_a_row(entries: Sequence[Entry]) -> list[Entry]:
+    """Looks that say the same one after the other are one entry: a close watch takes one every few seconds."""
+    out: list[Entry] = []
+    for entry in entries:
+        last = out[-1] if out else None
+        if last is not None and entry.kind == "look" == last.kind and (entry.text, entry.why) == (last.text, last.why):
+            out[-1] = replace(last, digest=entry.digest, until=entry.at, times=last.times + 1)
+        else:
+            out.append(entry)
+    return out
 
 
 _DONE = {
