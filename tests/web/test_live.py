@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from parkwarden.web import live as module
+from parkwarden.web.serve import bind, serve
 from tests.web.board import TOKENS, Board, a_board, bearer
 
 
@@ -150,5 +151,40 @@ def test_a_stream_has_an_end_and_a_pulse(board: Board, monkeypatch: pytest.Monke
         await asyncio.wait_for(stream.run(), 5)
         assert stream.text.count(": quiet\n\n") > 2
         assert stream.text.startswith(f"retry: {module.RETRY_MS}\n\n")
+
+    board.call(work)
+
+
+def test_streams_that_come_and_go_leave_nothing(board: Board) -> None:
+    """Over real sockets, closed in the middle: no task, no descriptor, no waiter and no place in the count stays behind."""
+    rounds = 3 * module.MAX_STREAMS
+
+    async def listen_and_leave(port: int) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET /events HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        await asyncio.wait_for(reader.readuntil(b"event: beat"), 5)
+        writer.transport.abort()
+
+    def open_files() -> int:
+        return len(list(Path("/proc/self/fd").iterdir())) if Path("/proc/self/fd").exists() else 0
+
+    async def work() -> None:
+        sock = bind("127.0.0.1", 0)
+        server = asyncio.create_task(serve(board.app, sock))
+        port = sock.getsockname()[1]
+        await listen_and_leave(port)
+        await asyncio.sleep(0.1)
+        tasks, files = len(asyncio.all_tasks()), open_files()
+        for _ in range(rounds):
+            await listen_and_leave(port)
+        await beat(board)
+        for _ in range(50):
+            if (len(asyncio.all_tasks()), open_files()) == (tasks, files):
+                break
+            await asyncio.sleep(0.1)
+        assert (len(asyncio.all_tasks()), open_files()) == (tasks, files)
+        server.cancel()
+        with suppress(asyncio.CancelledError):
+            await server
 
     board.call(work)
