@@ -86,14 +86,11 @@ def serve(instances: int, services: int | None) -> None:
     with read(recordings(instances)) as events:
         host = Recorded.of(grouped(events, services))
     replayed_s = time.perf_counter() - began
-    judged: list[float] = []
 
     async def beat() -> None:
         while True:
             await asyncio.sleep(BEAT_S)
-            began = time.perf_counter()
             host.judge(host.now())
-            judged.append(time.perf_counter() - began)
 
     async def main() -> None:
         sock = bind("127.0.0.1", 0)

@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import Iterator
 from html.parser import HTMLParser
+from pathlib import Path
 from urllib.parse import quote
 
 import pytest
@@ -18,7 +19,7 @@ from parkwarden.web.access import Access
 from parkwarden.web.app import application
 from parkwarden.web.desk import Desk
 from tests.run.board.build import fleet
-from tests.web.board import ADDRESS, HOSTILE, NOON, Board
+from tests.web.board import ADDRESS, HOSTILE, NOON, Board, a_board
 from tests.web.test_api import valid
 
 PART = {"HX-Request": "true"}
@@ -257,3 +258,15 @@ def test_a_hostile_service_leads_to_its_findings(board: Board) -> None:
     assert row["state"] == "suspect"
     assert row["incident"]
     assert row["growth_per_min"] > 1_000
+
+
+def test_pictures_outlive_a_restart(tmp_path: Path) -> None:
+    """What the journal of the last hour says is in the pictures of the next process before its first beat."""
+    with a_board(tmp_path) as board:
+        board.live(14)
+        written(board)
+        before = board.host.kept.past.series(["i1"])
+    with a_board(tmp_path) as again:
+        times, means = again.host.kept.past.series(["i1"])
+        assert len(times) >= len(before[0]) - 1
+        assert means[0, 0, 5] == before[1][0, 0, list(before[0]).index(times[5])]

@@ -60,8 +60,8 @@
             const x = Math.round(plot.valToPos(at, "x", true));
             if (x < bbox.left || x > bbox.left + bbox.width) continue;
             ctx.strokeStyle = colour(MARKS[kind] ?? "dim");
-            ctx.beginPath();
-            ctx.moveTo(x, bbox.top);
+            ctx.beginPath(); // captures are many: ticks at the foot
+            ctx.moveTo(x, kind === "capture" ? bbox.top + bbox.height - 9 * devicePixelRatio : bbox.top);
             ctx.lineTo(x, bbox.top + bbox.height);
             ctx.stroke();
           }
@@ -112,7 +112,7 @@
       return;
     }
     shown = now;
-    const x = { time: now.real, range: () => [shown.since, shown.until] };
+    const x = { time: now.real, range: () => [Math.max(shown.since, shown.t[0]), shown.until] };
     const base = (stroke, said, labels) => ({
       scales: { x, y: { range: (_, low, high) => [0, Math.max(high, 1) * 1.05] } },
       cursor: { sync: { key: "service" } },
