@@ -141,7 +141,7 @@
     return [1, 2, 5, 10].find((n) => n * unit >= raw) * unit;
   }
 
-  const number = (n) => n >= 100 || Number.isInteger(n) ? Math.round(n).toLocaleString("en") : n.toPrecision(2).replace(/\.0$/, "");
+  const number = (n) => n > 0 && n < 0.1 ? "under 0.1" : n >= 100 || Number.isInteger(n) ? Math.round(n).toLocaleString("en") : n.toPrecision(2).replace(/\.0$/, "");
 
   function time(s, step) {
     const [unit, times] = step >= 0.1 ? ["s", 1] : step >= 1e-4 ? ["ms", 1e3] : ["µs", 1e6];
@@ -213,7 +213,7 @@
       pen.lineTo(width, at);
       pen.stroke();
       pen.globalAlpha = 1;
-      label(pen, `${number(v)}${chart.unit}`, 6, at - 3, "left");
+      label(pen, `${v < 0.1 ? v.toPrecision(1) : number(v)}${chart.unit}`, 6, at - 3, "left");
     }
     const step = round(to - from, Math.max(2, width / 130));
     for (let s = Math.ceil(from / step) * step; s <= to; s += step) {
