@@ -403,6 +403,7 @@ class InstanceRow:
     memory: float | None
     age_s: float | None
     restarts: int
+    """Seen since it is watched."""
     labels: dict[str, str]
     """Those that are not common to the service."""
     found: bool
@@ -541,7 +542,8 @@ class Fleet:
         """The instances of a service, those named by a finding first, then the largest; at most MAX_SHOWN."""
         service = now.roster.services[i]
         mine = np.flatnonzero(now.roster.service_of == i)
-        latest, slots = self._host.engine.windows.latest, now.slots[mine]
+        windows, slots = self._host.engine.windows, now.slots[mine]
+        latest, lives = windows.latest, windows.lives
         goroutines, memory = _latest(latest, "goroutines", slots), _latest(latest, "heap_inuse", slots)
         named = {name for finding in now.findings.get(i, ()) for name in (*finding.instances, finding.instance)}
         found = np.array([member.shown in named for member in service.members], bool)
@@ -552,7 +554,7 @@ class Fleet:
             member, at = service.members[j], mine[j]
             blind = told(now.at - now.blind_since[at])
             instance = self._host.engine.instance(member.id)
-            state, restarts = states.get(member.id, (None, 0))
+            state, _ = states.get(member.id, (None, 0))
             start = instance.start_time if instance.start_time is not None else told(now.began[at])
             rows.append(
                 InstanceRow(
@@ -563,7 +565,7 @@ class Fleet:
                     goroutines=told(goroutines[j]),
                     memory=told(memory[j]),
                     age_s=None if start is None else max(now.at - start, 0.0),
-                    restarts=restarts,
+                    restarts=max(int(lives[slots[j]]) - 1, 0) if slots[j] >= 0 else 0,
                     labels={k: v for k, v in member.labels if k not in service.common and k not in KNOWN},
                     found=bool(found[j]),
                 )
