@@ -78,7 +78,7 @@ async def receive_upload(desk: Desk, request: Request) -> OpenedBag:
                 Given(name=file_name(one.filename or ""), file=one.file, modified=at)
                 for one, at in zip(sent, times, strict=False)
             ]
-            return await _patiently(request, desk.bags.read(files))
+            return await patiently(request, desk.bags.read(files))
 
 
 async def open_evidence(desk: Desk, digests: Sequence[str]) -> OpenedBag:
@@ -104,8 +104,8 @@ async def open_evidence(desk: Desk, digests: Sequence[str]) -> OpenedBag:
         return await desk.bags.read(files, origin="evidence", bag_id=bag_id)
 
 
-async def _patiently(request: Request, work: Coroutine[Any, Any, T]) -> T:
-    """`work` on time that is asked for piece by piece: the threads' limits end it, not the connection's."""
+async def patiently(request: Request, work: Coroutine[Any, Any, T]) -> T:
+    """`work` on time that is asked for piece by piece: its own limits end it, not the connection's."""
     task = asyncio.ensure_future(work)
     try:
         while not (await asyncio.wait((task,), timeout=GIVE_TIME_S))[0]:

@@ -543,6 +543,7 @@ def _shown(diagnosis: Diagnosis) -> list[Shown]:
     ]
 
 
+@seldom_collected()
 def _difference(before: tuple[OpenedBag, Shown], after: tuple[OpenedBag, Shown]) -> Difference:
     """In a thread."""
     from parkwarden.stacks.compare import compare

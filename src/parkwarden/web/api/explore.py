@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from parkwarden.report.json import changes_json, clusters_to_json, raw_stacks_js
 from parkwarden.report.site_search import MAX_QUERY, SORTS
 from parkwarden.run.board.dumps import MAX_FILES, MAX_RAW, OpenedBag, Shown, reference
 from parkwarden.web.api.openapi import Asked, Call, Operation, Paged, Reply
-from parkwarden.web.uploads import FILE_FIELD, MODIFIED_FIELD, open_evidence, receive_upload, told_busy
+from parkwarden.web.uploads import FILE_FIELD, MODIFIED_FIELD, open_evidence, patiently, receive_upload, told_busy
 
 if TYPE_CHECKING:
     from parkwarden.run.board.dumps import Difference
@@ -130,7 +131,7 @@ async def list_sites(call: Call) -> Reply:
     asked: Sites = call.query
     bag = _bag(call)
     look = bag.look(asked.look)
-    found = bag.search(look, asked.q, asked.sort, asked.offset, asked.limit)
+    found = await asyncio.to_thread(bag.search, look, asked.q, asked.sort, asked.offset, asked.limit)
     return Reply(_stacks(bag, look, found.rows), total=found.found)
 
 
@@ -151,7 +152,8 @@ async def list_raw(call: Call) -> Reply:
 
 async def get_flame(call: Call) -> Reply:
     bag = _bag(call)
-    return Reply(_flame(flame.build(bag.clusters(bag.look(call.query.look)))))
+    clusters = bag.clusters(bag.look(call.query.look))
+    return Reply(_flame(await asyncio.to_thread(flame.build, clusters)))
 
 
 async def get_difference(call: Call) -> Reply:
@@ -171,7 +173,7 @@ async def get_difference(call: Call) -> Reply:
 async def get_difference_flame(call: Call) -> Reply:
     asked: Ends = call.query
     difference = await _difference(call, asked.before, asked.to)
-    graph = flame.build(difference.clusters)
+    graph = await asyncio.to_thread(flame.build, difference.clusters)
     graph.compared = True
     return Reply(_flame(graph))
 
@@ -184,7 +186,7 @@ async def _difference(call: Call, first: str, last: str) -> Difference:
     bag = _bag(call)
     ends = reference(call.desk.bags, bag, first, 0), reference(call.desk.bags, bag, last, -1)
     with told_busy():
-        return await call.desk.bags.difference(*ends)
+        return await patiently(call.request, call.desk.bags.difference(*ends))
 
 
 def _bags(bags: list[OpenedBag]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
@@ -27,7 +28,7 @@ from parkwarden.run.board import dumps
 from parkwarden.run.board.dumps import Difference, OpenedBag, Shown
 from parkwarden.stacks.lock_holders import PASSED
 from parkwarden.web.access import Role
-from parkwarden.web.uploads import open_evidence, told_busy
+from parkwarden.web.uploads import open_evidence, patiently, told_busy
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -64,16 +65,15 @@ def routes(desk: Desk) -> list[BaseRoute]:
     async def bag(request: Request) -> Response:
         opened = _opened(desk, request)
         look = opened.look(request.query_params.get("look", ""))
-        return desk.page(
-            request,
-            "explore_bag.html",
-            **(_bag_view(desk, opened, look) | _sites_view(opened, look, request)),
-        )
+        others = _others(desk, opened)
+        view = await asyncio.to_thread(lambda: _bag_view(opened, look, others) | _sites_view(opened, look, request))
+        return desk.page(request, "explore_bag.html", **view)
 
     async def sites(request: Request) -> Response:
         opened = _opened(desk, request)
         look = opened.look(request.query_params.get("look", ""))
-        return desk.page(request, "_explore_sites.html", bag=_bag_row(opened), **_sites_view(opened, look, request))
+        view = await asyncio.to_thread(_sites_view, opened, look, request)
+        return desk.page(request, "_explore_sites.html", bag=_bag_row(opened), **view)
 
     async def site(request: Request) -> Response:
         opened = _opened(desk, request)
@@ -88,11 +88,10 @@ def routes(desk: Desk) -> list[BaseRoute]:
         before = dumps.reference(desk.bags, opened, asked.get("from", ""), 0)
         after = dumps.reference(desk.bags, opened, asked.get("to", ""), -1)
         with told_busy():
-            difference = await desk.bags.difference(before, after)
-        offset = _number(asked.get("offset", ""))
-        return desk.page(
-            request, "explore_diff.html", bag=_bag_row(opened), **_diff_view(desk, opened, difference, offset)
-        )
+            difference = await patiently(request, desk.bags.difference(before, after))
+        others, offset = _others(desk, opened), _number(asked.get("offset", ""))
+        view = await asyncio.to_thread(_diff_view, opened, difference, offset, others)
+        return desk.page(request, "explore_diff.html", bag=_bag_row(opened), **view)
 
     async def forget(request: Request) -> Response:
         desk.require(request, Role.OPERATOR)
@@ -153,7 +152,13 @@ def _bag_row(bag: OpenedBag) -> dict[str, Any]:
     }
 
 
-def _bag_view(desk: Desk, bag: OpenedBag, look: Shown | None) -> dict[str, Any]:
+def _others(desk: Desk, bag: OpenedBag) -> list[dict[str, Any]]:
+    """Other bags that a look may be compared with."""
+    return [_bag_row(other) for other in desk.bags if other is not bag and other.looks]
+
+
+def _bag_view(bag: OpenedBag, look: Shown | None, others: list[dict[str, Any]]) -> dict[str, Any]:
+    """In a thread: a bag of thousands of sites takes tenths of a second."""
     worst, sentence = told.overall(bag.report)
     findings = [finding_view(f, LIMITS) for f in bag.report.findings[: LIMITS.findings]]
     graph = flame.build(bag.clusters(look), max_nodes=LIMITS.flame)
@@ -168,7 +173,7 @@ def _bag_view(desk: Desk, bag: OpenedBag, look: Shown | None) -> dict[str, Any]:
         "inputs": bag.report.inputs[: LIMITS.inputs],
         "inputs_total": len(bag.report.inputs),
         "max_problems": LIMITS.problems,
-        "others": [_bag_row(other) for other in desk.bags if other is not bag and other.looks],
+        "others": others,
         "profiles": [
             {"name": artefact.name, "kind": str(artefact.kind), "columns": [_top_view(tops) for tops in columns]}
             for artefact, columns in bag.profiles(TABLE)
@@ -311,7 +316,8 @@ def _site_view(bag: OpenedBag, cluster: Cluster, look: Shown | None) -> dict[str
     }
 
 
-def _diff_view(desk: Desk, bag: OpenedBag, difference: Difference, offset: int) -> dict[str, Any]:
+def _diff_view(bag: OpenedBag, difference: Difference, offset: int, others: list[dict[str, Any]]) -> dict[str, Any]:
+    """In a thread, as the bag's."""
     modules = tuple(dict.fromkeys((*difference.before[0].case.user_modules, *difference.after[0].case.user_modules)))
     graph = flame.build(difference.clusters, max_nodes=LIMITS.flame)
     graph.compared = True
@@ -356,7 +362,7 @@ def _diff_view(desk: Desk, bag: OpenedBag, difference: Difference, offset: int) 
         "gone": sum(c.counts[-1] == 0 for c in changes),
         "earlier": address(max(0, offset - PAGE)) if offset else None,
         "later": address(offset + PAGE) if offset + PAGE < len(changes) else None,
-        "others": [_bag_row(other) for other in desk.bags if other is not bag and other.looks],
+        "others": others,
         **_graph_view(graph, modules),
     }
 
