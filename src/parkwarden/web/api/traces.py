@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from parkwarden.run.board.traces import OpenedTrace
 from parkwarden.web.api.openapi import Asked, Call, Operation, Reply
-from parkwarden.web.uploads import told_busy
+from parkwarden.web.uploads import patiently, told_busy
 
 MAX_NAME = 1_000
 """Characters of a trace's name."""
@@ -35,7 +35,7 @@ class Tile(Which):
 
 async def _opened(call: Call) -> OpenedTrace:
     with told_busy():
-        return await call.desk.traces.get(call.path("bag"), call.query.name)
+        return await patiently(call.request, call.desk.traces.get(call.path("bag"), call.query.name))
 
 
 async def about(call: Call) -> Reply:

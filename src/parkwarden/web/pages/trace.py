@@ -9,7 +9,7 @@ from starlette.routing import Route
 
 from parkwarden.report.trace_view import trace_view
 from parkwarden.report.view import Limits
-from parkwarden.web.uploads import told_busy
+from parkwarden.web.uploads import patiently, told_busy
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -32,7 +32,8 @@ PAINTS = 12
 def routes(desk: Desk) -> list[BaseRoute]:
     async def trace(request: Request) -> Response:
         with told_busy():
-            opened = await desk.traces.get(request.path_params["bag"], request.path_params["name"])
+            reading = desk.traces.get(request.path_params["bag"], request.path_params["name"])
+            opened = await patiently(request, reading)
         return desk.page(request, "trace.html", **_view(opened))
 
     return [Route("/traces/{bag}/{name:path}", trace)]
