@@ -13,6 +13,7 @@ import asyncio
 from collections import OrderedDict
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -189,9 +190,8 @@ class Traces:
             self._kept.move_to_end(key)
             return known
         if key not in self._reading:  # whoever asks meanwhile waits for the same one
-            task = asyncio.ensure_future(self._read(bag, name, bag.traces[name].mapped()))
-            self._reading[key] = task
-            task.add_done_callback(lambda _done: self._reading.pop(key, None))
+            self._reading[key] = asyncio.ensure_future(self._read(bag, name, bag.traces[name].mapped()))
+            self._reading[key].add_done_callback(partial(self._done, key))
         return await asyncio.shield(self._reading[key])
 
     async def _read(self, bag: OpenedBag, name: str, mapped: mmap) -> OpenedTrace:
@@ -205,6 +205,11 @@ class Traces:
             self._kept[bag.id, name] = opened
             self._fit()
         return opened
+
+    def _done(self, key: tuple[str, str], task: asyncio.Task[OpenedTrace]) -> None:
+        del self._reading[key]
+        if not task.cancelled():
+            task.exception()  # told to those who still wait; nobody may be left
 
     def _fit(self) -> None:
         """Let go of who was not asked for longest while there is too much; the newest stays."""

@@ -322,6 +322,7 @@ def _described(one: Operation) -> dict[str, Any]:
     codes |= {"404"} if one.parts or one.body else set()
     codes |= {"409", "413"} if one.body else set()
     codes |= {"400", "413", "429"} if one.form else set()
+    codes |= {"429"} if "bag" in one.parts else set()  # some of it is made when first asked for, in line with uploads
     right: dict[str, Any] = {"description": one.summary, "content": {one.media: {"schema": _answer_schema(one)}}}
     if one.paged:
         right["headers"] = {
