@@ -9,7 +9,7 @@ end by `run/board/recorded`, and served by our server on a free loopback port. I
 Server: REQUESTS of VIEWS in turn over one connection, gzip, first byte to last; those that meet a judgement wait for it, and count.
 Chromium: a new context for each run (nothing kept). *Usable*: from the navigation's start until everything is loaded, our scripts ran and the
 frame after that was painted. *Found*: from the last key of a search typed until its rows stand there. Bytes as they came over the wire.
-Numbers go to bench/out/page.json.
+Numbers go to bench/out/page.json, with the machine's load meanwhile: other work on the cores counts.
 """
 
 from __future__ import annotations
@@ -199,7 +199,7 @@ def main() -> int:
     for services in SHAPES:
         with served(args.instances, services) as told:
             row = {"instances": args.instances, "services": services or args.instances, **told}
-            row |= asked(told["port"]) | browsed(told["port"], args.runs)
+            row |= asked(told["port"]) | browsed(told["port"], args.runs) | {"load": os.getloadavg()[0]}
         row.pop("port")
         results.append(row)
         print(json.dumps(row, indent=1))

@@ -3,6 +3,7 @@
 
 (() => {
   const TYPING_MS = 120;
+  const FRESH_MS = 2_000; // after loading: the first beat tells what is here already
   const part = document.getElementById("services"), form = document.getElementById("find");
   let wanted = 0, timer = 0, running = null;
 
@@ -64,6 +65,6 @@
   part.addEventListener("keydown", (event) => {
     if (event.key === " " && event.target.matches('a[role="button"]')) { event.preventDefault(); event.target.click(); }
   });
-  part.addEventListener("live", load);
+  part.addEventListener("live", () => { if (performance.now() > FRESH_MS) load(); });
   addEventListener("popstate", () => { agree(); load(); });
 })();
