@@ -93,15 +93,18 @@ def accessible(page: Any) -> None:
 
 
 def fits(page: Any) -> None:
-    """The page as a whole needs no sideways scrolling; what does not fit is told."""
-    wide, seen = page.evaluate("[document.documentElement.scrollWidth, document.documentElement.clientWidth]")
-    if wide > seen:
-        told = page.evaluate(
-            """seen => [...document.querySelectorAll("body *")].filter((e) => e.getBoundingClientRect().right > seen
-            && !e.closest(".scroll, pre, .vh")).slice(0, 5).map((e) => e.outerHTML.slice(0, 160))""",
-            seen,
-        )
-        raise AssertionError(f"{page.url}: {wide} px in {seen} px: {told}")
+    """The page as a whole needs no sideways scrolling, two seconds after it was resized at the latest; what does not fit is told."""
+    for _ in range(20):
+        wide, seen = page.evaluate("[document.documentElement.scrollWidth, document.documentElement.clientWidth]")
+        if wide <= seen:
+            return
+        page.wait_for_timeout(100)
+    told = page.evaluate(
+        """seen => [...document.querySelectorAll("body *")].filter((e) => e.getBoundingClientRect().right > seen
+        && !e.closest(".scroll, pre, .vh")).slice(0, 5).map((e) => e.outerHTML.slice(0, 160))""",
+        seen,
+    )
+    raise AssertionError(f"{page.url}: {wide} px in {seen} px: {told}")
 
 
 @contextmanager

@@ -146,6 +146,21 @@ def test_without_scripts_it_can_be_read(live: LiveBoard, browser: Any) -> None:
     """The services are there for a browser that runs nothing."""
     with live.page(browser, "/", scripts=False) as page:
         assert page.locator("main tr", has_text="shop").first.is_visible()
+        assert not page.locator("#theme").is_visible()
+
+
+def test_it_goes_on_where_no_stream_is_left(live: LiveBoard, browser: Any) -> None:
+    """Refused a stream (all are taken), the page says that it is not live, looks again by itself, and listens when it may."""
+    with live.page(browser, "/login", expected=("429",)) as page:
+        page.route("**/events", lambda route: route.fulfill(status=429, body="{}"))
+        page.clock.install()
+        page.goto(live.url)
+        page.locator(".pulse.off").wait_for()
+        with page.expect_request(lambda asked: asked.url.rstrip("/") == live.url):
+            page.clock.run_for(16_000)
+        page.unroute("**/events")
+        page.clock.run_for(31_000)
+        page.locator(".pulse.on").wait_for()
 
 
 @pytest.fixture(scope="module")

@@ -182,6 +182,13 @@ def test_a_wrong_token_says_so_and_a_tenth_has_to_wait(tmp_path: Path) -> None:
         assert board.client.post("/login", data={"token": EVA}).status_code == 303
 
 
+def test_over_https_the_cookie_stays_there(tmp_path: Path) -> None:
+    """A session begun over https is never sent in the clear."""
+    with a_board(tmp_path, TOKENS) as board:
+        answer = board.client.post("https://127.0.0.1:9870/login", data={"token": EVA})
+        assert "; secure" in answer.headers["set-cookie"].lower()
+
+
 @pytest.mark.parametrize("where", ["//evil.example", "https://evil.example", "/\\evil.example", "javascript:alert(1)", "", "/a\nb", "\\\\evil"])  # fmt: skip
 def test_logging_in_leads_nowhere_else(tmp_path: Path, where: str) -> None:
     """`next` of a link that somebody sent is followed within our pages only."""

@@ -1,6 +1,7 @@
-// Before the first paint: the scheme somebody chose on this browser, if they did.
+// Before the first paint: what needs scripts may be shown, in the scheme somebody chose on this browser, if they did.
 "use strict";
 (() => {
+  document.documentElement.classList.add("scripted");
   try {
     const chosen = localStorage.getItem("parkwarden-theme");
     if (chosen === "light" || chosen === "dark") document.documentElement.dataset.theme = chosen;
