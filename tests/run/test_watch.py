@@ -187,7 +187,7 @@ def test_what_cannot_be_tidied_does_not_keep_the_rest_from_making_room(tmp_path:
         async with a_scene(tmp_path) as scene:
             scene.watch._state.state = Full(scene.watch._state.state)  # type: ignore[assignment]
             pruned: list[str] = []
-            scene.watch._keeper._store.prune = lambda now, pinned: pruned.append("evidence") or []  # type: ignore[method-assign]
+            scene.watch._keeper.store.prune = lambda now, pinned: pruned.append("evidence") or []  # type: ignore[method-assign]
             await scene.watch._tidy(NOON)
             assert pruned == ["evidence"]
 
@@ -221,7 +221,7 @@ def test_a_capture_that_cannot_be_kept_holds_no_other_up(tmp_path: Path) -> None
 
     async def work() -> None:
         async with a_scene(tmp_path) as scene:
-            scene.watch._keeper._store._redact = refuse  # type: ignore[attr-defined]
+            scene.watch._keeper.store._redact = refuse  # type: ignore[attr-defined]
             for body in (b"bad", b"worse", b"good"):
                 scene.watch._capture(
                     Capture(instance="i1", service="shop", kind="other", at=NOON, body=body, why="a test", file="x.txt")
