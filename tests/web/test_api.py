@@ -160,6 +160,16 @@ def test_acting_is_written_down_with_the_tokens_name(tmp_path: Path) -> None:
         ]
 
 
+def test_an_address_is_a_whole_id(board: Board) -> None:
+    """What the command line takes for an incident, the first letters of its id, is none here."""
+    board.live(12)
+    path = f"{BASE}/incidents/{board.firing().id[:6]}"
+    for what in ("acknowledge", "resolve", "silence"):
+        assert board.client.post(f"{path}/{what}", json={"by": "ada"}).status_code == 404, what
+    assert board.client.get(path).status_code == 404
+    assert not board.call(board.host.story, board.firing().id).actions
+
+
 def test_without_tokens_who_acts_says_who(board: Board) -> None:
     """On a port that asks nobody, a name is needed: others will ask."""
     board.live(12)

@@ -7,7 +7,7 @@ import pytest
 import parkwarden.collect.fleet.status as status
 from parkwarden.collect.fleet.status import OTHERS, Counters
 from parkwarden.model import Instance, Started
-from parkwarden.run.board.costs import as_json, service_costs
+from parkwarden.run.board.costs import ServiceCosts, as_json
 from parkwarden.run.board.host import Costs
 from parkwarden.run.board.recorded import Recorded
 from tests.run.board.build import BEGIN
@@ -27,7 +27,7 @@ def test_each_service_has_its_book_and_the_fleet_the_sum() -> None:
     host = Recorded.of(
         [(BEGIN, Started(Instance(id=f"{s}-1", labels={"service": s, "env": "prod"}), BEGIN)) for s in ("shop", "pay")]
     )
-    rows = service_costs(host, Costs(since=BEGIN, services=counters.services, stalled={"pay-1": 0.9}))
+    rows = ServiceCosts(host, Costs(since=BEGIN, services=counters.services, stalled={"pay-1": 0.9})).part(0, 10)
     assert [(row.service, row.taken, row.stall_s, row.bytes) for row in rows] == [
         ("pay", 2, 1.0, 1500),
         ("shop", 2, 0.75, 2000),

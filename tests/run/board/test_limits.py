@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from parkwarden.model import Event, Instance, Read, Reading, Started, Verdict
-from parkwarden.run.board.limits import as_json, headrooms
+from parkwarden.run.board.limits import Headroom, Headrooms, as_json
 from parkwarden.run.board.recorded import Recorded
 from tests.run.board.build import BEGIN
 
@@ -36,6 +36,23 @@ def lives(minutes: float = 10.0) -> Iterator[tuple[float, Event]]:
 @pytest.fixture(scope="module")
 def host() -> Recorded:
     return Recorded.of(lives())
+
+
+def headrooms(host: Recorded, words: str = "") -> list[Headroom]:
+    rows = Headrooms(host, words)
+    every = rows.part(0, 1000)
+    assert len(every) == len(rows)
+    return every
+
+
+def test_parts_are_the_whole_and_words_find(host: Recorded) -> None:
+    """Cut anywhere, the parts make the list; words must all stand in a row's names."""
+    rows = Headrooms(host)
+    assert [row for at in range(0, len(rows), 2) for row in rows.part(at, 2)] == headrooms(host)
+    assert rows.part(len(rows), 5) == []
+    assert {(row.service, row.limit) for row in headrooms(host, "MEMORY half")} == {("half", "memory-limit")}
+    assert {row.service for row in headrooms(host, "grows-1 descriptors")} == {"grows"}
+    assert headrooms(host, "nowhere") == []
 
 
 def test_what_will_be_reached_comes_first_then_what_is_nearly_full(host: Recorded) -> None:

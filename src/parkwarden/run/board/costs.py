@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from parkwarden.store.codec import clean
 if TYPE_CHECKING:
     from typing import Any
 
+    from parkwarden.collect.fleet.status import Spent
     from parkwarden.model import ServiceKey
     from parkwarden.run.board.host import Costs, Host
 
@@ -94,51 +96,71 @@ class ServiceCost:
         return sum(one.times for one in self.refused)
 
 
-def service_costs(host: Host, costs: Costs) -> list[ServiceCost]:
-    """All services, the one that was stalled longest first."""
-    instances: dict[ServiceKey, int] = defaultdict(int)
-    worst: dict[ServiceKey, tuple[float, str]] = {}
-    for instance in host.engine.instances.values():
-        key = instance.service_key if instance.service_key in costs.services else OTHERS
-        instances[key] += 1
-        stalled = costs.stalled.get(instance.id, 0.0)
-        if stalled > worst.get(key, (0.0, ""))[0]:
-            worst[key] = (stalled, instance.id)
-    rows = []
-    for key, spent in costs.services.items():
-        looks: dict[str, list[int]] = defaultdict(lambda: [0, 0])
-        for (look, outcome), times in spent.looks.items():
-            looks[look][0] += times
-            looks[look][1] += times if outcome != "ok" else 0
-        rows.append(
-            ServiceCost(
-                service=key[0],
-                env=key[1],
-                instances=instances[key],
-                readings=spent.scrapes.total(),
-                readings_failed=spent.scrapes.total() - spent.scrapes["ok"],
-                reading_seconds=spent.scrape_seconds,
-                reading_bytes=spent.scrape_bytes,
-                looks=tuple(
-                    LookSum(
-                        look=look,
-                        taken=taken,
-                        failed=failed,
-                        seconds=spent.look_seconds.get(look, 0.0),
-                        bytes=spent.look_bytes[look],
-                        stall_s=spent.stall_seconds.get(look, 0.0),
-                    )
-                    for look, (taken, failed) in sorted(looks.items())
-                ),
-                refused=tuple(
-                    Refused(look=look, reason=reason, times=times)
-                    for (look, reason), times in spent.refusals.most_common()
-                ),
-                worst=worst.get(key, (0.0, ""))[1],
-                worst_stall_s=worst.get(key, (0.0, ""))[0],
+class ServiceCosts:
+    """All services, the one that was stalled longest first; only the part that is shown becomes rows."""
+
+    def __init__(
+        self, host: Host, costs: Costs, takes: Callable[[str, str], bool] = lambda _service, _env: True
+    ) -> None:
+        self._host, self._costs = host, costs
+        every = [(key, spent) for key, spent in costs.services.items() if takes(*key)]
+        every.sort(key=lambda one: (-sum(one[1].stall_seconds.values()), -_brought(one[1]), one[0]))
+        self._every = every
+
+    def __len__(self) -> int:
+        return len(self._every)
+
+    def part(self, offset: int, limit: int) -> list[ServiceCost]:
+        """Rows from `offset` on, `limit` at most."""
+        shown = self._every[offset : offset + limit]
+        keys = {key for key, _ in shown}
+        instances: dict[ServiceKey, int] = defaultdict(int)
+        worst: dict[ServiceKey, tuple[float, str]] = {}
+        for instance in self._host.engine.instances.values():
+            key = instance.service_key if instance.service_key in self._costs.services else OTHERS
+            if key in keys:
+                instances[key] += 1
+                stalled = self._costs.stalled.get(instance.id, 0.0)
+                if stalled > worst.get(key, (0.0, ""))[0]:
+                    worst[key] = (stalled, instance.id)
+        return [_row(key, spent, instances[key], worst.get(key, (0.0, ""))) for key, spent in shown]
+
+
+def _brought(spent: Spent) -> int:
+    return spent.scrape_bytes + sum(spent.look_bytes.values())
+
+
+def _row(key: ServiceKey, spent: Spent, instances: int, worst: tuple[float, str]) -> ServiceCost:
+    looks: dict[str, list[int]] = defaultdict(lambda: [0, 0])
+    for (look, outcome), times in spent.looks.items():
+        looks[look][0] += times
+        looks[look][1] += times if outcome != "ok" else 0
+    readings = spent.scrapes.total()
+    return ServiceCost(
+        service=key[0],
+        env=key[1],
+        instances=instances,
+        readings=readings,
+        readings_failed=readings - spent.scrapes["ok"],
+        reading_seconds=spent.scrape_seconds,
+        reading_bytes=spent.scrape_bytes,
+        looks=tuple(
+            LookSum(
+                look=look,
+                taken=taken,
+                failed=failed,
+                seconds=spent.look_seconds.get(look, 0.0),
+                bytes=spent.look_bytes[look],
+                stall_s=spent.stall_seconds.get(look, 0.0),
             )
-        )
-    return sorted(rows, key=lambda row: (-row.stall_s, -row.bytes, row.service, row.env))
+            for look, (taken, failed) in sorted(looks.items())
+        ),
+        refused=tuple(
+            Refused(look=look, reason=reason, times=times) for (look, reason), times in spent.refusals.most_common()
+        ),
+        worst=worst[1],
+        worst_stall_s=worst[0],
+    )
 
 
 def as_json(rows: list[ServiceCost], costs: Costs) -> dict[str, Any]:

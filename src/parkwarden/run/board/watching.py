@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
+from parkwarden.model import UsageError
 from parkwarden.run import incidents as acts
 from parkwarden.run.board.host import MAX_PAST, Costs, Story
 from parkwarden.run.board.kept import FIELDS
@@ -53,12 +54,14 @@ class WatchHost:
 
     async def acknowledge(self, incident_id: str, by: str, why: str = "") -> Incident:
         now = self.now()
+        await self._whole(incident_id)
         row = await self._watch.ask(lambda state: acts.acknowledge(state, incident_id, by, now, why))
         await self._watch.heed_people()
         return await self.incident(row.id) or row
 
     async def resolve(self, incident_id: str, by: str, why: str = "") -> Incident:
         now = self.now()
+        await self._whole(incident_id)
         row = await self._watch.ask(lambda state: acts.resolve(state, incident_id, by, now, why))
         await self._watch.heed_people()
         return await self.incident(row.id) or row
@@ -93,6 +96,7 @@ class WatchHost:
         collector = self._watch.collector
         return Costs(
             since=self.status().started_at,
+            fleet=collector.counters,
             services=collector.counters.services,
             stalled=collector.stalled(),
             stall_s_per_hour=collector.settings.stall_s_per_hour,
@@ -120,3 +124,8 @@ class WatchHost:
 
     async def changed(self, after: int, timeout_s: float) -> int:
         return await self._watch.bell.after(after, timeout_s)
+
+    async def _whole(self, incident_id: str) -> None:
+        """The command line takes the first letters of an id; an address names one thing. Raises UsageError."""
+        if await self.incident(incident_id) is None:
+            raise UsageError("no-such-incident", "no incident has this id", hint="/incidents lists those that are kept")

@@ -70,10 +70,14 @@ async def list_incidents(call: Call) -> Reply:
 
 
 async def get_incident(call: Call) -> Reply:
+    return Reply(_told([await _found(call)], []))
+
+
+async def _found(call: Call) -> Incident:
     row = await call.desk.host.incident(call.path("id"))
     if row is None:
         raise NotFoundError("no-such-incident", "no incident has this id", hint="GET /api/v1/incidents?state=")
-    return Reply(_told([row], []))
+    return row
 
 
 async def acknowledge(call: Call) -> Reply:
@@ -88,9 +92,9 @@ async def resolve(call: Call) -> Reply:
 
 async def silence_incident(call: Call) -> Reply:
     body: Hush = call.body
-    made = await call.desk.host.silence([call.path("id")], signed(call, body.by), body.why, body.lasts)
-    row = await call.desk.host.incident(call.path("id"))
-    return Reply(_told([row] if row else [], [made]))
+    before = await _found(call)
+    made = await call.desk.host.silence([f"incident={before.id}"], signed(call, body.by), body.why, body.lasts)
+    return Reply(_told([await _found(call)], [made]))
 
 
 async def list_silences(call: Call) -> Reply:

@@ -23,14 +23,16 @@ class OfService(Paged):
 
 
 async def limits(call: Call) -> Reply:
-    rows = [row for row in board_limits.headrooms(call.desk.host) if call.query.takes(row.service, row.env)]
-    return Reply(board_limits.as_json(list(call.cut(rows)), call.desk.host.now()), total=len(rows))
+    asked: OfService = call.query
+    rows = board_limits.Headrooms(call.desk.host, takes=asked.takes)
+    part = rows.part(asked.offset, asked.limit)
+    return Reply(board_limits.as_json(part, call.desk.host.now()), total=len(rows))
 
 
 async def costs(call: Call) -> Reply:
     told = call.desk.host.costs()
-    rows = [row for row in board_costs.service_costs(call.desk.host, told) if call.query.takes(row.service, row.env)]
-    return Reply(board_costs.as_json(list(call.cut(rows)), told), total=len(rows))
+    rows = board_costs.ServiceCosts(call.desk.host, told, call.query.takes)
+    return Reply(board_costs.as_json(rows.part(call.query.offset, call.query.limit), told), total=len(rows))
 
 
 OPERATIONS = (

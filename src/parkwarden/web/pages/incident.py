@@ -109,7 +109,7 @@ def routes(desk: Desk) -> list[BaseRoute]:
     async def silence(request: Request) -> Response:
         form = await desk.form(request)
         by, why = _by(desk, request, form), form.get("why", "")
-        await desk.host.silence([(await _found(desk, request)).id], by, why, form.get("for", "2h"))
+        await desk.host.silence([f"incident={(await _found(desk, request)).id}"], by, why, form.get("for", "2h"))
         return _back(request)
 
     async def unsilence(request: Request) -> Response:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from starlette.routing import Route
 
 from parkwarden.model import words
-from parkwarden.run.board.limits import BYTES, Headroom, headrooms
+from parkwarden.run.board.limits import BYTES, NAMES, Headroom, Headrooms
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -22,24 +22,16 @@ PAGE = 200
 MAX_QUERY = 500
 """Characters of a search."""
 
-NAMES = {
-    "fd-limit": "file descriptors",
-    "thread-limit": "threads",
-    "memory-limit": "memory",
-    "goroutine-budget": "goroutines (your budget)",
-}
-"""Limits in words; any other is called by its name."""
-
 
 def routes(desk: Desk) -> list[BaseRoute]:
     async def limits(request: Request) -> Response:
         wanted = request.query_params.get("q", "")[:MAX_QUERY]
-        rows = [row for row in headrooms(desk.host) if _matches(row, wanted)]
+        rows = Headrooms(desk.host, wanted)
         return desk.page(
             request,
             "_limits.html" if "hx-request" in request.headers else "limits.html",
             headers={"Vary": "HX-Request"},
-            rows=rows[:PAGE],
+            rows=rows.part(0, PAGE),
             total=len(rows),
             query=wanted,
             names=NAMES,
@@ -63,8 +55,3 @@ def left(row: Headroom) -> str:
         return ""
     low = row.left_s if row.low_s is None else row.low_s
     return words.within(row.left_s, low, words.NEVER_S if row.high_s is None else row.high_s)
-
-
-def _matches(row: Headroom, wanted: str) -> bool:
-    text = "\n".join((row.service, row.env, row.limit, row.instance, row.line, NAMES.get(row.limit, ""))).lower()
-    return all(word in text for word in wanted.lower().split())
