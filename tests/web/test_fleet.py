@@ -13,8 +13,9 @@ from urllib.parse import quote
 import pytest
 from starlette.testclient import TestClient
 
-from parkwarden.model import Instance, Read, Reading, Started
+from parkwarden.model import Capture, Instance, Read, Reading, Started
 from parkwarden.run.board.recorded import Recorded
+from parkwarden.run.board.service import MAX_CAPTURES
 from parkwarden.web.access import Access
 from parkwarden.web.app import application
 from parkwarden.web.desk import Desk
@@ -270,3 +271,23 @@ def test_pictures_outlive_a_restart(tmp_path: Path) -> None:
         times, means = again.host.kept.past.series(["i1"])
         assert len(times) >= len(before[0]) - 1
         assert means[0, 0, 5] == before[1][0, 0, list(before[0]).index(times[5])]
+
+
+def test_captures_are_marks_and_do_not_push_out_deploys(board: Board) -> None:
+    """Evidence of the service is marked where it was taken, the newest; the deploy before it stays, and a restart is marked too."""
+    board.live(3)
+    for k in range(MAX_CAPTURES + 5):
+        body = f"goroutine {k + 1} [running]:\nmain.main()\n".encode()
+        board.call(
+            board.watch.evidence.put,
+            Capture(instance="i1", service="shop", kind="goroutine-dump", at=NOON + 0.1 * k, body=body, why="on beat"),
+        )
+    labels = {"service": "shop", "env": "prod", "version": "v1"}
+    board.feed(Started(Instance(id="i1", labels=labels, start_time=NOON + 14), NOON + 14))
+    board.live(1)
+    marks = board.client.get("/api/v1/services/shop?env=prod").json()["marks"]
+    kinds = [mark["kind"] for mark in marks]
+    assert (kinds.count("capture"), kinds.count("deploy"), kinds.count("restart")) == (MAX_CAPTURES, 1, 1)
+    assert "goroutine-dump of i1, on beat" in {mark["text"] for mark in marks}
+    page = board.client.get("/services/shop?env=prod").text
+    assert "i1 restarted" in page

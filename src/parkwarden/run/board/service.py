@@ -63,6 +63,9 @@ REPLICA_POINTS = 48
 MAX_MARKS = 200
 """Marks on a series, the newest."""
 
+MAX_CAPTURES = 100
+"""Captures among the marks, the newest: a service under suspicion is looked at every few seconds, and its deploys must not be pushed out."""
+
 MAX_SETS = 100
 """Sites of the comparison of two threshold sets."""
 
@@ -242,7 +245,8 @@ class Services:
         captures: list[EvidenceItem] = []
         try:
             for service in dict.fromkeys(key[0] for key in raw_keys):
-                captures += await self._host.evidence(service=service)
+                kept = await self._host.evidence(service=service)
+                captures += [item for item in kept if item.at >= since][:MAX_CAPTURES]
             if begins - since > 0.05 * (until - since):
                 older = await self._host.history(raw_keys, since, begins, max((until - since) / POINTS, 60.0))
                 series = series if older is None or not len(older.t) else _joined(older, series)
