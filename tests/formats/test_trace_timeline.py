@@ -164,6 +164,12 @@ def test_ranges_without_begin_or_end_reach_to_the_trace_s() -> None:
     assert line.marking[line.bins // 2] == 40
 
 
+def test_a_collection_mentioned_again_does_not_begin_before_the_trace() -> None:
+    """`GCActive` behind an end (damage, or clocks) is a collection from then on: time is never counted twice."""
+    _, line = timeline(_trace(_event(30, 40, 1), _event(28, 20, 2), _event(30, 100, 2), _event(38, 10, 5)))
+    assert (line.collections, int(line.marking[-1])) == (2, 140)
+
+
 @pytest.mark.parametrize("version", ["1.22", "1.27"])
 def test_folded_bins_are_those_of_wider_ones(version: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Events behind the last bin make bins twice as wide as often as it takes, and no number is other than before."""
@@ -235,3 +241,6 @@ def test_any_damage_keeps_every_state_at_or_above_zero(data: st.DataObject) -> N
         assert line.counts[-1].sum() == found.census.total
         assert line.made[-1].sum() == found.created
         assert (np.diff(line.spent, axis=0) >= 0).all()
+        for ranges in (line.marking, line.stopped):
+            assert (np.diff(ranges) >= 0).all()
+            assert ranges[-1] <= line.duration_ns

@@ -19,7 +19,6 @@ from parkwarden.kernels._trace_layout import (
     G_WAIT,
     N_ROW,
     R_COROUTINE,
-    S_FIRST_GEN,
     S_GC,
     S_RN,
     S_STW,
@@ -113,7 +112,8 @@ def mark_range(tl, st, typ, kind, now):
         return
     if typ == 28 or typ == 29:
         if st[S_GC] < 0:
-            st[S_GC] = 0 if (typ == 28 and st[S_FIRST_GEN] != 0) else now
+            # what is going on at its first mention began before the trace
+            st[S_GC] = 0 if (typ == 28 and st[S_GC] == T_NEVER) else now
         return
     since = S_STW if typ == 27 else S_GC
     began = st[since]
