@@ -140,11 +140,11 @@ def _frame_box(
 def _hold(picture: Picture, frame: Frame) -> None:
     """Below the blocked line: who may hold what it waits for."""
     last = picture.boxes[-1]
-    y = last.y + last.height + picture.layout.gap
+    y = last.y + last.height + picture.layout.gap + 12  # below the shadow of several goroutines
     box = _frame_box(frame, "holder", "may hold the lock", picture.layout, last.x, y, last.width)
     x = box.x + 36
     picture.links.append(
-        Link(f"M{x} {last.y + last.height}V{y - 4}", "holds", "waits for", x + 12, last.y + last.height + 21)
+        Link(f"M{x} {last.y + last.height + 9}V{y - 4}", "holds", "waits for", x + 12, last.y + last.height + 29)
     )
     picture.boxes.append(box)
 

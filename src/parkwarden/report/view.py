@@ -214,7 +214,7 @@ def stack_view(cluster: Cluster, case: Case, strings: Strings, limits: Limits) -
     if len(cluster.states) > 1:
         traits.append(", ".join(f"{inert(s, 40)} × {words.count(n)}" for s, n in cluster.states.most_common(4)))
     if cluster.objects:
-        traits.append(f"{words.count(cluster.objects)} distinct objects waited on")
+        traits.append(f"{words.count(cluster.objects)} distinct object{'s' * (cluster.objects > 1)} waited on")
     if len(cluster.members) > 1:
         traits.append(f"{len(cluster.members)} near-equal stacks merged")
     if cluster.damaged:
