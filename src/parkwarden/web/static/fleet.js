@@ -52,7 +52,6 @@
     return `/${query.size ? `?${query}` : ""}`;
   }
 
-  document.documentElement.classList.add("scripted");
   form.addEventListener("submit", (event) => { event.preventDefault(); clearTimeout(timer); view(asked()); });
   form.q.addEventListener("input", () => { clearTimeout(timer); timer = setTimeout(() => view(asked(), true), TYPING_MS); });
   form.sort.addEventListener("change", () => view(asked()));

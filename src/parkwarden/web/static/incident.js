@@ -23,7 +23,6 @@
     for (const input of document.querySelectorAll("[data-remember]")) input.value ||= parkwarden.store.get(input.dataset.remember) ?? "";
   };
 
-  document.documentElement.classList.add("scripted");
   part.addEventListener("live", load);
   part.addEventListener("htmx:afterSettle", names);
   document.addEventListener("change", ({ target }) => {
