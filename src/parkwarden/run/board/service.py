@@ -380,7 +380,7 @@ class Services:
         members = now.roster.services[i].members
         times, means = self._host.kept.past.series([m.id for m in members], since, ("goroutines",))
         counts = means[0].astype(np.float64)
-        newest = np.array([row[~np.isnan(row)][-1:].sum() for row in counts]) if len(times) else np.zeros(len(members))
+        newest = _latest(counts)
         order = sorted(range(len(members)), key=lambda j: (members[j].shown not in named, -newest[j]))[:MAX_REPLICAS]
         mine = np.flatnonzero(now.roster.service_of == i)
         edges = (
@@ -472,6 +472,16 @@ def _counts(tables: Sequence[SiteTable], level: int) -> tuple[list[str], Floats,
     counts[:, ~looked.any(axis=0)] = math.nan
     times: Floats = (newest - np.arange(FLOORS - 1, -1, -1, dtype=np.float64)) * LEVELS_S[level]
     return list(index), counts, times
+
+
+def _latest(counts: Floats) -> Floats:
+    """The last told number of each row, 0 where there is none."""
+    known = ~np.isnan(counts)
+    at = counts.shape[1] - 1 - np.argmax(known[:, ::-1], axis=1) if counts.shape[1] else np.zeros(len(counts), np.int64)
+    latest: Floats = np.zeros(len(counts))
+    some = np.flatnonzero(np.any(known, axis=1))
+    latest[some] = counts[some, at[some]]
+    return latest
 
 
 def _change(counts: Floats) -> Floats:
