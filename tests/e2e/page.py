@@ -11,7 +11,10 @@ main.(*leak).quote, and a program whose labels, version and paths are hostile, w
 
 from __future__ import annotations
 
+import re
+import signal
 import subprocess
+import sys
 import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -23,6 +26,8 @@ import yaml
 
 from parkwarden.run.lab import running
 from tests.e2e.watching import Watching, watching
+
+PARKWARDEN = Path(sys.executable).parent / "parkwarden"
 
 HOSTILE = "<script>alert(1)</script>\"'&<img src=x onerror=alert(3)>\x1b[31m\u202e{{7*7}}"
 """A version, an environment, a team: markup, quotes, a terminal's and a bidi control character, a template."""
@@ -141,3 +146,19 @@ def _program(program: Path) -> Iterator[str]:
             yield process.stdout.readline().strip()
         finally:
             process.kill()
+
+
+@contextmanager
+def opened(*files: Path | str) -> Iterator[LiveBoard]:
+    """`parkwarden open`; its address is the board's, the page it told is in `said`. Ends by Ctrl-C, with 0."""
+    command = [str(PARKWARDEN), "open", *map(str, files)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        lines = iter(process.stdout.readline, "")
+        found = next(m for m in (re.search(r"(http://[^/]+)(/\S*)", line) for line in lines) if m)
+        try:
+            yield LiveBoard(None, found[1], said=[found[2]])  # type: ignore[arg-type]
+        finally:
+            process.send_signal(signal.SIGINT)
+            _, errors = process.communicate(timeout=20)
+    assert (process.returncode, errors) == (0, "")

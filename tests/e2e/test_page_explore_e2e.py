@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import base64
 import re
-import signal
 import subprocess
 import sys
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +17,10 @@ from playwright.sync_api import expect
 
 from bench.gen_fleet import recorded
 from parkwarden.run.lab import running
-from tests.e2e.page import LiveBoard, accessible, fits
+from tests.e2e.page import LiveBoard, accessible, fits, opened
 
 pytestmark = pytest.mark.e2e
 
-PARKWARDEN = Path(sys.executable).parent / "parkwarden"
 LEAK = "main.(*leak).quote"
 BAG = re.compile(r"/explore/[0-9a-f]{12}$")
 ROOT = Path(__file__).parents[2]
@@ -42,22 +39,6 @@ DROP = """([files]) => {
   }
   return data;
 }"""
-
-
-@contextmanager
-def opened(*files: Path | str) -> Iterator[LiveBoard]:
-    """`parkwarden open`; its address is the board's, the page it told is in `said`. Ends by Ctrl-C, with 0."""
-    command = [str(PARKWARDEN), "open", *map(str, files)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        lines = iter(process.stdout.readline, "")
-        found = next(m for m in (re.search(r"(http://[^/]+)(/\S*)", line) for line in lines) if m)
-        try:
-            yield LiveBoard(None, found[1], said=[found[2]])  # type: ignore[arg-type]
-        finally:
-            process.send_signal(signal.SIGINT)
-            _, errors = process.communicate(timeout=20)
-    assert (process.returncode, errors) == (0, "")
 
 
 def drop(page: Any, *files: tuple[str, bytes]) -> None:

@@ -14,8 +14,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 
-from tests.e2e.page import LiveBoard, accessible, fits
-from tests.e2e.test_page_explore_e2e import opened
+from tests.e2e.page import LiveBoard, accessible, fits, opened
 
 pytestmark = pytest.mark.e2e
 
