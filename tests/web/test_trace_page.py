@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
+from parkwarden.formats import trace
+from parkwarden.model import Capture
 from parkwarden.run.board.dumps import BusyError
 from parkwarden.web.api.openapi import BASE
-from tests.web.board import Board
+from tests.web.board import NOON, Board
 
 DATA = Path(__file__).parents[1] / "data" / "trace"
 HOSTILE = b"</script><img src=x onerror=alert(1)>\x1b[31m{{7*7}}"
@@ -95,3 +99,26 @@ def test_hostile_names_are_texts(board: Board) -> None:
     assert "\x1b" not in answer.text
     assert "49" not in answer.text.split("<h1", 1)[1].split("</h1>", 1)[0]
     assert answer.text.count("</script>") == answer.text.count("<script")
+
+
+def test_evidence_of_an_incident_is_looked_at_in_the_same_way(board: Board) -> None:
+    """A trace that the watch saved, redacted, opens from its digest; the same digest is the same bag."""
+    body = (DATA / "1.27" / "sample.trace").read_bytes()
+
+    capture = Capture(
+        instance="i1", service="shop", kind="trace", at=NOON, body=body, why="goroutine-trend", file="shop.trace"
+    )
+    put = board.watch.evidence.put
+
+    async def save() -> str:
+        return str((await asyncio.to_thread(put, capture, {"service": "shop"})).digest)
+
+    digest = board.call(save)
+    first = board.client.get(f"/explore?evidence={digest}")
+    assert first.status_code == 303
+    assert board.client.get(f"/explore?evidence={digest}").headers["location"] == first.headers["location"]
+    bag = first.headers["location"].rpartition("/")[2]
+    told = board.client.get(f"{BASE}/traces/{bag}").json()
+    made = sum(sum(row) for row in board.client.get(f"{BASE}/traces/{bag}/tiles").json()["created"].values())
+    assert made == trace.read(body).trace.created  # type: ignore[union-attr]
+    assert board.client.get(f"/traces/{bag}/{quote(told['name'], safe='')}").status_code == 200

@@ -64,7 +64,6 @@ def _view(opened: OpenedTrace) -> dict[str, Any]:
         "data": {
             "tiles": f"/api/v1/traces/{quote(opened.bag.id, safe='')}/tiles?name={quote(opened.name, safe='')}",
             "first": opened.tile(0, 0),
-            "made": opened.drawn + 1,
             **{key: about[key] for key in ("duration_s", "levels", "tile_bins", "bin_s")},
         },
     }
