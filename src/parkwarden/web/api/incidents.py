@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
+from parkwarden.alert.match import MAX_PATTERN
 from parkwarden.run.board.incidents import Filter, listed
 from parkwarden.run.incidents import MAX_MATCHERS, MAX_NAME, MAX_REASON, as_json
 from parkwarden.web.api.openapi import Asked, Call, Operation, Paged, Reply, signed
@@ -23,6 +24,10 @@ MAX_DURATION = 40
 """Characters of `1d12h30m`."""
 
 SCHEMA = "incidents-1"
+
+
+Label = Annotated[str, StringConstraints(min_length=1, max_length=MAX_FILTER, pattern="^[^=]+$")]
+Wanted = Annotated[str, StringConstraints(max_length=MAX_PATTERN)]
 
 
 class Incidents(Paged):
@@ -47,13 +52,19 @@ class Deed(Asked):
 class Hush(Deed):
     """A silence of one incident."""
 
-    lasts: str = Field("2h", alias="for", max_length=MAX_DURATION, description="How long: 30m, 2h, 1d12h.")
+    lasts: str = Field(
+        "2h",
+        alias="for",
+        max_length=MAX_DURATION,
+        pattern=r"^([0-9]{1,6}[smhd])+$",
+        description="How long: 30m, 2h, 1d12h.",
+    )
 
 
 class NewSilence(Hush):
     """A silence of all that matches."""
 
-    matchers: dict[str, str] = Field(
+    matchers: dict[Label, Wanted] = Field(
         min_length=1, max_length=MAX_MATCHERS, description="Label -> value or `~regex`; all must match."
     )
 
