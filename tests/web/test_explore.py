@@ -184,3 +184,21 @@ def test_a_file_name_leads_nowhere() -> None:
     assert uploads.file_name("../../etc/passwd") == "etc/passwd"
     assert uploads.file_name("C:\\dumps\\.\\a.txt") == "C:/dumps/a.txt"
     assert uploads.file_name("..") == "file"
+
+
+def test_every_kind_of_file_has_its_page(board: Board) -> None:
+    """Dumps, profiles of all kinds, traces, logs, pages of numbers, noise: each opens, and what leads on from its page answers."""
+    data = Path(__file__).parents[1] / "data"
+    files = [next(p for p in sorted(folder.rglob("*")) if _is_input(p)) for folder in sorted(data.iterdir())]
+    files += [p for p in sorted((data / "profile_proto/go1.27").iterdir()) if _is_input(p)]
+    for file in files:
+        bag = opened(board, (file.name, file.read_bytes()))
+        text = page(board, f"/explore/{bag}")
+        assert file.name in text
+        for link in set(re.findall(rf'href="(/explore/{bag}/sites/[^"]+)"', text)[:3]):
+            assert "goroutine" in page(board, link)
+    assert len(files) > 12
+
+
+def _is_input(path: Path) -> bool:
+    return path.is_file() and path.suffix not in (".go", ".md", ".mod", ".sum", ".py") and path.stat().st_size < 1 << 20
