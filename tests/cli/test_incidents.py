@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,8 @@ def test_resolve_is_kept_with_who_and_why(folder: Path) -> None:
     """What is resolved by hand is no longer listed; who said so, when and why is."""
     assert "aa11 is resolved by ada" in run(folder, "resolve", "aa11", "--by", "ada", "--why", "rolled back")
     assert "aa11" not in run(folder, "list")
+    shown = run(folder, "show", "aa11")
+    assert re.search(r"Resolved: by ada, \d{4}-\d\d-\d\d [\d:]{8} UTC: rolled back", shown), shown
     [one] = json.loads(run(folder, "show", "aa11", "--format", "json"))["incidents"]
     assert (one["state"], one["closed_by"], one["closed_why"]) == ("resolved", "ada", "rolled back")
     assert one["closed_at"] == one["resolved_at"] > 0

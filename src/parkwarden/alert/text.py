@@ -104,7 +104,9 @@ def facts(n: Notification) -> list[tuple[str, str]]:
         out.append(("Instances", f"{named} and {more} more" if more > 0 else named))
     out.append(("Verdict", f"{row.verdict.value}, {percent(row.confidence)} sure ({row.code} {row.detector})"))
     if row.acknowledged:
-        out.append(("Acknowledged", f"by {row.acknowledged_by or 'somebody'}, {moment(row.acknowledged_at)}"))
+        out.append(("Acknowledged", _done(row.acknowledged_by, row.acknowledged_at, row.acknowledged_why)))
+    if row.closed:
+        out.append(("Resolved", _done(row.closed_by, row.closed_at, row.closed_why)))
     if n.runbook:
         out.append(("Runbook", n.runbook))
     if n.evidence_url:
@@ -128,6 +130,10 @@ def moment(at: float) -> str:
         return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     except (ValueError, OverflowError, OSError):
         return "?"
+
+
+def _done(by: str, at: float, why: str) -> str:
+    return f"by {by or 'somebody'}, {moment(at)}" + (f": {why}" if why else "")
 
 
 def _how_bad(row: Incident) -> list[tuple[str, str]]:
