@@ -123,8 +123,9 @@ def live_board(folder: Path, hostile_program: Path) -> Iterator[LiveBoard]:
         watch = stack.enter_context(watching(config))
         url = watch.pages()
         urllib.request.urlopen(f"{shop.url}/leak/start?kind=send-without-receiver&per_s=50", timeout=10).close()
-        watch.wait(lambda: len(watch.said("incident", "firing")) >= 2, FIRING_S)
-        yield LiveBoard(watch, url, shop.url)
+        board = LiveBoard(watch, url, shop.url)
+        watch.wait(lambda: len(board.services()) == 2, FIRING_S)
+        yield board
 
 
 def _config(folder: Path, shop: str, hostile: str) -> dict[str, Any]:

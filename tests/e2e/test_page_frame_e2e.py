@@ -63,11 +63,11 @@ def test_what_changes_is_seen_without_loading_anew(live: LiveBoard, browser: Any
         assert page.evaluate("window.samePage") is True
 
 
-def acknowledge(live: LiveBoard, incident: str, by: str) -> None:
+def act(live: LiveBoard, what: str, incident: str, by: str) -> None:
     """As a program on this machine does."""
     body = json.dumps({"by": by, "why": "mine"}).encode()
     headers = {"Content-Type": "application/json"}
-    asked = urllib.request.Request(f"{live.url}/api/v1/incidents/{incident}/acknowledge", body, headers)
+    asked = urllib.request.Request(f"{live.url}/api/v1/incidents/{incident}/{what}", body, headers)
     urllib.request.urlopen(asked, timeout=10).close()
 
 
@@ -86,7 +86,7 @@ def test_from_the_fleet_to_the_line_in_three_clicks(live: LiveBoard, browser: An
             assert box["y"] + box["height"] < 900
             page.locator(".pulse.on").wait_for()
             page.evaluate("window.samePage = true")
-            acknowledge(live, live.incident(), by)
+            act(live, "acknowledge", live.incident(), by)
             page.locator("main").get_by_text(by).first.wait_for(timeout=20_000)
             assert page.evaluate("window.samePage") is True
             assert page.locator("main script").count() == 0
@@ -161,6 +161,19 @@ def test_it_goes_on_where_no_stream_is_left(live: LiveBoard, browser: Any) -> No
         page.unroute("**/events")
         page.clock.run_for(31_000)
         page.locator(".pulse.on").wait_for()
+
+
+def test_every_page_says_what_ended(live: LiveBoard, browser: Any) -> None:
+    """Somebody resolves the hostile program's incident: a page about something else says so, names and all, and nothing of it runs."""
+    (name,) = [name for name in live.services() if name != "shop"]
+    with live.page(browser, "/limits") as page:
+        page.locator(".pulse.on").wait_for()
+        act(live, "resolve", live.incident(name), "eva")
+        told = page.locator(".toast.ok")
+        told.wait_for()
+        assert re.match(r"P\d resolved: <script>alert\(1\)</script>", told.inner_text())
+        assert page.locator(".toasts *").count() == 1
+        accessible(page)
 
 
 @pytest.fixture(scope="module")

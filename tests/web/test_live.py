@@ -91,6 +91,8 @@ def test_beats_and_incidents_are_told(board: Board) -> None:
             assert rising == sorted(set(rising))
             row = board.firing()
             assert [one["id"] for one in stream.events("incident")][-1] == row.id
+            assert [one["before"] for one in stream.events("incident")][:2] == [None, "pending"]
+            assert stream.events("incident")[-1]["service"] == "shop"
             told = len(stream.events("incident"))
             await beat(board)
             await board.host.acknowledge(row.id, "eva", "mine")

@@ -114,10 +114,6 @@ class Access:
         """Whether nobody is asked for a token."""
         return not self._tokens
 
-    @property
-    def sessions(self) -> int:
-        return len(self._sessions)
-
     def visitor(self, request: HTTPConnection, now: float) -> Visitor | None:
         """Who asks; None = somebody we do not know. A Bearer token, right or wrong, goes before a cookie."""
         if self.open:
@@ -194,7 +190,7 @@ def same_origin(request: HTTPConnection) -> bool:
         return False
     if origin is None:
         return True
-    return bool(origin) and urlsplit_netloc(origin) == request.headers.get("host", "").lower()
+    return bool(origin) and _netloc(origin) == request.headers.get("host", "").lower()
 
 
 def is_browser(request: HTTPConnection) -> bool:
@@ -208,7 +204,7 @@ def to_loopback(request: HTTPConnection) -> bool:
     return not host or is_loopback(_host_of(host))
 
 
-def urlsplit_netloc(origin: str) -> str:
+def _netloc(origin: str) -> str:
     try:
         return urlsplit(origin).netloc.lower()
     except ValueError:

@@ -1,7 +1,8 @@
 """GET /events: what happens, as server-sent events, so that pages need not be loaded anew.
 
     event: beat       data: {"at": Unix seconds, "n": 17}            something was judged, or somebody did something
-    event: incident   data: {"id": "…", "state": "firing", …}        an incident began or changed; `gone` when it is no longer open
+    event: incident   data: {"id": "…", "state": "firing", "before": "pending", …}   an incident began (before: null) or changed; `gone` when
+                                                                     it is forgotten
 
 The first `beat` comes at once. Streams are bounded in number and in length, and end when who listens is no longer known; a browser then
 connects anew by itself. Who does not read loses the connection: time is given for one piece at a time.
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
+from parkwarden.model.safe import inert
 from parkwarden.web.problems import TooManyError
 from parkwarden.web.serve import give_time
 
@@ -36,6 +38,9 @@ STREAM_S = 3600.0
 
 QUIET_S = 10.0
 """A comment is sent after so long without an event, so that proxies and we notice who has gone."""
+
+MAX_NAME = 200
+"""Characters of a service's name or a title in an event."""
 
 _TYPE = "text/event-stream"
 
@@ -89,7 +94,7 @@ async def _events(desk: Desk, request: Request) -> AsyncIterator[str]:
     """The stream's text, piece by piece."""
     loop = asyncio.get_running_loop()
     ends_at = loop.time() + STREAM_S
-    told: dict[str, dict[str, Any]] = {row.id: _said(row) for row in desk.host.incidents()}
+    told = {row.id: row for row in desk.host.incidents()}
     rung = await desk.host.changed(-1, 0.0)
     yield f"retry: {RETRY_MS}\n\n{_event('beat', {'at': desk.host.now(), 'n': rung})}"
     while loop.time() < ends_at:
@@ -101,21 +106,35 @@ async def _events(desk: Desk, request: Request) -> AsyncIterator[str]:
         if rung == before:
             yield ": quiet\n\n"
             continue
-        now = {row.id: _said(row) for row in desk.host.incidents()}
-        changes = [_event("incident", said) for key, said in now.items() if told.get(key) != said]
+        now = {row.id: row for row in desk.host.incidents()}
+        changes = [
+            _event("incident", _said(row, told.get(key))) for key, row in now.items() if _news(row, told.get(key))
+        ]
         changes += [_event("incident", {"id": key, "state": "gone"}) for key in told.keys() - now.keys()]
         told = now
         yield "".join([*changes, _event("beat", {"at": desk.host.now(), "n": rung})])
 
 
-def _said(row: Incident) -> dict[str, Any]:
-    """What a list of incidents needs to know that it is out of date."""
+def _news(row: Incident, before: Incident | None) -> bool:
+    """Whether a list of incidents is out of date: numbers that go on are told by the beat."""
+    if before is None:
+        return True
+    return any(
+        getattr(row, name) != getattr(before, name) for name in ("state", "priority", "revision", "acknowledged")
+    )
+
+
+def _said(row: Incident, before: Incident | None) -> dict[str, Any]:
+    """An incident in short: what a list or a message needs."""
     return {
         "id": row.id,
         "state": row.state.value,
+        "before": None if before is None else before.state.value,
         "priority": row.priority.value,
         "revision": row.revision,
         "acknowledged": row.acknowledged,
+        "service": inert(row.service, MAX_NAME),
+        "title": inert(row.title, MAX_NAME),
     }
 
 

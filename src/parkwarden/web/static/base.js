@@ -5,6 +5,7 @@ const parkwarden = (() => {
   const LISTEN_AGAIN_MS = 30_000; // after a stream that was refused: all streams were taken
   const SLOW_MS = 15_000; // between looks where there is no stream
   const TOAST_MS = 8_000;
+  const TOLD = { firing: "leak", flapping: "leak", "no-data": "unknown", resolved: "ok" }; // state of an incident -> colour
   const KEYS_MS = 1_200; // within which the second key of `g f` comes
 
   const $ = (selector) => document.querySelector(selector);
@@ -54,7 +55,7 @@ const parkwarden = (() => {
       if (entry.isIntersecting && entry.target.dataset.stale) refresh(entry.target);
     }
   });
-  let stream = null, slow = 0, again = 0, lastBeat = 0;
+  let stream = null, slow = 0, again = 0;
 
   const busy = (part) =>
     part.contains(document.activeElement) && document.activeElement.matches("input, textarea, select") ||
@@ -71,10 +72,16 @@ const parkwarden = (() => {
   }
 
   function beat(detail) {
-    lastBeat = Date.now();
     pulse("on");
     document.querySelectorAll(".live").forEach(refresh);
     tell("beat", detail);
+  }
+
+  // what began, ended or came back is said on every page
+  function incident(news) {
+    tell("incident", news);
+    if (news.state === news.before || !(news.state in TOLD)) return;
+    toast(`${news.priority} ${news.state.replace("-", " ")}: ${news.service}: ${news.title}`, TOLD[news.state]);
   }
 
   function pulse(state) {
@@ -91,7 +98,7 @@ const parkwarden = (() => {
     clearInterval(slow);
     stream = new EventSource("/events");
     stream.addEventListener("beat", (event) => beat(JSON.parse(event.data)));
-    stream.addEventListener("incident", (event) => tell("incident", JSON.parse(event.data)));
+    stream.addEventListener("incident", (event) => incident(JSON.parse(event.data)));
     stream.onerror = () => {
       pulse("off");
       if (stream?.readyState !== EventSource.CLOSED) return; // it connects anew by itself
@@ -217,5 +224,5 @@ const parkwarden = (() => {
   }
 
   document.addEventListener("DOMContentLoaded", start);
-  return { on, toast, json, csrf, store, get lastBeat() { return lastBeat; } };
+  return { on, toast, json, csrf, store };
 })();
