@@ -7,8 +7,14 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+from starlette.testclient import TestClient
 
 from parkwarden.model import Capture, Event, IncidentState, Instance, Started
+from parkwarden.run.board.recorded import Recorded
+from parkwarden.web.access import Access
+from parkwarden.web.app import application
+from parkwarden.web.desk import Desk
+from tests.run.board.build import fleet
 from tests.web.board import ADDRESS, HOSTILE, NOON, SITE, TOKENS, Board, a_board, bearer, csrf
 
 STATES = ["", "open", "resolved", "firing", "pending", "flapping", "no-data", "nonsense"]
@@ -167,3 +173,19 @@ def test_any_filter_answers(board: Board, state: str) -> None:
     board.live(12)
     for query in (f"state={state}", f"state={state}&from=9999999999999", f"q={'x' * 1000}", "from=-1", "priority=P9"):
         assert board.client.get(f"/incidents?{query}").status_code == 200
+
+
+def test_a_recording_cannot_be_acted_on(tmp_path: Path) -> None:
+    """What was opened is the past: its incidents are shown without forms, and a deed is refused."""
+    host = Recorded.of(fleet(4, 2, 12.0, leaks=(0,)))
+    [row, *_] = [row for row in host.incidents() if row.site_id]
+    desk = Desk(host, Access(()), lambda: NOON, title="a recording")
+    client = TestClient(application(desk), base_url=ADDRESS, client=("127.0.0.1", 50_000), follow_redirects=False)
+    page = client.get(f"/incidents/{row.id}")
+    assert page.status_code == 200
+    assert row.title in page.text
+    assert 'id="acknowledge"' not in page.text
+    refused = client.post(f"/api/v1/incidents/{row.id}/acknowledge", json={"by": "eva"})
+    assert 400 <= refused.status_code < 500
+    for path in ("/incidents", "/limits", "/costs", "/api", "/api/v1/costs", "/api/v1/limits", "/api/v1/incidents"):
+        assert client.get(path).status_code == 200, path
