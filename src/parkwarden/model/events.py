@@ -92,3 +92,10 @@ class Gone:
 
 
 Event: TypeAlias = Started | Named | Read | SiteCounts | Census | Leaked | Descriptors | Gone
+
+
+def time_of(event: Event, before: float) -> float:
+    """The event's own time, or `before` where it has none."""
+    if isinstance(event, Named) or event.at is None:
+        return before
+    return event.at

@@ -32,7 +32,6 @@ from parkwarden.model import (
     FormatError,
     InputEntry,
     LimitError,
-    Named,
     ParkwardenError,
     Problem,
     Report,
@@ -40,6 +39,7 @@ from parkwarden.model import (
     UsageError,
     Verdict,
 )
+from parkwarden.model.events import time_of
 from parkwarden.report.compare import Checked, Comparison, FindingKey, key_of
 from parkwarden.report.redact import Redactor, redact_report
 from parkwarden.run.engine import TICK_S, Engine, Tick
@@ -220,13 +220,6 @@ class _Source:
         for event in self.reader.close():
             at = max(at, time_of(event, at))
             yield at, event
-
-
-def time_of(event: Event, before: float) -> float:
-    """The event's own time, or `before` where it has none."""
-    if isinstance(event, Named) or event.at is None:
-        return before
-    return event.at
 
 
 @contextlib.contextmanager

@@ -43,6 +43,7 @@ from parkwarden.model import (
     Verdict,
     words,
 )
+from parkwarden.model.events import time_of
 from parkwarden.report.redact import redact_report
 from parkwarden.run.board.host import Bell
 from parkwarden.run.board.kept import Kept
@@ -53,7 +54,6 @@ from parkwarden.run.keeper import Keeper
 from parkwarden.run.lives import Lives
 from parkwarden.run.memory import Memory
 from parkwarden.run.outbox import Outbox
-from parkwarden.run.replay import time_of
 from parkwarden.run.retention import Retention
 from parkwarden.run.status import WatchStatus
 from parkwarden.run.supervise import CALM_S, keep_running
