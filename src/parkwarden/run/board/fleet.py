@@ -10,8 +10,8 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 import numpy as np
@@ -93,24 +93,13 @@ class Query:
             opened=tuple(dict.fromkeys(map(_split, told.get("open", ()))))[:MAX_OPEN],
         )
 
-    def url(self, **changes: object) -> str:
-        """`?q=…` of this state with changes, the usual left out; "?" for the page as it comes."""
-        now = {
-            name: changes.get(name, getattr(self, name))
-            for name in ("q", "states", "sort", "page", "per_page", "opened")
-        }
-        usual = Query()
-        pairs: list[tuple[str, str]] = []
-        for name, value in now.items():
-            if value == getattr(usual, name):
-                continue
-            if name == "states":
-                pairs += [("state", str(state)) for state in value]  # type: ignore[attr-defined]
-            elif name == "opened":
-                pairs += [("open", joined(key)) for key in value]  # type: ignore[attr-defined]
-            else:
-                pairs.append((name, str(value)))
-        return "?" + urlencode(pairs)
+    def url(self, **changes: Any) -> str:
+        """`?q=…` of this view with changes, the usual left out; "?" for the page as it comes."""
+        view, usual = replace(self, **changes), Query()
+        pairs = [(name, str(getattr(view, name))) for name in ("q", "sort", "page", "per_page")]
+        pairs = [(name, value) for name, value in pairs if value != str(getattr(usual, name))]
+        pairs += [("state", state.value) for state in view.states]
+        return "?" + urlencode(pairs + [("open", joined(key)) for key in view.opened])
 
     def sorted_by(self, column: str) -> str:
         """What a click on a column's head sorts by."""
