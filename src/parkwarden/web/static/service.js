@@ -118,7 +118,7 @@
       scales: { x, y: { range: (_, low, high) => [0, Math.max(high, 1) * 1.05] } },
       cursor: { sync: { key: "service" } },
       plugins: [marked(shown)],
-      axes: [axis(now.real ? null : (_, ticks) => ticks.map(span)), axis((_, ticks) => ticks.map(said), { size: 64, ...(said === bytes && { incrs: WHOLE_BYTES }) })],
+      axes: [axis(now.real ? null : (_, ticks) => ticks.map(span)), axis((_, ticks) => ticks.map(said), { size: said === bytes ? 80 : 64, ...(said === bytes && { incrs: WHOLE_BYTES }) })],
       series: [
         now.real ? {} : { label: "at", value: (_, v) => span(v) },
         { label: labels[0], stroke: colour(stroke), width: 2, fill: `color-mix(in srgb, ${colour(stroke)} 10%, transparent)`, value: (_, v) => (said === bytes ? bytes(v) : whole(v)), spanGaps: false },
