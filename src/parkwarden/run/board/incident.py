@@ -36,6 +36,10 @@ FURTHEST = 3.0
 """The picture ends here, in times left, where the late end of the interval is further: what is soon must not shrink to a point."""
 
 
+STEPS = (1, 5, 10, 30, 60, 300, 600, 1800, 3600, 10_800, 21_600, 43_200, 86_400, 172_800, 604_800, 2_592_000)
+"""Seconds between two ticks of the picture; each at most five times the one before, so that there is always a tick."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
     """Something in an incident's life. `kind`: began, found, firing, told, action, death, look, over."""
@@ -157,8 +161,7 @@ def left(row: Incident, now: float) -> Left | None:
 
 def _ticks(end: float) -> Iterator[float]:
     """Two to five round moments up to `end`."""
-    steps = (1, 5, 10, 30, 60, 300, 600, 1800, 3600, 3 * 3600, 6 * 3600, 12 * 3600, 86_400, 7 * 86_400, 30 * 86_400)
-    step = next((float(one) for one in steps if end / one <= 5), end)
+    step = next((float(one) for one in STEPS if end / one <= 5), end)
     at = step
     while at <= end:
         yield at
