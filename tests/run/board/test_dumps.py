@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import os
 import threading
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -230,3 +231,26 @@ def test_paths_of_the_command_line(world: World, tmp_path: Path) -> None:
     assert (len(bag.looks), bag.pinned, bag.origin) == (2, True, "files")
     twice = world.open(given("dump", ONE), given("dump", TWO))
     assert [a.name for a in twice.case.artefacts] == ["dump", "dump (2)"]
+
+
+def test_nothing_stays_open(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bags that come and go, and one that cannot be judged, leave no file open and no more than WORKERS threads."""
+    trace = next(p for p in (DATA / "trace").rglob("*") if p.is_file() and p.read_bytes()[:5] == b"go 1.")
+
+    def one() -> None:
+        bag = world.open(Given(name="trace", file=trace.open("rb")), given("dump", TWO))
+        world.bags.drop(bag.id)
+
+    def broken(*_: Any) -> None:
+        raise UsageError("broken", "cannot be judged")
+
+    one()
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(5):
+        one()
+    monkeypatch.setattr("parkwarden.run.diagnose.judge_bags", broken)
+    with pytest.raises(UsageError):
+        one()
+    assert len(os.listdir("/proc/self/fd")) == before
+    assert sum(thread.name.startswith("explore") for thread in threading.enumerate()) <= dumps.WORKERS
+    world.bags.close()

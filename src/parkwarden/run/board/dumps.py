@@ -495,7 +495,12 @@ def _judged(
     from parkwarden.run.diagnose import Options, judge_bags
 
     _name_apart(artefacts)
-    diagnosis = judge_bags([Bag(artefacts=artefacts)], options or Options(), quiet)
+    try:
+        diagnosis = judge_bags([Bag(artefacts=artefacts)], options or Options(), quiet)
+    except BaseException:
+        for file in traces.values():
+            file.close()
+        raise
     case = diagnosis.case
     names = list(dict.fromkeys(Path(a.name.partition("!")[0]).name or a.name for a in case.artefacts))
     kept = [(case.artefacts[i].name, case.artefacts[i].size, file) for i, file in traces.items()]
