@@ -153,3 +153,32 @@ def test_a_stream_goes_on_and_who_does_not_read_it_is_let_go(monkeypatch: pytest
             writer.close()
 
     asyncio.run(work())
+
+
+def test_who_still_listens_when_we_end_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
+    """Ctrl-C with a page open: its stream ends with us, and nothing is said to have gone wrong."""
+
+    async def endless(_request: Request) -> StreamingResponse:
+        async def beats() -> AsyncIterator[bytes]:
+            while True:
+                yield b"beat\n"
+                await asyncio.sleep(0.01)
+
+        return StreamingResponse(beats())
+
+    async def late(_request: Request) -> PlainTextResponse:
+        await asyncio.Event().wait()
+        return PlainTextResponse("never\n")
+
+    async def main() -> bytes:
+        async with served(Route("/endless", endless), Route("/late", late)) as port:
+            reader, listener = await asyncio.open_connection("127.0.0.1", port)
+            listener.write(b"GET /endless HTTP/1.1\r\nHost: x\r\n\r\n")
+            heard = await asyncio.wait_for(reader.readuntil(b"beat\n"), 5)
+            _, waiter = await asyncio.open_connection("127.0.0.1", port)
+            waiter.write(b"GET /late HTTP/1.1\r\nHost: x\r\n\r\n")
+            await answered(port)  # by now both are being answered
+            return heard
+
+    assert asyncio.run(main()).endswith(b"beat\n")
+    assert [record.message for record in caplog.records if record.levelname == "ERROR"] == []

@@ -23,6 +23,7 @@ from parkwarden.model.errors import UsageError
 if TYPE_CHECKING:
     from starlette.applications import Starlette
     from starlette.requests import Request
+    from starlette.types import Receive, Scope, Send
 
 MAX_CONNECTIONS = 128
 """Open at once: our pages are for a scraper and a few people."""
@@ -121,9 +122,14 @@ class _Connection(H11Protocol):
 
 
 async def serve(application: Starlette, sock: socket.socket, cert_file: str = "", key_file: str = "") -> None:
-    """Serve until cancelled; over TLS where there is a certificate."""
+    """Serve until cancelled; over TLS where there is a certificate. Then every connection ends, whatever it was at."""
+
+    async def until_we_end(scope: Scope, receive: Receive, send: Send) -> None:
+        with contextlib.suppress(asyncio.CancelledError):  # nobody is left to be told, and nothing went wrong
+            await application(scope, receive, send)
+
     config = uvicorn.Config(
-        application,
+        until_we_end,
         log_config=None,
         access_log=False,
         http=_Connection,
@@ -136,4 +142,9 @@ async def serve(application: Starlette, sock: socket.socket, cert_file: str = ""
         ssl_certfile=cert_file or None,
         ssl_keyfile=key_file or None,
     )
-    await _Server(config).serve(sockets=[sock])
+    server = _Server(config)
+    try:
+        await server.serve(sockets=[sock])
+    finally:
+        for connection in list(server.server_state.connections):
+            connection.transport.abort()
