@@ -188,7 +188,7 @@ def test_schemathesis_finds_no_server_error(kept: Kept) -> None:
     checks = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
     schema = schemathesis.openapi.from_url(f"{kept.board.url}/api/v1/openapi.json")
     few = settings(
-        max_examples=20,
+        max_examples=12,
         deadline=None,
         derandomize=True,
         database=None,
