@@ -136,12 +136,16 @@ def test_what_was_done_survives_a_kill(kept: Kept, browser: Any) -> None:
 
 
 def test_evidence_opens_in_gos_own_tools(kept: Kept, browser: Any, tmp_path: Path, go: str) -> None:
-    """A profile downloaded from the page is one for `go tool pprof -top`, and names the line that leaks."""
+    """A profile downloaded from the page is one for `go tool pprof -top`; the explorer opens the looks together and names the line."""
     with kept.board.page(browser, kept.path) as page:
         with page.expect_download() as told:
             page.get_by_role("link", name="goroutine profile").first.click()
         file = tmp_path / told.value.suggested_filename
         told.value.save_as(file)
+        line = page.locator(".culprit .who").inner_text().split()[0]
+        page.get_by_role("link", name="Open in explorer").click()
+        page.wait_for_url(f"{kept.board.url}/explore/e*")
+        assert line in page.locator("main").inner_text()
     command = [go, "tool", "pprof", "-top", file]
     top = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert top.returncode == 0, top.stderr
