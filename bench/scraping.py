@@ -112,7 +112,8 @@ async def _collect(base: str, targets: int, looks: bool) -> None:
     """What the measured process does: `targets` instances into the judges' windows, for ever."""
     from parkwarden.aggregate.sites import SiteWindows
     from parkwarden.aggregate.windows import Windows
-    from parkwarden.collect.fleet import Collector, CollectSettings
+    from parkwarden.collect.fleet.collector import Collector
+    from parkwarden.collect.fleet.settings import CollectSettings
     from parkwarden.model.events import Census, Event, Leaked, Named, Read, SiteCounts, Started
     from parkwarden.model.instance import Target
 

@@ -32,7 +32,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.measure import ROOT
-from parkwarden.collect.fleet import Collector
+from parkwarden.collect.fleet.collector import Collector
 from parkwarden.collect.fleet.probe import merge
 from parkwarden.collect.fleet.settings import CollectSettings
 from parkwarden.collect.procfs import look, reading

@@ -11,12 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parkwarden.act import Channels, DeliveryError, notifiers
 from parkwarden.act.apprise import AppriseNotifier
+from parkwarden.act.channels import notifiers
 from parkwarden.act.http import retry_after
+from parkwarden.act.notifier import DeliveryError
 from parkwarden.act.settings import (
     AlertmanagerSettings,
     AppriseSettings,
+    Channels,
     Pace,
     StdoutSettings,
     WebhookSettings,
@@ -25,7 +27,7 @@ from parkwarden.act.settings import (
 )
 from parkwarden.act.stdout import StdoutNotifier
 from parkwarden.act.webhook import sign, verify
-from parkwarden.alert import Policy, Route
+from parkwarden.alert.policy import Policy, Route
 from parkwarden.model import Secret
 from tests.act.build import note
 

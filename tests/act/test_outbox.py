@@ -6,9 +6,10 @@ import asyncio
 from contextlib import suppress
 from pathlib import Path
 
-from parkwarden.act import DeliveryError, Sender
+from parkwarden.act.notifier import DeliveryError
+from parkwarden.act.sender import Sender
 from parkwarden.act.settings import Pace
-from parkwarden.alert import Policy
+from parkwarden.alert.policy import Policy
 from parkwarden.model import Notification
 from parkwarden.run.outbox import Outbox
 from parkwarden.store.state import AsyncState, State

@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
-from parkwarden.alert import Outcome, Policy, Presence, advance
+from parkwarden.alert.advance import Outcome, advance
 from parkwarden.alert.life import remembered
+from parkwarden.alert.policy import Policy
+from parkwarden.alert.presence import Presence
 from parkwarden.model import (
     Act,
     Action,

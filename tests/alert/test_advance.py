@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from parkwarden.alert import Policy, Presence, Route, Runbook, advance
+from parkwarden.alert.advance import advance
+from parkwarden.alert.policy import Policy, Route, Runbook
+from parkwarden.alert.presence import Presence
 from parkwarden.alert.story import MAX_EVIDENCE, MAX_HAPPENED, MAX_SAVED
 from parkwarden.model import Act, EvidenceItem, Grade, Happening, IncidentState, Priority, Silence, Verdict
 from parkwarden.model.capture import LAST_CHANCE

@@ -10,7 +10,8 @@ from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from parkwarden.alert import Policy, Presence, Route
+from parkwarden.alert.policy import Policy, Route
+from parkwarden.alert.presence import Presence
 from parkwarden.model import Act, EvidenceItem, Finding, Grade, IncidentState, Notification, Silence, Tell, Verdict
 from parkwarden.store.codec import from_plain, to_plain
 from tests.alert.build import World, leak, left, trend

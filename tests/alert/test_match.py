@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parkwarden.alert import matches, problem_of
+from parkwarden.alert.match import matches, problem_of
 
 LABELS = {"service": "orders", "env": "prod"}
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from parkwarden.alert import Policy, presence
+from parkwarden.alert.policy import Policy
+from parkwarden.alert.presence import presence
 from parkwarden.model import Instance
 from tests.alert.build import World, leak
 

@@ -15,10 +15,12 @@ from typing import Any
 
 import pytest
 
-from parkwarden.act import Channels, DeliveryError, Sender, notifiers
-from parkwarden.act.settings import AlertmanagerSettings, AppriseSettings, WebhookSettings
+from parkwarden.act.channels import notifiers
+from parkwarden.act.notifier import DeliveryError
+from parkwarden.act.sender import Sender
+from parkwarden.act.settings import AlertmanagerSettings, AppriseSettings, Channels, WebhookSettings
 from parkwarden.act.webhook import SIGNATURE, verify
-from parkwarden.alert import Policy
+from parkwarden.alert.policy import Policy
 from parkwarden.model import Act, Notification, Priority, Secret, Tell
 from tests.act.build import FakeOutbox, incident, note
 from tests.alert.build import World, leak, left, trend

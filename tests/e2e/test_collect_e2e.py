@@ -17,7 +17,9 @@ import numpy as np
 import pytest
 import uvloop
 
-from parkwarden.collect.fleet import Collector, CollectSettings, TargetState, TargetStatus
+from parkwarden.collect.fleet.collector import Collector
+from parkwarden.collect.fleet.settings import CollectSettings
+from parkwarden.collect.fleet.status import TargetState, TargetStatus
 from parkwarden.model.capture import Capture
 from parkwarden.model.events import Census, Event, Leaked, Named, Read, SiteCounts, Started
 from parkwarden.model.instance import Auth, Target

@@ -15,7 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from parkwarden.collect.fleet import Collector, CollectSettings
+from parkwarden.collect.fleet.collector import Collector
+from parkwarden.collect.fleet.settings import CollectSettings
 from parkwarden.collect.procfs import look, owner_of, process_of
 from parkwarden.model.errors import UnreachableError
 from parkwarden.model.events import Descriptors, Event, Read

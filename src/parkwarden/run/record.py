@@ -135,7 +135,7 @@ async def record(config: Config, sink: Sink, for_s: float | None = None, tell: T
     Raises UnreachableError where nothing at all answered, UsageError where the file cannot be written.
     """
     from parkwarden.collect.discovery import Discovery
-    from parkwarden.collect.fleet import Collector
+    from parkwarden.collect.fleet.collector import Collector
 
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()

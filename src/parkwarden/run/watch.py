@@ -28,7 +28,7 @@ from parkwarden.alert.advance import Outcome, advance
 from parkwarden.alert.life import remembered
 from parkwarden.alert.presence import presence
 from parkwarden.collect.discovery import Discovery
-from parkwarden.collect.fleet import Collector
+from parkwarden.collect.fleet.collector import Collector
 from parkwarden.model import (
     Capture,
     Event,

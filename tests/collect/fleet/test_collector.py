@@ -16,8 +16,9 @@ from typing import TypeVar
 import pytest
 import uvloop
 
-from parkwarden.collect.fleet import Collector, CollectSettings, TargetState
-from parkwarden.collect.fleet.collector import phase_of
+from parkwarden.collect.fleet.collector import Collector, phase_of
+from parkwarden.collect.fleet.settings import CollectSettings
+from parkwarden.collect.fleet.status import TargetState
 from parkwarden.model.capture import Capture
 from parkwarden.model.events import Census, Event, Gone, Leaked, Named, Read, SiteCounts, Started
 from parkwarden.model.instance import Target
