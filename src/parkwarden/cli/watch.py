@@ -48,7 +48,11 @@ def command(
     ] = None,
     listen: Annotated[
         str | None,
-        typer.Option("--listen", metavar="HOST:PORT", help="Where our pages, /metrics and health answer (default 127.0.0.1:9870)."),
+        typer.Option(
+            "--listen",
+            metavar="HOST:PORT",
+            help="Where our pages, /metrics and health answer (default 127.0.0.1:9870).",
+        ),
     ] = None,
     data: Annotated[
         Path | None, typer.Option("--data", metavar="DIR", help="Where state, history and evidence are kept.")

@@ -5,6 +5,10 @@ const parkwarden = (() => {
   const LISTEN_AGAIN_MS = 30_000; // after a stream that was refused: all streams were taken
   const SLOW_MS = 15_000; // between looks where there is no stream
   const TOAST_MS = 8_000;
+  const FRESH_MS = 2_000; // after loading: the first beat tells what is here already
+  const REST = 10; // times as long as an update took, until the next one: many pages of a large fleet must not keep the watch from judging
+  const REST_MS = 60_000; // at most: a laptop that slept in between
+  const LOST_MS = 10_000; // an update that has not come by then is asked for again
   const TOLD = { firing: "leak", flapping: "leak", "no-data": "unknown", resolved: "ok" }; // state of an incident -> colour
   const KEYS_MS = 1_200; // within which the second key of `g f` comes
 
@@ -49,6 +53,7 @@ const parkwarden = (() => {
   // ---- live: one stream while the tab is seen; `.live` parts that are in view are told to fetch themselves anew
 
   const seen = new WeakSet();
+  const updates = new WeakMap(); // part -> when its last update was asked for, and until when it rests
   const watcher = new IntersectionObserver((entries) => {
     for (const entry of entries) {
       if (entry.isIntersecting) seen.add(entry.target); else seen.delete(entry.target);
@@ -62,9 +67,18 @@ const parkwarden = (() => {
     !getSelection().isCollapsed && part.contains(getSelection().anchorNode) || part.querySelector("dialog[open]") !== null;
 
   function refresh(part) {
+    const now = performance.now();
+    if (now < FRESH_MS || now < (updates.get(part)?.until ?? 0)) return;
     if (!seen.has(part) || busy(part)) { part.dataset.stale = "1"; return; }
     delete part.dataset.stale;
+    updates.set(part, { at: now, until: now + LOST_MS });
     htmx.trigger(part, "live");
+  }
+
+  function settled(part) {
+    const last = updates.get(part), now = performance.now();
+    if (!last || last.at === null) return; // somebody's search, not an update
+    updates.set(part, { at: null, until: now + Math.min(REST * (now - last.at), REST_MS) });
   }
 
   function tell(name, detail) {
@@ -216,7 +230,12 @@ const parkwarden = (() => {
         if (event.detail.xhr.status === 401) { location.reload(); return; }
         toast(problem(event.detail.xhr.responseText) || "this did not work", "leak");
       });
-      document.body.addEventListener("htmx:afterSettle", (event) => { observe(document); times(event.detail.elt); });
+      document.body.addEventListener("htmx:afterSettle", (event) => {
+        const part = event.target.closest(".live");
+        if (part) settled(part);
+        observe(document);
+        times(event.detail.elt);
+      });
     }
     times(document);
     observe(document);

@@ -3,7 +3,6 @@
 
 (() => {
   const TYPING_MS = 120;
-  const FRESH_MS = 2_000; // after loading: the first beat tells what is here already
   const part = document.getElementById("services"), form = document.getElementById("find");
   let wanted = 0, timer = 0, running = null;
 
@@ -64,6 +63,6 @@
   part.addEventListener("keydown", (event) => {
     if (event.key === " " && event.target.matches('a[role="button"]')) { event.preventDefault(); event.target.click(); }
   });
-  part.addEventListener("live", () => { if (performance.now() > FRESH_MS) load(); });
+  part.addEventListener("live", load);
   addEventListener("popstate", () => { agree(); load(); });
 })();

@@ -3,7 +3,6 @@
 
 (() => {
   const HEIGHT = 220, MARK_NEAR_PX = 6;
-  const FRESH_MS = 2_000; // after loading: the first beat tells what is here already
   const plots = new Map(); // id of a chart -> uPlot
 
   // colours as the page has them now (custom properties may hold light-dark())
@@ -231,7 +230,6 @@
   }
 
   document.querySelectorAll(".live[data-part]").forEach((part) => part.addEventListener("live", () => {
-    if (performance.now() < FRESH_MS) return;
     asked.add(part.dataset.part);
     queueMicrotask(load);
   }));
