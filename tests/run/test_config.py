@@ -285,7 +285,12 @@ def test_any_tree_is_read_or_explained(tree: dict[str, object]) -> None:
         assert isinstance(parse_config(yaml.safe_dump(tree), environ={}), Config)
 
 
-WEB_TOKENS = {"EVA": "operator-token-0123", "VIC": "viewer-token-0123456", "ALONE": "a-single-token-of-old", "SHORT": "short"}
+WEB_TOKENS = {
+    "EVA": "operator-token-0123",
+    "VIC": "viewer-token-0123456",
+    "ALONE": "a-single-token-of-old",
+    "SHORT": "short",
+}
 
 
 def test_web_tokens_have_a_name_and_a_role() -> None:
