@@ -1,4 +1,4 @@
-// What all pages share: live updates, keyboard, theme, messages. Pages use `parkwarden.on`, `parkwarden.toast`, `parkwarden.json`.
+// What all pages share: live updates, keyboard, theme, messages. Pages use `parkwarden.on`, `parkwarden.toast`, `parkwarden.json`, `parkwarden.moment`.
 "use strict";
 
 const parkwarden = (() => {
@@ -200,13 +200,19 @@ const parkwarden = (() => {
     theme(THEMES[(THEMES.indexOf(store.get("theme") ?? "auto") + 1) % THEMES.length]);
   }
 
-  // times as one reads them here; the exact one stays in `title`
+  // a moment as one reads it here, in the words of the command line: 2026-11-21 22:30:48 UTC
+  function moment(at) {
+    const zone = new Intl.DateTimeFormat("en", { timeZoneName: "short" }).formatToParts(at).find((part) => part.type === "timeZoneName");
+    return `${at.toLocaleString("sv-SE")} ${zone?.value ?? ""}`.trim();
+  }
+
+  // times of the visitor's own zone; the one of the server stays in `title`
   function times(root) {
     root.querySelectorAll("time[data-local]").forEach((time) => {
       const at = new Date(time.dateTime);
       if (Number.isNaN(at.valueOf())) return;
       time.title = time.title || time.textContent;
-      time.textContent = at.toLocaleString();
+      time.textContent = moment(at);
     });
   }
 
@@ -243,5 +249,5 @@ const parkwarden = (() => {
   }
 
   document.addEventListener("DOMContentLoaded", start);
-  return { on, toast, json, csrf, store };
+  return { moment, on, toast, json, csrf, store };
 })();

@@ -171,7 +171,7 @@
   function read(cell) {
     const row = cell.parentElement, at = [...row.children].indexOf(cell);
     const time = cell.closest("table").tHead.rows[0].cells[at]?.querySelector("time");
-    const when = time ? new Date(time.dateTime).toLocaleString() : cell.closest("table").tHead.rows[0].cells[at]?.textContent ?? "";
+    const when = time ? parkwarden.moment(new Date(time.dateTime)) : cell.closest("table").tHead.rows[0].cells[at]?.textContent ?? "";
     const n = cell.title || cell.textContent.trim();
     const what = row.querySelector("code")?.title ?? "";
     document.getElementById("heat-read").textContent = `${n === "·" ? "nobody looked" : `${n || 0} goroutines`} · ${when} · ${what}`;
