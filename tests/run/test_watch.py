@@ -264,3 +264,18 @@ def test_targets_that_come_and_go_leave_nothing_behind(tmp_path: Path) -> None:
             assert [a <= b for a, b in zip(held(), before, strict=True)] == [True] * len(before)
 
     asyncio.run(work())
+
+
+def test_each_beat_is_a_trace(tmp_path: Path) -> None:
+    """A beat is one segment of our own tracer: an entry with a span each for judging, advancing and committing."""
+
+    async def life() -> None:
+        async with a_scene(tmp_path) as scene:
+            await scene.live(2)
+            assert scene.watch.tracer.open == 0
+            for segment in scene.watch.traces.drain():
+                assert [span.name for span in segment.spans] == ["judge", "advance", "commit", "beat"]
+            assert scene.watch.traces.taken == 2
+            assert scene.watch.status().dropped["spans"] == 0
+
+    asyncio.run(life())

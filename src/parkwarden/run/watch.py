@@ -12,6 +12,7 @@ windows of the last hour).
 from __future__ import annotations
 
 import asyncio
+import platform
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -58,6 +59,7 @@ from parkwarden.run.retention import Retention
 from parkwarden.run.status import WatchStatus
 from parkwarden.run.supervise import CALM_S, keep_running
 from parkwarden.store.state import AsyncState, State
+from parkwarden.telemetry import Ring, Tracer
 
 if TYPE_CHECKING:
     from parkwarden.model import Silence
@@ -71,6 +73,9 @@ HOUSEKEEPING_S = 300.0
 
 FIRST_TICK_S = 2.0
 """From the start to the first judgement: what was resumed need not wait for a whole beat."""
+
+TRACED_BEATS = 120
+"""Beats whose traces are kept: ten minutes, some 300 KB."""
 
 JOURNAL_S = 0.5
 """Between two writes of the journal: a few kilobytes each, and at most so much is lost to a kill."""
@@ -111,6 +116,9 @@ class Watch:
         self.memory = Memory(config.store, self.clock.now)
         self.kept = Kept()
         """What pictures need beside the engine's windows."""
+        self.traces = Ring(segments=TRACED_BEATS)
+        self.tracer = Tracer(self.traces, service="parkwarden", instance=platform.node(), clock=self.clock.now)
+        """Of our own beats."""
         self.bell = Bell()
         """Rings at every beat and at everything people do: what live pages wait for."""
         self._policy = with_all_channels(config.alert, config.channels)
@@ -251,21 +259,25 @@ class Watch:
         self.headlines.info(now, f"the system's clock was set by {step:+.1f} s: windows begin anew")
 
     async def _judge(self, now: float) -> None:
-        """One beat: judge, look closer, move incidents, write down, tell."""
+        """One beat, traced: judge, look closer, move incidents, write down; tell."""
         began = asyncio.get_running_loop().time()
-        tick = self.engine.tick(now)
-        tick.findings[:] = _redacted(self.retention.told(tick.findings))
-        self.kept.heed(self.engine, now)
-        self.headlines.targets(now, self.collector.status(self.headlines.news_of(now, self.collector.states())))
-        self.headlines.judged(now, tick.findings, tick.signals)
-        for signal in tick.signals:
-            if signal.verdict.rank >= Verdict.SUSPECT.rank and signal.instance not in tick.blind:
-                self.collector.suspect(signal.instance, signal.detector)
-        self._save_in_time(tick)
-        async with self._moving:
-            outcome = self._advance(tick, now)
-            await self._outbox.commit(outcome.changed, outcome.notifications)
-            self._take_over(outcome, now)
+        with self.tracer.entry("beat"):
+            with self.tracer.local("judge"):
+                tick = self.engine.tick(now)
+                tick.findings[:] = _redacted(self.retention.told(tick.findings))
+            self.kept.heed(self.engine, now)
+            self.headlines.targets(now, self.collector.status(self.headlines.news_of(now, self.collector.states())))
+            self.headlines.judged(now, tick.findings, tick.signals)
+            for signal in tick.signals:
+                if signal.verdict.rank >= Verdict.SUSPECT.rank and signal.instance not in tick.blind:
+                    self.collector.suspect(signal.instance, signal.detector)
+            self._save_in_time(tick)
+            async with self._moving:
+                with self.tracer.local("advance"):
+                    outcome = self._advance(tick, now)
+                with self.tracer.local("commit"):
+                    await self._outbox.commit(outcome.changed, outcome.notifications)
+                self._take_over(outcome, now)
         self._sender.wake()
         self.memory.found(now, tick.findings)
         self._last = tick
@@ -468,6 +480,7 @@ class Watch:
             site_names=sites["named"],
             remembered_sites=sites["memory"],
             instance_events=engine.windows.refused,
+            spans=self.tracer.dropped,
         )
 
 
