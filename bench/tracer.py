@@ -25,6 +25,8 @@ ROUNDS = 9
 REQUESTS = 50_000
 SPANS = 10_000_000
 WANTED_US = 2.0
+CALLER = {"traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00", "tracestate": "a=b"}
+"""A caller that is not sampled: at no rate are its requests recorded."""
 
 
 def tracer_at(rate: float) -> Tracer:
@@ -55,6 +57,11 @@ def calling(tracer: Tracer) -> None:
         pass
 
 
+def called(tracer: Tracer) -> None:
+    with tracer.entry("GET /cart", CALLER):
+        pass
+
+
 def nothing(tracer: Tracer) -> None:
     pass
 
@@ -74,7 +81,12 @@ def cost(rate: float, calls: int) -> dict[str, float]:
     """Microseconds per span."""
     tracer = tracer_at(rate)
     loop = per_call(nothing, tracer, calls)
-    kinds = {"alone": (alone, 1), "in a request": (request, 3), "with headers written": (calling, 3)}
+    kinds = {
+        "alone": (alone, 1),
+        "in a request": (request, 3),
+        "its exit writes headers": (calling, 3),
+        "alone, reads a caller's headers": (called, 1),
+    }
     return {
         name: round((per_call(call, tracer, calls) - loop) / spans * 1e6, 3) for name, (call, spans) in kinds.items()
     }

@@ -6,6 +6,7 @@ but repeatable. The last test does it with real threads.
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Sequence
 from contextvars import Context
@@ -95,7 +96,9 @@ class Run:
         if what == "continue":
             if not self.snapshots:
                 return
-            span = context.run(tracer.continue_, self.snapshots[which % len(self.snapshots)])
+            snapshot = self.snapshots[which % len(self.snapshots)]
+            span = context.run(tracer.continue_, snapshot)
+            assert span is NOTHING or span._trace is snapshot.trace
         elif what == "entry":
             span = context.run(tracer.entry, "in", self.headers[which % len(self.headers)])
         elif what == "exit":
@@ -236,10 +239,15 @@ def test_real_threads_lose_nothing(seed: int, rate: float) -> None:
         return [here.copy() for _ in range(6)]
 
     threads = Context().run(begin)
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    switching = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(switching)
     for span in shared:
         span.end()
     assert failures == []

@@ -416,8 +416,9 @@ def test_nothing_captured_is_nothing_continued() -> None:
     w = World()
     with w.tracer.continue_(w.tracer.capture()), w.tracer.local("x"):
         pass
-    with w.tracer.continue_(Snapshot()) as nothing:
-        assert nothing is NOTHING
+    for captured in (Snapshot(), None):
+        with w.tracer.continue_(captured) as nothing:  # type: ignore[arg-type]
+            assert nothing is NOTHING
     assert w.segments()[0].spans[0].refs == ()
 
 
@@ -596,29 +597,57 @@ def test_names_and_values_without_words_are_question_marks() -> None:
 def test_a_forked_child_traces_on_and_tells_nothing_twice() -> None:
     """Forked while threads trace: the child's spans work at once, and what the parent had begun stays the parent's to tell."""
     code = """
-import os, threading
+import os, signal, threading
 from parkwarden.telemetry import Ring, Tracer
-ring = Ring(); tracer = Tracer(ring, service="s", instance="i")
-stop = threading.Event()
+ring = Ring()
+tracer = Tracer(ring, service="s", instance="i")
+
+def fork_within(name):
+    outer = tracer.entry(name)
+    yield outer
+    pid = os.fork()
+    if pid == 0:
+        signal.alarm(10)
+        outer.end()
+        with tracer.entry("child's"):
+            pass
+        counts = tracer.counts
+        whole = counts["segments_begun"] == counts["segments_finished"] + counts["segments_forked"] + tracer.open
+        os._exit(0 if [s.spans[0].name for s in ring.drain()] == ["child's"] and whole and not tracer.open else 1)
+    yield os.waitpid(pid, 0)[1] != 0
+
 def hammer():
     while not stop.is_set():
-        with tracer.entry("x") as span: span.tag("k", "v")
+        with tracer.entry("x") as span:
+            span.tag("k", "v")
+
+stop = threading.Event()
 threads = [threading.Thread(target=hammer) for _ in range(3)]
 [thread.start() for thread in threads]
 bad = 0
 for _ in range(20):
-    outer = tracer.entry("parent's")
-    pid = os.fork()
-    if pid == 0:
-        outer.end()
-        with tracer.entry("child's"): pass
-        counts = tracer.counts
-        whole = counts["segments_begun"] == counts["segments_finished"] + counts["segments_forked"] + tracer.open
-        os._exit(0 if [s.spans[0].name for s in ring.drain()] == ["child's"] and whole and not tracer.open else 1)
+    outer, failed = fork_within("parent's")
     outer.end()
-    bad += os.waitpid(pid, 0)[1] != 0
-stop.set(); [thread.join() for thread in threads]
-print(bad)
+    bad += failed
+stop.set()
+[thread.join() for thread in threads]
+
+held, done = threading.Event(), threading.Event()
+def hold():
+    with tracer._lock, ring._lock:
+        held.set()
+        done.wait()
+
+steps = fork_within("with locks held")
+outer = next(steps)
+holder = threading.Thread(target=hold)
+holder.start()
+held.wait()
+bad += next(steps)
+done.set()
+holder.join()
+outer.end()
+print(bad, tracer.open)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
-    assert (done.stdout.strip(), done.stderr) == ("0", "")
+    assert (done.stdout.strip(), done.stderr) == ("0 0", "")

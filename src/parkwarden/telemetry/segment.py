@@ -7,9 +7,12 @@ who encodes a segment needs no lock.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import blake2b
+
+_W3C = re.compile(r"(?!0{32})[0-9a-f]{32}", re.ASCII)
 
 
 class SpanKind(StrEnum):
@@ -83,7 +86,7 @@ class Segment:
 
 def w3c_trace_id(trace_id: str) -> str:
     """A trace's id as 32 hexadecimal digits, as W3C and OTLP want it: itself where it is that, else its hash."""
-    if len(trace_id) == 32 and set(trace_id) <= _HEX and trace_id.strip("0"):
+    if _W3C.fullmatch(trace_id):
         return trace_id
     return blake2b(trace_id.encode("utf-8", "replace"), digest_size=16).hexdigest()
 
@@ -91,6 +94,3 @@ def w3c_trace_id(trace_id: str) -> str:
 def w3c_span_id(segment_id: str, span_id: int) -> str:
     """A span's id as 16 hexadecimal digits: the same in headers sent out and in what a reporter tells of it."""
     return blake2b(f"{segment_id}.{span_id}".encode("utf-8", "replace"), digest_size=8).hexdigest()
-
-
-_HEX = frozenset("0123456789abcdef")

@@ -181,7 +181,7 @@ class Span:
         if self._record is not None and self._tracer is not None:
             self._tracer._tag(self, self._record, key, value)
 
-    def log(self, event: str, **fields: object) -> None:
+    def log(self, event: str, /, **fields: object) -> None:
         """Something happened within it, now."""
         if self._record is not None and self._tracer is not None:
             self._tracer._log(self, self._record, {"event": event, **fields})
@@ -269,7 +269,7 @@ class Tracer:
         Each outermost span begins a segment with a cross thread ref. What is returned is itself no recorded span.
         """
         stack = self._stack.get()
-        if snapshot.trace is None or len(stack) >= MAX_DEPTH:
+        if not isinstance(snapshot, Snapshot) or snapshot.trace is None or len(stack) >= MAX_DEPTH:
             return NOTHING
         try:
             span = Span(self, snapshot.trace, snapshot.at, None, self._clock())
@@ -339,9 +339,13 @@ class Tracer:
             return Span(self, trace, at, above._record, above._began)
         carrier = self._extract(incoming) if incoming is not None else None
         refs = (carrier.ref,) if carrier else ()
-        if isinstance(at, _Record) and at.segment.taking:
-            record = self._next(at.segment, at.span_id, kind, name, peer, refs, self._clock())
-        else:
+        record, taken = None, False
+        if isinstance(at, _Record):
+            now = self._clock()
+            with self._lock:
+                if taken := at.segment.taking:
+                    record = self._next(at.segment, at.span_id, kind, name, peer, refs, now)
+        if not taken:
             where = at.position() if isinstance(at, _Record) else at
             record = self._begin(trace, kind, name, peer, (self._ref(RefKind.CROSS_THREAD, trace, where), *refs))
         return Span(self, trace, record or at, record, above._began)
@@ -379,15 +383,15 @@ class Tracer:
     def _next(
         self, segment: _Open, parent_id: int, kind: SpanKind, name: str, peer: str, refs: tuple[Ref, ...], now: float
     ) -> _Record | None:
-        with self._lock:
-            if segment.closed or segment.begun >= MAX_SPANS:
-                segment.limited = True
-                self.counts["over_spans"] += 1
-                return None
-            record = _Record(segment, parent_id, kind, name, peer, refs, now)
-            segment.begun += 1
-            segment.open[record] = None
-            return record
+        """Under the lock: another span of a segment; None where it has enough."""
+        if segment.begun >= MAX_SPANS:
+            segment.limited = True
+            self.counts["over_spans"] += 1
+            return None
+        record = _Record(segment, parent_id, kind, name, peer, refs, now)
+        segment.begun += 1
+        segment.open[record] = None
+        return record
 
     def _too_deep(self, above: Span) -> None:
         if isinstance(above._at, _Record):
@@ -408,9 +412,9 @@ class Tracer:
         trace, at = span._trace, span._at
         try:
             where = at.position() if isinstance(at, _Record) else at
-            if where is None:  # not sampled: the called is told that, by an id of which nobody else is
+            if where is None:  # not sampled: there is no span to name, but the called is told so
                 trace.trace_id = trace.trace_id or self._ids()
-                where = Position(self._ids(), 0, "")
+                where = Position(trace.trace_id, 0, "")
             ref = self._ref(RefKind.CROSS_PROCESS, trace, where, _text(peer, MAX_ENDPOINT))
             inject(headers, trace.sampled, ref, trace.w3c_id, trace.tracestate)
         except Exception:  # the host's mapping may be anything; its call goes out all the same
@@ -451,8 +455,10 @@ class Tracer:
 
     def _fail(self, span: Span, record: _Record, error: BaseException | None) -> None:
         with self._lock:
-            if not record.frozen and not span._ended:
-                record.error = True
+            if record.frozen or span._ended:
+                self.counts["late_writes"] += 1
+                return
+            record.error = True
         if error is not None:
             self._log(span, record, {"event": "error", "error.kind": type(error).__name__})
 
