@@ -29,9 +29,9 @@ def service(go_build: Callable[..., Path]) -> Iterator[str]:
         process.stdout.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    """Debian's Chromium."""
+    """Debian's Chromium. No longer than a module: while Playwright runs no test of this thread can run a loop of its own."""
     from playwright import sync_api
 
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

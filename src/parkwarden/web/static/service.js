@@ -88,6 +88,15 @@
     sizes.observe(box);
   }
 
+  const two = (n) => String(n).padStart(2, "0");
+  function clock(_plot, ticks, _axis, _space, step) {
+    return ticks.map((tick) => {
+      const at = new Date(tick * 1000), [h, m] = [at.getHours(), at.getMinutes()];
+      if (step >= 86_400 || (h === 0 && m === 0 && step >= 60)) return `${two(at.getMonth() + 1)}-${two(at.getDate())}`;
+      return `${two(h)}:${two(m)}${step < 60 ? `:${two(at.getSeconds())}` : ""}`;
+    });
+  }
+
   const sizes = new ResizeObserver((entries) => {
     for (const { target } of entries) {
       const plot = plots.get(target.id);
@@ -117,9 +126,9 @@
       scales: { x, y: { range: (_, low, high) => [0, Math.max(high, 1) * 1.05] } },
       cursor: { sync: { key: "service" } },
       plugins: [marked(shown)],
-      axes: [axis(now.real ? null : (_, ticks) => ticks.map(span)), axis((_, ticks) => ticks.map(said), { size: said === bytes ? 80 : 64, ...(said === bytes && { incrs: WHOLE_BYTES }) })],
+      axes: [axis(now.real ? clock : (_, ticks) => ticks.map(span), { space: 72 }), axis((_, ticks) => ticks.map(said), { size: said === bytes ? 80 : 64, ...(said === bytes && { incrs: WHOLE_BYTES }) })],
       series: [
-        now.real ? {} : { label: "at", value: (_, v) => span(v) },
+        { label: "at", value: (_, v) => (v == null ? "–" : now.real ? parkwarden.moment(new Date(v * 1000)) : span(v)) },
         { label: labels[0], stroke: colour(stroke), width: 2, fill: `color-mix(in srgb, ${colour(stroke)} 10%, transparent)`, value: (_, v) => (said === bytes ? bytes(v) : whole(v)), spanGaps: false },
         { label: labels[1], stroke: colour("dim"), width: 1.3, dash: [5, 3], value: (_, v) => (said === bytes ? bytes(v) : whole(v)), spanGaps: false },
       ],
@@ -151,7 +160,6 @@
 
   // ---- heat map: hover, and a cursor that walks
 
-  const two = (n) => String(n).padStart(2, "0");
   function hours() {
     document.querySelectorAll("time[data-hm]").forEach((time) => {
       const at = new Date(time.dateTime);
