@@ -22,6 +22,7 @@ from statistics import median
 from parkwarden.telemetry import Ring, Tracer
 
 ROUNDS = 9
+RATES = (0.0, 0.01, 1.0)
 REQUESTS = 50_000
 SPANS = 10_000_000
 WANTED_US = 2.0
@@ -66,30 +67,33 @@ def nothing(tracer: Tracer) -> None:
     pass
 
 
-def per_call(call: Callable[[Tracer], None], tracer: Tracer, calls: int) -> float:
-    """Median seconds of a call."""
-    taken = []
+def seconds(call: Callable[[Tracer], None], tracer: Tracer, calls: int) -> float:
+    """Of one call."""
+    began = time.perf_counter()
+    for _ in range(calls):
+        call(tracer)
+    return (time.perf_counter() - began) / calls
+
+
+def costs(calls: int) -> dict[str, dict[str, float]]:
+    """Microseconds per span, by rate and kind. Rounds go over all of them by turns: what the machine does besides hits all alike."""
+    tracers = {rate: tracer_at(rate) for rate in RATES}
+    taken: dict[tuple[float, str], list[float]] = {(rate, kind): [] for rate in RATES for kind in KINDS}
     for _ in range(ROUNDS):
-        began = time.perf_counter()
-        for _ in range(calls):
-            call(tracer)
-        taken.append((time.perf_counter() - began) / calls)
-    return median(taken)
+        for (rate, kind), rounds in taken.items():
+            call, spans = KINDS[kind]
+            tracer = tracers[rate]
+            rounds.append((seconds(call, tracer, calls) - seconds(nothing, tracer, calls)) / spans * 1e6)
+    return {f"rate {rate:g}": {kind: round(median(taken[rate, kind]), 3) for kind in KINDS} for rate in RATES}
 
 
-def cost(rate: float, calls: int) -> dict[str, float]:
-    """Microseconds per span."""
-    tracer = tracer_at(rate)
-    loop = per_call(nothing, tracer, calls)
-    kinds = {
-        "alone": (alone, 1),
-        "in a request": (request, 3),
-        "its exit writes headers": (calling, 3),
-        "alone, reads a caller's headers": (called, 1),
-    }
-    return {
-        name: round((per_call(call, tracer, calls) - loop) / spans * 1e6, 3) for name, (call, spans) in kinds.items()
-    }
+KINDS: dict[str, tuple[Callable[[Tracer], None], int]] = {
+    "alone": (alone, 1),
+    "in a request": (request, 3),
+    "its exit writes headers": (calling, 3),
+    "alone, reads a caller's headers": (called, 1),
+}
+"""What is called, and how many spans that is."""
 
 
 def many(tracer: Tracer, spans: int) -> None:
@@ -136,7 +140,7 @@ def main() -> int:
     parser.add_argument("--requests", type=int, default=REQUESTS)
     args = parser.parse_args()
     found = {
-        "us_per_span": {f"rate {rate:g}": cost(rate, args.requests) for rate in (0.0, 0.01, 1.0)},
+        "us_per_span": costs(args.requests),
         "growth_at_rate_0": growth(args.spans),
         "python": sys.version.split()[0],
     }

@@ -15,6 +15,7 @@ from parkwarden.telemetry.carrier import (
     MAX_NAME,
     extract,
     inject,
+    inject_unsampled,
     read_sw8,
     read_traceparent,
     write_sw8,
@@ -141,7 +142,7 @@ def test_what_is_written_is_read_again(
     """sw8 written by us is valid, below 2 KB, and says what it was given, cut to the specification's lengths."""
     ref = Ref(RefKind.CROSS_PROCESS, trace, segment, span, service, instance, endpoint, peer)
     headers: dict[str, str] = {}
-    inject(headers, True, ref)
+    inject(headers, ref)
     carrier, bad = extract(headers)
     assert carrier is not None
     assert not bad
@@ -169,7 +170,7 @@ def test_the_longest_sw8_is_below_its_limit() -> None:
 def test_who_is_not_sampled_says_so_to_w3c_only() -> None:
     """Unsampled: traceparent with its flag off and no sw8, which today's agents take for a reason to trace."""
     headers: dict[str, str] = {}
-    inject(headers, False, Ref(RefKind.CROSS_PROCESS, "t", "s", 0), "", "a=b")
+    inject_unsampled(headers, "t", "", "a=b")
     assert set(headers) == {"traceparent", "tracestate"}
     assert read_traceparent(headers["traceparent"]).sampled is False
 

@@ -75,7 +75,7 @@ FIRST_TICK_S = 2.0
 """From the start to the first judgement: what was resumed need not wait for a whole beat."""
 
 TRACED_BEATS = 120
-"""Beats whose traces are kept: ten minutes, some 300 KB."""
+"""Beats whose traces are kept: ten minutes, 120 KB."""
 
 JOURNAL_S = 0.5
 """Between two writes of the journal: a few kilobytes each, and at most so much is lost to a kill."""

@@ -70,18 +70,24 @@ def extract(headers: Mapping[str, str]) -> tuple[Carrier | None, list[str]]:
     return Carrier(said.sampled, said.ref, theirs.ref.trace_id, state), bad
 
 
-def inject(headers: MutableMapping[str, str], sampled: bool, ref: Ref, w3c_id: str = "", tracestate: str = "") -> None:
-    """Write the headers of a call that `ref` describes (its `peer` is who is called).
-
-    Of a trace that is not sampled only traceparent is written, with its flag off: who speaks W3C keeps to that, while
-    today's SkyWalking agents take any sw8 for a reason to trace (Java) or for a parent that will never be reported (Go, Python).
-    """
+def inject(headers: MutableMapping[str, str], ref: Ref, w3c_id: str = "", tracestate: str = "") -> None:
+    """Write the headers of a sampled call that `ref` describes (its `peer` is who is called)."""
     span = w3c_span_id(ref.segment_id, ref.span_id)
-    headers[TRACEPARENT] = f"00-{w3c_id or w3c_trace_id(ref.trace_id)}-{span}-{'01' if sampled else '00'}"
+    headers[TRACEPARENT] = f"00-{w3c_id or w3c_trace_id(ref.trace_id)}-{span}-01"
+    headers[SW8] = write_sw8(ref)
     if tracestate:
         headers[TRACESTATE] = tracestate
-    if sampled:
-        headers[SW8] = write_sw8(ref)
+
+
+def inject_unsampled(headers: MutableMapping[str, str], trace_id: str, w3c_id: str = "", tracestate: str = "") -> None:
+    """Write that this trace is not sampled: traceparent with its flag off and an id of no span, and no sw8.
+
+    Who speaks W3C keeps to that, while today's SkyWalking agents take any sw8 for a reason to trace (Java) or for a parent
+    that will never be reported (Go, Python).
+    """
+    headers[TRACEPARENT] = f"00-{w3c_id or w3c_trace_id(trace_id)}-{w3c_span_id(trace_id, 0)}-00"
+    if tracestate:
+        headers[TRACESTATE] = tracestate
 
 
 def write_sw8(ref: Ref) -> str:

@@ -39,7 +39,7 @@ from threading import RLock, get_ident, local
 from types import TracebackType
 from typing import Final
 
-from parkwarden.telemetry.carrier import MAX_ENDPOINT, Carrier, extract, inject
+from parkwarden.telemetry.carrier import MAX_ENDPOINT, Carrier, extract, inject, inject_unsampled
 from parkwarden.telemetry.forks import heed_forks
 from parkwarden.telemetry.segment import FinishedSpan, Ref, RefKind, Segment, SpanKind, SpanLog
 from parkwarden.telemetry.sink import Sink
@@ -411,12 +411,13 @@ class Tracer:
     def _inject(self, span: Span, peer: str, headers: MutableMapping[str, str]) -> None:
         trace, at = span._trace, span._at
         try:
-            where = at.position() if isinstance(at, _Record) else at
-            if where is None:  # not sampled: there is no span to name, but the called is told so
+            if at is None:  # not sampled: there is no span to name, but the called is told so
                 trace.trace_id = trace.trace_id or self._ids()
-                where = Position(trace.trace_id, 0, "")
+                inject_unsampled(headers, trace.trace_id, trace.w3c_id, trace.tracestate)
+                return
+            where = at.position() if isinstance(at, _Record) else at
             ref = self._ref(RefKind.CROSS_PROCESS, trace, where, _text(peer, MAX_ENDPOINT))
-            inject(headers, trace.sampled, ref, trace.w3c_id, trace.tracestate)
+            inject(headers, ref, trace.w3c_id, trace.tracestate)
         except Exception:  # the host's mapping may be anything; its call goes out all the same
             self._lose("not_injected")
 
