@@ -157,9 +157,13 @@ def test_a_service_draws_and_reads_its_pictures(recorded: LiveBoard, browser: An
         first = page.locator("#heat-read").inner_text()
         assert "goroutines" in first
         assert "leaky" in first
-        page.keyboard.press("End")
-        page.keyboard.press("ArrowDown")
-        assert page.locator("#heat-read").inner_text() != first
+
+        def walked() -> bool:
+            page.keyboard.press("End")
+            page.keyboard.press("ArrowDown")
+            return bool(page.locator("#heat-read").inner_text() != first)
+
+        becomes(page, walked, "another cell read")
         assert page.evaluate("document.activeElement.tagName") == "TD"
         assert page.locator("#heat tbody th").first.inner_text().startswith("leaky")
         before = page.evaluate("document.querySelector('#chart-goroutines canvas').toDataURL().length")
