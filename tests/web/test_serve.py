@@ -143,13 +143,16 @@ def test_a_stream_goes_on_and_who_does_not_read_it_is_let_go(monkeypatch: pytest
         async with served(Route("/stream", stream)) as port:
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             writer.write(b"GET /stream HTTP/1.1\r\nHost: x\r\n\r\n")
-            await asyncio.wait_for(reader.readuntil(b"piece 20\n"), 5)  # a second: more than three times EXCHANGE_S
+            told = await asyncio.wait_for(
+                reader.readuntil(b"piece 20\n"), 5
+            )  # a second: more than three times EXCHANGE_S
+            assert told.count(b"piece ") == 21
             writer.close()
             await asyncio.wait_for(ended.wait(), 5)
             ended.clear()
             reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1 << 10)
             writer.write(b"GET /stream?large=1 HTTP/1.1\r\nHost: x\r\n\r\n")
-            await asyncio.wait_for(ended.wait(), 5)
+            assert await asyncio.wait_for(ended.wait(), 5)
             writer.close()
 
     asyncio.run(work())
