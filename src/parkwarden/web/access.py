@@ -198,6 +198,11 @@ def is_browser(request: HTTPConnection) -> bool:
     return any(name in request.headers for name in ("origin", "sec-fetch-site", "cookie"))
 
 
+def is_part(request: HTTPConnection) -> bool:
+    """Whether a script of our pages asks, which wants only the part of a page that changes."""
+    return "hx-request" in request.headers
+
+
 def to_loopback(request: HTTPConnection) -> bool:
     """Whether the name that was asked for is one of this machine's own; programs that send none are no browsers."""
     host = request.headers.get("host", "")

@@ -29,7 +29,7 @@ from parkwarden.report import words
 from parkwarden.run.board.dumps import Bags
 from parkwarden.run.board.fleet import Fleet
 from parkwarden.run.board.traces import Traces
-from parkwarden.web.access import CSRF_FIELD, Access, Role, Visitor
+from parkwarden.web.access import CSRF_FIELD, Access, Role, Visitor, is_part
 from parkwarden.web.assets import Assets
 from parkwarden.web.problems import ForbiddenError, TooLargeError, UnknownVisitorError, WebError
 from parkwarden.web.serve import give_time
@@ -95,6 +95,11 @@ class Desk:
     ) -> Response:
         """A template as an answer. Templates know `visitor`, `csrf_token`, `here` (the path), `nav`, `desk_title`, `now`, and `context`."""
         return HTMLResponse(self.render(request, template, **context), status, headers=headers)
+
+    def part(self, request: Request, template: str, **context: Any) -> Response:
+        """The page `template`, or, for a script of ours, the part of it that changes: the template of that name with `_` before it."""
+        wanted = f"_{template}" if is_part(request) else template
+        return self.page(request, wanted, headers={"Vary": "HX-Request"}, **context)
 
     def render(self, request: Request, template: str, **context: Any) -> str:
         visitor = self.visitor(request)

@@ -14,6 +14,7 @@ from starlette.responses import JSONResponse, Response
 
 from parkwarden.model.errors import LimitError, ParkwardenError, StoreError, UnreachableError, UsageError
 from parkwarden.model.safe import inert
+from parkwarden.web.access import is_part
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -95,7 +96,7 @@ def wants_json(request: Request) -> bool:
     accept = request.headers.get("accept", "")
     return (
         request.url.path.startswith("/api/")
-        or "hx-request" in request.headers
+        or is_part(request)
         or ("application/json" in accept and "text/html" not in accept)
     )
 

@@ -31,10 +31,9 @@ def routes(desk: Desk) -> list[BaseRoute]:
             desk.host, told, lambda service, env: all(word in f"{service}\n{env}".lower() for word in asked)
         )
         fleet = told.fleet
-        return desk.page(
+        return desk.part(
             request,
-            "_costs.html" if "hx-request" in request.headers else "costs.html",
-            headers={"Vary": "HX-Request"},
+            "costs.html",
             rows=rows.part(0, PAGE),
             total=len(rows),
             query=wanted,

@@ -79,8 +79,7 @@ def routes(desk: Desk) -> list[BaseRoute]:
         opened = _opened(desk, request)
         look = opened.look(request.query_params.get("look", ""))
         cluster = opened.site(request.path_params["site"], look)
-        template = "_explore_site.html" if "hx-request" in request.headers else "explore_site.html"
-        return desk.page(request, template, bag=_bag_row(opened), **_site_view(opened, cluster, look))
+        return desk.part(request, "explore_site.html", bag=_bag_row(opened), **_site_view(opened, cluster, look))
 
     async def diff(request: Request) -> Response:
         opened = _opened(desk, request)

@@ -42,11 +42,9 @@ COLUMNS = (
 def routes(desk: Desk) -> list[BaseRoute]:
     async def fleet(request: Request) -> Response:
         query = Query.of(request.query_params.multi_items())
-        part = "hx-request" in request.headers
-        return desk.page(
+        return desk.part(
             request,
-            "_fleet.html" if part else "fleet.html",
-            headers={"Vary": "HX-Request"},
+            "fleet.html",
             page=desk.fleet.page(query),
             query=query,
             states=STATES,

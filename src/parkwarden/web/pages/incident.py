@@ -58,10 +58,9 @@ def routes(desk: Desk) -> list[BaseRoute]:
         )
         rows = await listed(desk.host, wanted)
         first = min(_number(asked.get("from", "")), len(rows))
-        return desk.page(
+        return desk.part(
             request,
-            "_incidents.html" if _part(request) else "incidents.html",
-            headers={"Vary": "HX-Request"},
+            "incidents.html",
             rows=rows[first : first + PAGE],
             total=len(rows),
             first=first,
@@ -79,10 +78,9 @@ def routes(desk: Desk) -> list[BaseRoute]:
     async def one(request: Request) -> Response:
         row = await _found(desk, request)
         found = await shown(desk.host, row)
-        return desk.page(
+        return desk.part(
             request,
-            "_incident.html" if _part(request) else "incident.html",
-            headers={"Vary": "HX-Request"},
+            "incident.html",
             row=row,
             found=found,
             finding=finding_view(found.finding, Limits()) if found.finding is not None else None,
@@ -175,10 +173,6 @@ def _by(desk: Desk, request: Request, form: dict[str, str]) -> str:
 def _back(request: Request) -> Response:
     """To the page of what was acted on: the same address without its last word."""
     return RedirectResponse(request.url.path.rpartition("/")[0], 303)
-
-
-def _part(request: Request) -> bool:
-    return "hx-request" in request.headers
 
 
 def _number(text: str) -> int:

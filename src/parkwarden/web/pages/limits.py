@@ -27,10 +27,9 @@ def routes(desk: Desk) -> list[BaseRoute]:
     async def limits(request: Request) -> Response:
         wanted = request.query_params.get("q", "")[:MAX_QUERY]
         rows = Headrooms(desk.host, wanted)
-        return desk.page(
+        return desk.part(
             request,
-            "_limits.html" if "hx-request" in request.headers else "limits.html",
-            headers={"Vary": "HX-Request"},
+            "limits.html",
             rows=rows.part(0, PAGE),
             total=len(rows),
             query=wanted,

@@ -24,6 +24,7 @@ from parkwarden.run.board.service import (
     ServicePage,
     Services,
 )
+from parkwarden.web.access import is_part
 from parkwarden.web.pages.fleet import left_words, spark, spark_words
 from parkwarden.web.problems import NotFoundError, WebError
 
@@ -53,8 +54,8 @@ def routes(desk: Desk) -> list[BaseRoute]:
         range_ = asked.get("range", USUAL_RANGE)
         if range_ not in RANGES:
             raise WebError("bad-range", f"{range_[:20]!r} is no range", hint=f"one of {', '.join(RANGES)}")
-        part = "hx-request" in request.headers
-        sections = [one for one in SECTIONS if one in asked.get("parts", "").split(",")] if part else list(SECTIONS)
+        named = asked.get("parts", "").split(",")
+        sections = [one for one in SECTIONS if one in named or not is_part(request)]
         sites = asked.get("sites", "")
         heat_sites = (
             min(int(sites), MAX_HEAT_SITES) if sites.isascii() and sites.isdigit() and len(sites) < 6 else HEAT_SITES
@@ -68,10 +69,9 @@ def routes(desk: Desk) -> list[BaseRoute]:
                 else "/ lists those that are"
             )
             raise NotFoundError("no-such-service", "no service of this name and env is watched", hint=hint)
-        return desk.page(
+        return desk.part(
             request,
-            "_service.html" if part else "service.html",
-            headers={"Vary": "HX-Request"},
+            "service.html",
             page=page,
             row=page.row,
             sections=sections,
