@@ -26,6 +26,17 @@ def test_health_follows_the_judging(board: Board) -> None:
     assert board.client.get("/healthz").status_code == 503
 
 
+@pytest.mark.parametrize("step", [3600.0, -3600.0])
+def test_health_is_an_age_and_no_time_of_day(board: Board, step: float) -> None:
+    """The wall clock set by an hour neither makes a judging watch ill nor keeps one that stopped healthy."""
+    board.live(1)
+    board.wall += step
+    board.call(board.watch._heed_clock)
+    assert board.client.get("/healthz").status_code == 200
+    board.steady += 5 * HEALTHY_TICKS
+    assert board.client.get("/healthz").status_code == 503
+
+
 def test_readiness_names_the_part_but_not_the_secret_path(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
     """A full disk is told on /readyz without a token, the details behind the colon are not."""
     assert board.client.get("/readyz").status_code == 200

@@ -16,6 +16,7 @@ import platform
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 from uuid import uuid4
@@ -254,6 +255,8 @@ class Watch:
         if not step:
             return
         self.engine.resumed(now)
+        self._last = replace(self._last, at=self._last.at + step)  # of the new time, too: who asks whether judging goes on asks for an age
+        self._began += step
         if step < 0:
             await self._outbox.hasten(now)
         self.headlines.info(now, f"the system's clock was set by {step:+.1f} s: windows begin anew")
