@@ -255,7 +255,9 @@ class Watch:
         if not step:
             return
         self.engine.resumed(now)
-        self._last = replace(self._last, at=self._last.at + step)  # of the new time, too: who asks whether judging goes on asks for an age
+        self._last = replace(
+            self._last, at=self._last.at + step
+        )  # of the new time, too: who asks whether judging goes on asks for an age
         self._began += step
         if step < 0:
             await self._outbox.hasten(now)
