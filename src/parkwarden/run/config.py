@@ -25,6 +25,7 @@ from parkwarden.alert.policy import Policy
 from parkwarden.collect.discovery.addresses import BadAddressError, parse_url
 from parkwarden.collect.discovery.settings import DiscoverySettings, StaticTargets
 from parkwarden.collect.fleet.settings import CollectSettings
+from parkwarden.collect.streams.settings import Listener, ReceiveSettings
 from parkwarden.judge.fleet.rules import Rules
 from parkwarden.model.errors import UsageError
 from parkwarden.model.instance import Auth, Secret
@@ -119,6 +120,8 @@ class Config:
     """Where other targets are found."""
     collect: CollectSettings = field(default_factory=CollectSettings)
     """How often targets are looked at, and what looking may cost them."""
+    receive: ReceiveSettings = field(default_factory=ReceiveSettings)
+    """What senders may bring us: Prometheus remote write, OpenTelemetry, SkyWalking agents."""
     rules: Rules = field(default_factory=Rules)
     """Thresholds of the judges, one group per detector (docs/detectors/)."""
     alert: Policy = field(default_factory=Policy)
@@ -275,6 +278,7 @@ def _check(config: Config, document: Document) -> None:
             hint = "password: {env: NAME}" if key == "url" else "evidence_options: {secret: {env: NAME}}"
             document.problem(("store", key), "a secret must not stand in the configuration itself", f"write `{hint}`")
     _check_web(config.web, document)
+    _check_receive(config.receive, document)
 
 
 def _has_password(url: str) -> bool:
@@ -327,6 +331,34 @@ def _check_web(web: WebSettings, document: Document) -> None:
     _check_tokens(web, document)
     if bool(web.cert_file) != bool(web.key_file):
         document.problem(("web",), "`cert_file` and `key_file` go together")
+
+
+def _check_receive(receive: ReceiveSettings, document: Document) -> None:
+    otlp = receive.otlp
+    listeners: list[tuple[tuple[str, ...], Listener]] = [
+        (("remote_write",), receive.remote_write),
+        (("otlp", "grpc"), otlp.grpc),
+        (("otlp", "http"), otlp.http),
+        (("skywalking",), receive.skywalking),
+    ]
+    for path, one in listeners:
+        here = ("receive", *path)
+        if bool(one.cert_file) != bool(one.key_file):
+            document.problem(here, "`cert_file` and `key_file` go together")
+        if one.token is not None and len(one.token.reveal()) < MIN_TOKEN:
+            document.problem((*here, "token"), f"shorter than {MIN_TOKEN} characters", "make one: openssl rand -hex 16")
+        if not one.listen:
+            continue
+        try:
+            host, _port = split_listen(one.listen)
+        except ValueError as error:
+            document.problem((*here, "listen"), str(error))
+            continue
+        if one.token is None and not one.anybody and not is_loopback(host):
+            hint = "set `token: {env: NAME}`, or `anybody: true` where only your services reach it"
+            document.problem((*here, "listen"), "an address that others can reach needs a token", hint)
+    if receive.points_per_s < 1:
+        document.problem(("receive", "points_per_s"), f"expected at least 1; given: {receive.points_per_s}")
 
 
 def _check_tokens(web: WebSettings, document: Document) -> None:

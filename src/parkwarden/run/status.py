@@ -36,6 +36,12 @@ class WatchStatus:
     """Times a judge's suspicion called for closer looks."""
     instance_restarts: int = 0
     """Restarts of the watched that readings showed."""
+    stream_points: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """(stream, outcome) -> points that others brought."""
+    stream_instances: Counter[str] = field(default_factory=Counter)
+    """Instances by the stream that tells of them."""
+    stream_refused: Counter[str] = field(default_factory=Counter)
+    """Announcements and readings of streams that were not taken, by why."""
     refused: Counter[tuple[str, str]] = field(default_factory=Counter)
     """Looks not taken: (kind, reason)."""
     findings: Counter[str] = field(default_factory=Counter)

@@ -58,11 +58,14 @@ from parkwarden.run.memory import Memory
 from parkwarden.run.outbox import Outbox
 from parkwarden.run.retention import Retention
 from parkwarden.run.status import WatchStatus
+from parkwarden.run.streams import Streams
 from parkwarden.run.supervise import CALM_S, keep_running
 from parkwarden.store.state import AsyncState, State
 from parkwarden.telemetry import Ring, Tracer
 
 if TYPE_CHECKING:
+    from parkwarden.collect.streams.roll import Roll
+    from parkwarden.collect.streams.stream import Stream
     from parkwarden.model import Silence
     from parkwarden.run.config import Config
     from parkwarden.store.evidence import EvidenceStore
@@ -113,6 +116,7 @@ class Watch:
         self.retention = Retention()
         self.discovery = Discovery(config.targets, config.discovery)
         self.collector = Collector(config.collect, self._event, self._capture, clock=self.clock.now)
+        self.streams = Streams(self._event, self.clock.now, self.collector.watches, self._make_streams)
         self.headlines = Headlines(tell, instance=self.engine.instance, counts=self._lately)
         self.memory = Memory(config.store, self.clock.now)
         self.kept = Kept()
@@ -174,8 +178,13 @@ class Watch:
             "journal": self._write_down,
             "listening": self._listen,
             "housekeeping": self._housekeep,
+            **self.streams.parts(),
             **self._parts,
         }
+
+    def _make_streams(self, roll: Roll) -> list[Stream]:
+        """What the configuration has others bring us."""
+        return []
 
     async def _resume(self) -> None:
         """Where the last process stopped: incidents, silences, the windows of the last hour."""
@@ -215,8 +224,12 @@ class Watch:
             self.engine.expect(target.instance(), self.clock.now())
         known = {target.id for target in targets}
         if all(source.last_success is not None for source in self.discovery.sources):
-            for gone in [name for name in self.engine.instances if name not in known]:
-                self._event(Gone(self.clock.now(), gone))
+            others = [one for name, one in self.engine.instances.items() if name not in known]
+            if self.streams:
+                self.streams.resumed(others)
+            for gone in others:
+                if gone.id not in self.streams.roll:
+                    self._event(Gone(self.clock.now(), gone.id))
         collect = self.config.collect
         several = f"{len(targets):,} target{'s' if len(targets) != 1 else ''}"
         beats = [f"counts every {words.seconds(collect.interval_s)}"]
@@ -275,7 +288,7 @@ class Watch:
             self.headlines.judged(now, tick.findings, tick.signals)
             for signal in tick.signals:
                 if signal.verdict.rank >= Verdict.SUSPECT.rank and signal.instance not in tick.blind:
-                    self.collector.suspect(signal.instance, signal.detector)
+                    self._look_closer(signal.instance, signal.detector)
             self._save_in_time(tick)
             async with self._moving:
                 with self.tracer.local("advance"):
@@ -297,7 +310,14 @@ class Watch:
             left, name = finding.time_left, finding.instance or next(iter(finding.instances), None)
             if left is None or left.limit not in DEADLY or left.seconds <= 0 or name is None or name in tick.blind:
                 continue
-            self.collector.last_chance(name, left.limit, left.low_s - (tick.at - left.at))
+            low_s = left.low_s - (tick.at - left.at)
+            if not self.streams.last_chance(name, left.limit, low_s):
+                self.collector.last_chance(name, left.limit, low_s)
+
+    def _look_closer(self, instance_id: str, why: str) -> None:
+        """Whoever tells of an instance knows how it can be looked at."""
+        if not self.streams.suspect(instance_id, why):
+            self.collector.suspect(instance_id, why)
 
     def _advance(self, tick: Tick, now: float) -> Outcome:
         policy = self._policy
@@ -420,7 +440,7 @@ class Watch:
             "beat": f"a judgement takes {self._tick_s:.1f} s of {TICK_S:g} s" if self._tick_s > TICK_S else "",
         }
         failing = {name: text for name, (at, text) in self._failing.items() if 0 <= now - at < CALM_S}
-        self._troubles = failing | {part: text for part, text in found.items() if text}
+        self._troubles = failing | {part: text for part, text in found.items() if text} | dict(self.streams.troubles())
         self.headlines.troubles(now, self._troubles)
 
     def account(self) -> str:
@@ -454,7 +474,10 @@ class Watch:
             scrape_seconds=counters.scrape_seconds,
             scrape_bytes=counters.scrape_bytes,
             suspicions=counters.suspicions,
-            instance_restarts=counters.restarts,
+            instance_restarts=counters.restarts + self.streams.roll.restarts,
+            stream_points=self.streams.points(),
+            stream_instances=self.streams.instances(),
+            stream_refused=self.streams.roll.refused,
             refused=counters.refusals,
             findings=Counter(str(f.verdict) for f in self._last.findings),
             incidents=[row for row in self._incidents.values() if row.state is not IncidentState.RESOLVED],

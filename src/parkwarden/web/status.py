@@ -44,11 +44,19 @@ _COUNTERS = (
     ("parkwarden_looks_refused", "Looks not taken, by kind and reason.", ("kind", "reason"), "refused"),
     ("parkwarden_scrapes", "Readings of the cheap numbers, by outcome.", ("outcome",), "scrapes"),
     ("parkwarden_notifications", "Notifications, by channel and outcome.", ("channel", "outcome"), "notifications"),
+    ("parkwarden_stream_points", "Points that others brought.", ("stream", "outcome"), "stream_points"),
+    (
+        "parkwarden_stream_refused",
+        "Announcements and readings of streams that were not taken.",
+        ("why",),
+        "stream_refused",
+    ),
     ("parkwarden_dropped", "What had to be given up.", ("what",), "dropped"),
     ("parkwarden_part_restarts", "Parts of the watch that failed and were started again.", ("part",), "restarts"),
 )
 _GAUGES = (
     ("parkwarden_targets", "Targets, by state.", ("state",), "targets"),
+    ("parkwarden_stream_instances", "Instances that streams tell of.", ("stream",), "stream_instances"),
     ("parkwarden_findings", "Findings of the last judgement, by verdict.", ("verdict",), "findings"),
 )
 

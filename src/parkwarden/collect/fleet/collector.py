@@ -172,6 +172,10 @@ class Collector:
             elif known.target != target:
                 self._change(known, target)
 
+    def watches(self, instance_id: str) -> bool:
+        """Whether it is one of the targets."""
+        return instance_id in self._watched
+
     async def run(self) -> None:
         """Watch until cancelled; then nothing is left running, no connection open."""
         _allow_files(len(self._watched))

@@ -1,0 +1,84 @@
+"""Points -> readings: what one instance told of one time comes in pieces, in several messages, from several connections.
+
+    assembly.tell("10.1.2.3:6060", 1_790_000_000.0, {"goroutines": 412.0, "open_fds": 33.0})
+
+Values of one instance within SAME_S of each other are one reading. It is handed to the roll when a later time comes, or LINGER_S after its
+first piece. What comes later still for a time already handed over is late: counted, not told.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+
+from parkwarden.collect.streams.roll import Roll
+from parkwarden.model.artefact import Reading
+
+SAME_S = 0.5
+"""Apart, two times are two readings: half of the shortest interval anybody reports at."""
+LINGER_S = 2.0
+"""How long pieces of one reading may take to come: senders that shard do so within a second."""
+SUMMED = frozenset(("requests_total",))
+"""Fields of which the pieces are added up: one series per handler and status."""
+
+_FLOATS = frozenset(("last_gc_at", "gc_cpu_fraction", "gc_cpu_s", "cpu_s", "mem_stall_share", "start_time"))
+_FIELDS = frozenset(field.name for field in fields(Reading)) - {"at", "go_version"}
+
+
+class Assembly:
+    """See the module. `told(name, n)`: n values went the way `name` (`taken`, `late`, `unusable`); `monotonic` is what LINGER_S goes by."""
+
+    def __init__(self, roll: Roll, points: Counter[str], monotonic: Callable[[], float]) -> None:
+        self._roll = roll
+        self._points = points
+        self._monotonic = monotonic
+        self._open: dict[str, tuple[float, float, dict[str, float]]] = {}
+        """Instance -> (time of the values, our time of the first of them, values), the longest open first."""
+        self._done: dict[str, float] = {}
+
+    def tell(self, instance_id: str, at: float, values: Mapping[str, float]) -> None:
+        """Values by field of Reading, of an instance the roll has `seen`."""
+        held = self._open.get(instance_id)
+        if held is not None and at - held[0] > SAME_S:
+            self._close(instance_id)
+            held = None
+        if held is None:
+            if at - self._done.get(instance_id, -math.inf) <= SAME_S:
+                self._points["late"] += len(values)
+                return
+            self._open[instance_id] = (at, self._monotonic(), dict(values))
+            return
+        if held[0] - at > SAME_S:
+            self._points["late"] += len(values)
+            return
+        into = held[2]
+        for name, value in values.items():
+            into[name] = into.get(name, 0.0) + value if name in SUMMED else value
+
+    def flush(self, *, everything: bool = False) -> None:
+        """Hand over what has lingered long enough; call it every half second."""
+        before = self._monotonic() - LINGER_S
+        while self._open:
+            name = next(iter(self._open))
+            if not everything and self._open[name][1] > before:
+                return
+            self._close(name)
+
+    def forget(self, instance_id: str) -> None:
+        """An instance is gone."""
+        self._open.pop(instance_id, None)
+        self._done.pop(instance_id, None)
+
+    def _close(self, instance_id: str) -> None:
+        at, _, values = self._open.pop(instance_id)
+        self._done[instance_id] = at
+        told: dict[str, float | int] = {}
+        for name, value in values.items():
+            if name in _FIELDS and 0 <= value < math.inf:
+                told[name] = value if name in _FLOATS else int(value)
+        self._points["unusable"] += len(values) - len(told)
+        if size := len(told):
+            taken = self._roll.read(instance_id, at, Reading.of(told))
+            self._points["taken" if taken else "not-taken"] += size

@@ -1,0 +1,79 @@
+"""The streams of a watch: made from its configuration, tidied, asked to look closer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from parkwarden.collect.streams.roll import Roll
+
+if TYPE_CHECKING:
+    from parkwarden.collect.streams.stream import Part, Stream
+    from parkwarden.model import Event, Instance
+
+TIDY_S = 60.0
+"""Between two looks for those who were silent for too long."""
+
+
+class Streams:
+    """All streams and the roll they share. `emit`, `clock` and `direct` are the roll's; `make(roll)` makes the streams."""
+
+    def __init__(
+        self,
+        emit: Callable[[Event], None],
+        clock: Callable[[], float],
+        direct: Callable[[str], bool],
+        make: Callable[[Roll], Sequence[Stream]],
+    ) -> None:
+        self.roll = Roll(emit, clock, direct=direct, forgotten=self._forgotten)
+        self._by_name = {stream.name: stream for stream in make(self.roll)}
+
+    def __bool__(self) -> bool:
+        return bool(self._by_name)
+
+    def parts(self) -> dict[str, Part]:
+        """What is to be kept running."""
+        parts: dict[str, Part] = {}
+        for stream in self._by_name.values():
+            parts |= stream.parts()
+        return parts | {"roll": self._tidy} if self else {}
+
+    def resumed(self, instances: Sequence[Instance]) -> None:
+        """Who was known before a restart of ours and is no direct target may be somebody's whom a stream will tell of again."""
+        for instance in instances:
+            if instance.id not in self.roll:
+                self.roll.resumed(instance)
+
+    def suspect(self, instance_id: str, why: str) -> bool:
+        stream = self._stream_of(instance_id)
+        return stream is not None and stream.suspect(instance_id, why)
+
+    def last_chance(self, instance_id: str, limit: str, low_s: float) -> bool:
+        stream = self._stream_of(instance_id)
+        return stream is not None and stream.last_chance(instance_id, limit, low_s)
+
+    def points(self) -> Counter[tuple[str, str]]:
+        """(stream, outcome) -> points since the start."""
+        return Counter({(s.name, outcome): n for s in self._by_name.values() for outcome, n in s.points.items()})
+
+    def troubles(self) -> Mapping[str, str]:
+        """What is wrong with which stream now."""
+        return {stream.name: stream.trouble for stream in self._by_name.values() if stream.trouble}
+
+    def instances(self) -> Counter[str]:
+        """Instances by the stream that tells of them."""
+        return Counter(self.roll.stream_of(instance.id) or "" for instance in self.roll)
+
+    def _stream_of(self, instance_id: str) -> Stream | None:
+        return self._by_name.get(self.roll.stream_of(instance_id) or "")
+
+    def _forgotten(self, stream: str, instance_id: str) -> None:
+        if stream in self._by_name:
+            self._by_name[stream].gone(instance_id)
+
+    async def _tidy(self) -> None:
+        while True:
+            await asyncio.sleep(TIDY_S)
+            self.roll.tidy()
