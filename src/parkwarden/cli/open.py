@@ -70,11 +70,10 @@ def command(
 def _address(listen: str) -> tuple[str, int]:
     """Host and port; only this machine's own addresses: nobody is asked for a token here."""
     from parkwarden.model.errors import UsageError
-    from parkwarden.run.config import WebSettings, is_loopback
+    from parkwarden.model.listening import is_loopback, split_listen
 
     try:
-        web = WebSettings(listen=listen)
-        host, port = web.host, web.port
+        host, port = split_listen(listen)
     except ValueError as error:
         raise UsageError("bad-listen", f"--listen {listen}: {error}", hint="127.0.0.1:0 takes any free port") from None
     if not is_loopback(host):

@@ -117,7 +117,7 @@ def _check(config: Config) -> None:
     """What a file is refused for, the command line is refused for too."""
     from parkwarden.act.settings import problems
     from parkwarden.model.errors import UsageError
-    from parkwarden.run.config import is_loopback
+    from parkwarden.model.listening import is_loopback
 
     try:
         host = config.web.host

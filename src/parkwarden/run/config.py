@@ -29,6 +29,7 @@ from parkwarden.collect.streams.settings import Listener, ReceiveSettings
 from parkwarden.judge.fleet.rules import Rules
 from parkwarden.model.errors import UsageError
 from parkwarden.model.instance import Auth, Secret
+from parkwarden.model.listening import is_loopback, split_listen
 from parkwarden.run._config_types import Preparer, explain
 from parkwarden.run._config_yaml import MAX_CONFIG_BYTES, ConfigError, ConfigProblem, Document, parse
 from parkwarden.store.settings import StoreSettings
@@ -176,25 +177,6 @@ def from_urls(urls: Sequence[str]) -> Config:
             raise UsageError("bad-url", f"{which} not the URL of a service: {error}", hint=hint) from None
         groups.append(StaticTargets(urls=(url,), auth=auth))
     return Config(targets=tuple(groups))
-
-
-def split_listen(listen: str) -> tuple[str, int]:
-    """(host, port) of `127.0.0.1:9870`, `[::1]:9870`. Raises ValueError, without showing it."""
-    host, colon, port = listen.rpartition(":")
-    host = host.removeprefix("[").removesuffix("]") if host.startswith("[") else host
-    if not colon or not host or not (port.isascii() and port.isdigit()) or not 0 <= int(port[:6]) <= 65_535:
-        raise ValueError("expected host:port, such as 127.0.0.1:9870 or [::1]:9870")
-    return host, int(port)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach an address; a name other than `localhost` may mean anything."""
-    import ipaddress
-
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _text(file: Path) -> str:

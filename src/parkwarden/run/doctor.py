@@ -26,8 +26,9 @@ from parkwarden.collect.discovery import Discovery, SourceStatus
 from parkwarden.collect.limits import Tell, quiet
 from parkwarden.model.errors import ParkwardenError
 from parkwarden.model.instance import Target
+from parkwarden.model.listening import is_loopback
 from parkwarden.run._doctor_target import TargetReport, examine_target
-from parkwarden.run.config import Config, ConfigError, is_loopback
+from parkwarden.run.config import Config, ConfigError
 from parkwarden.store.settings import StoreSettings
 
 SCHEMA = "parkwarden.doctor/1"

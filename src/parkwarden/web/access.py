@@ -23,7 +23,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from parkwarden.run.config import is_loopback
+from parkwarden.model.listening import is_loopback
 
 if TYPE_CHECKING:
     from starlette.requests import HTTPConnection
