@@ -23,6 +23,7 @@ from urllib.parse import parse_qsl, quote
 from markupsafe import Markup, escape
 from starlette.responses import HTMLResponse, Response
 
+from parkwarden.collect.serve import give_time
 from parkwarden.model import words as numbers
 from parkwarden.model.safe import inert, inert_lines, middle
 from parkwarden.report import words
@@ -32,7 +33,6 @@ from parkwarden.run.board.traces import Traces
 from parkwarden.web.access import CSRF_FIELD, Access, Role, Visitor, is_part
 from parkwarden.web.assets import Assets
 from parkwarden.web.problems import ForbiddenError, TooLargeError, UnknownVisitorError, WebError
-from parkwarden.web.serve import give_time
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -51,6 +51,9 @@ PACE_BYTES = 256 << 10
 
 MAX_FIELDS = 50
 """Fields of a form."""
+
+MAX_QUERY = 500
+"""Characters of one filter or search of a page."""
 
 NAV = (
     ("/", "Fleet", "g f"),

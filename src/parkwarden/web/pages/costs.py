@@ -7,19 +7,15 @@ from typing import TYPE_CHECKING
 from starlette.routing import Route
 
 from parkwarden.run.board.costs import REASONS, ServiceCosts
+from parkwarden.web.desk import MAX_QUERY, Desk
 
 if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
     from starlette.routing import BaseRoute
 
-    from parkwarden.web.desk import Desk
-
 PAGE = 200
 """Services of one page, those that were stalled longest."""
-
-MAX_QUERY = 500
-"""Characters of a search."""
 
 
 def routes(desk: Desk) -> list[BaseRoute]:

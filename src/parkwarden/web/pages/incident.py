@@ -20,14 +20,13 @@ from parkwarden.run.incidents import MAX_NAME, MAX_REASON
 from parkwarden.web.access import Role
 from parkwarden.web.api.evidence import attachment
 from parkwarden.web.api.openapi import who
+from parkwarden.web.desk import MAX_QUERY, Desk
 from parkwarden.web.problems import NotFoundError
 
 if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
     from starlette.routing import BaseRoute
-
-    from parkwarden.web.desk import Desk
 
 PAGE = 100
 """Incidents of one page: what is more is found by searching."""
@@ -41,9 +40,6 @@ STATES = (
 
 SILENCES = (("30m", "30 minutes"), ("2h", "2 hours"), ("8h", "8 hours"), ("1d", "a day"), ("7d", "a week"))
 """How long somebody may silence an incident with one choice; the command line takes any duration up to 90 days."""
-
-MAX_QUERY = 500
-"""Characters of one filter."""
 
 
 def routes(desk: Desk) -> list[BaseRoute]:

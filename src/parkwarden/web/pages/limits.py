@@ -8,19 +8,15 @@ from starlette.routing import Route
 
 from parkwarden.model import words
 from parkwarden.run.board.limits import BYTES, NAMES, Headroom, Headrooms
+from parkwarden.web.desk import MAX_QUERY, Desk
 
 if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
     from starlette.routing import BaseRoute
 
-    from parkwarden.web.desk import Desk
-
 PAGE = 200
 """Rows of one page; what is further from its limit is found by searching."""
-
-MAX_QUERY = 500
-"""Characters of a search."""
 
 
 def routes(desk: Desk) -> list[BaseRoute]:
