@@ -18,59 +18,13 @@ import re
 
 from parkwarden.formats._problems import Problems
 from parkwarden.formats._profile_model import SNIPPET
+from parkwarden.formats.runtime_names import FIELDS, FLOATS, NO_LIMIT, REQUEST_NAMES
 from parkwarden.model import Artefact, BuildInfo, FormatError, Kind, LimitError, Reading
 
 MAX_BYTES = 64 << 20
 """Bytes of a page; Prometheus itself is often told to refuse 10 MB and more."""
 MAX_LINE = 64 << 10
 """Bytes of one line that are read; labels beyond are no Go runtime's."""
-
-_GAUGES = {
-    "go_goroutines": "goroutines",
-    "go_sched_goroutines_goroutines": "goroutines",
-    "go_goroutine_count": "goroutines",
-    "go_sched_goroutines_waiting_goroutines": "blocked",
-    "go_threads": "threads",
-    "go_memstats_alloc_bytes": "heap_alloc",
-    "go_memstats_heap_alloc_bytes": "heap_alloc",
-    "go_memstats_heap_inuse_bytes": "heap_inuse",
-    "go_memstats_heap_idle_bytes": "heap_idle",
-    "go_memstats_heap_objects": "heap_objects",
-    "go_memstats_stack_inuse_bytes": "stack_inuse",
-    "go_memstats_sys_bytes": "sys",
-    "go_memstats_alloc_bytes_total": "total_alloc",
-    "go_memstats_next_gc_bytes": "next_gc",
-    "go_gc_heap_goal_bytes": "next_gc",
-    "go_gc_cycles_total_gc_cycles_total": "num_gc",
-    "go_gc_duration_seconds_count": "num_gc",
-    "go_memstats_last_gc_time_seconds": "last_gc_at",
-    "go_memstats_gc_cpu_fraction": "gc_cpu_fraction",
-    "go_cpu_classes_gc_total_cpu_seconds_total": "gc_cpu_s",
-    "go_sched_gomaxprocs_threads": "gomaxprocs",
-    "go_gc_gomemlimit_bytes": "mem_limit",
-    "go_memory_classes_total_bytes": "sys",
-    "go_gc_heap_objects_objects": "heap_objects",
-    "go_memory_classes_heap_stacks_bytes": "stack_inuse",
-    "process_open_fds": "open_fds",
-    "process_max_fds": "max_fds",
-    "process_resident_memory_bytes": "rss",
-    "process_start_time_seconds": "start_time",
-    "process_cpu_seconds_total": "cpu_s",
-}
-"""Families to fields; where several fill one field the first seen counts."""
-_REQUEST_NAMES = (
-    "http_requests_total",
-    "http_server_requests_total",
-    "http_request_duration_seconds_count",
-    "http_server_request_duration_seconds_count",
-    "http_server_requests_seconds_count",
-    "grpc_server_handled_total",
-    "requests_total",
-)
-"""Names request totals are exported under; the first of them on the page counts, summed over its series."""
-_FLOATS = {"last_gc_at", "gc_cpu_fraction", "gc_cpu_s", "cpu_s", "start_time"}
-_NO_LIMIT = 1 << 62
-"""GOMEMLIMIT off is exported as MaxInt64, rounded by float."""
 
 _NAME = re.compile(rb"[a-zA-Z_:][a-zA-Z0-9_:]*")
 _LABEL = re.compile(rb'\s*([a-zA-Z_][a-zA-Z0-9_]*)\s*=\s*"((?:[^"\\]|\\.)*)"\s*,?', re.S)
@@ -151,10 +105,10 @@ def _follow(layout: _Layout, data: bytes) -> Reading | None:
             value = float(data[at:end])
             if attribute in values or not 0 <= value < _TOO_MUCH:  # NaN is not in the range either
                 continue
-            if attribute in _FLOATS:
+            if attribute in FLOATS:
                 if value or attribute != "last_gc_at":
                     values[attribute] = value
-            elif attribute and (value < _NO_LIMIT or attribute != "mem_limit"):
+            elif attribute and (value < NO_LIMIT or attribute != "mem_limit"):
                 values[attribute] = int(value)
             at = end
         reading = Reading(**values)  # type: ignore[arg-type]
@@ -214,7 +168,7 @@ class _Page:
             self._damaged(line, number)
             return
         family = match.group().decode()
-        known = family in _GAUGES or family in _REQUEST_NAMES or family == "go_info"
+        known = family in FIELDS or family in REQUEST_NAMES or family == "go_info"
         if not known:
             return
         parsed = _parse(line[:MAX_LINE], match.end())
@@ -222,15 +176,15 @@ class _Page:
             self._damaged(line, number)
             return
         labels, value, stamp, begin = parsed
-        if family not in _REQUEST_NAMES:
-            self.keys.append((b"\n" + line[:begin], _GAUGES.get(family, "")))
+        if family not in REQUEST_NAMES:
+            self.keys.append((b"\n" + line[:begin], FIELDS.get(family, "")))
         if stamp is not None:
             self.times.append(stamp)
         if family == "go_info":
             self.reading.go_version = labels.get("version", "")[:64] or None
             self.read += 1
-        elif family in _GAUGES:
-            self._set(_GAUGES[family], value)
+        elif family in FIELDS:
+            self._set(FIELDS[family], value)
         elif math.isfinite(value) and value >= 0:
             self.requests[family] = self.requests.get(family, 0.0) + value
         else:
@@ -240,11 +194,11 @@ class _Page:
         self.read += 1
         if not math.isfinite(value) or value < 0 or value >= 2**64 or getattr(self.reading, attribute) is not None:
             return
-        if attribute == "mem_limit" and value >= _NO_LIMIT:
+        if attribute == "mem_limit" and value >= NO_LIMIT:
             return
         if attribute == "last_gc_at" and value == 0:  # no collection yet
             return
-        setattr(self.reading, attribute, value if attribute in _FLOATS else int(value))
+        setattr(self.reading, attribute, value if attribute in FLOATS else int(value))
 
     def _damaged(self, line: bytes, number: int) -> None:
         self.lost += 1
@@ -265,7 +219,7 @@ class _Page:
             return None
         if not self.keys or not data.endswith(b"\n") or sum(len(key) for key, _ in self.keys) > MAX_LAYOUT_BYTES:
             return None
-        family = next((f.encode() for f in _REQUEST_NAMES if f in self.requests), None)
+        family = next((f.encode() for f in REQUEST_NAMES if f in self.requests), None)
         lines = data.count(b"\n")
         known = (lines, tuple(self.keys), family, self.reading.go_version)
         found = _layouts.get(known)
@@ -284,7 +238,7 @@ class _Page:
             self.problems.add("truncated", f"line {newlines + 1}", "an OpenMetrics page without # EOF")
         if self.read == 0:
             self.problems.add("no-go-metrics", "", "the page holds no go_* or process_* metrics")
-        for family in _REQUEST_NAMES:
+        for family in REQUEST_NAMES:
             if family in self.requests and self.requests[family] < 2**63:
                 self.reading.requests_total = int(self.requests[family])
                 break
