@@ -74,13 +74,13 @@ def grouped(events: Iterator[tuple[float, Event]], services: int | None) -> Iter
 
 def serve(instances: int, services: int | None) -> None:
     """The fleet's pages until we are ended; prints a line of JSON when they are there."""
+    from parkwarden.collect.serve import bind
+    from parkwarden.collect.serve import serve as run
     from parkwarden.run.board.recorded import Recorded
     from parkwarden.run.replay import recordings as read
     from parkwarden.web.access import Access
     from parkwarden.web.app import application
     from parkwarden.web.desk import Desk
-    from parkwarden.web.serve import bind
-    from parkwarden.web.serve import serve as run
 
     began = time.perf_counter()
     with read(recordings(instances)) as events:

@@ -15,11 +15,11 @@ from typing import Any, cast
 
 import pytest
 
+from parkwarden.collect.serve import bind, serve
 from parkwarden.run.board.recorded import Recorded
 from parkwarden.web.access import Access
 from parkwarden.web.app import application
 from parkwarden.web.desk import Desk
-from parkwarden.web.serve import bind, serve
 from tests.e2e.page import HOSTILE, LiveBoard, accessible, fits
 from tests.run.board.build import fleet
 

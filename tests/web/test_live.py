@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from parkwarden.collect.serve import bind, serve
 from parkwarden.web import live as module
-from parkwarden.web.serve import bind, serve
 from tests.web.board import TOKENS, Board, a_board, bearer
 
 

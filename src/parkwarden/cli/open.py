@@ -94,10 +94,10 @@ def _serve(opened: OpenedFiles, host: str, port: int, browser: bool) -> None:
     from starlette.responses import RedirectResponse
     from starlette.routing import Route
 
+    from parkwarden.collect.serve import bind, serve
     from parkwarden.web.access import Access
     from parkwarden.web.app import MODULES, application
     from parkwarden.web.desk import Desk
-    from parkwarden.web.serve import bind, serve
 
     async def main() -> None:
         sock = bind(host, port)

@@ -148,6 +148,7 @@ def _watch(config: Config, watch_format: WatchFormat, kept: str) -> None:
     from rich.console import Console
     from rich.live import Live
 
+    from parkwarden.collect.serve import bind, serve
     from parkwarden.model.finding import Exit
     from parkwarden.model.safe import inert
     from parkwarden.run.board.watching import WatchHost
@@ -155,7 +156,6 @@ def _watch(config: Config, watch_format: WatchFormat, kept: str) -> None:
     from parkwarden.web.access import Access
     from parkwarden.web.app import application
     from parkwarden.web.desk import Desk
-    from parkwarden.web.serve import bind, serve
 
     log = structlog.get_logger()
     console = Console(highlight=False, soft_wrap=True)

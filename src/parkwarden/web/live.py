@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
+from parkwarden.collect.serve import give_time
 from parkwarden.model.safe import inert
 from parkwarden.web.problems import TooManyError
-from parkwarden.web.serve import give_time
 
 if TYPE_CHECKING:
     from starlette.requests import Request

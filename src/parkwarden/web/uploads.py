@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from starlette.datastructures import UploadFile
 from starlette.requests import Request
 
+from parkwarden.collect.serve import give_time
 from parkwarden.model import UsageError, words
 from parkwarden.run.board.dumps import MAX_FILES, MAX_UPLOAD_BYTES, BusyError, Given
 from parkwarden.web.problems import TooLargeError, TooManyError, WebError
-from parkwarden.web.serve import give_time
 
 if TYPE_CHECKING:
     from parkwarden.run.board.dumps import OpenedBag

@@ -1,4 +1,4 @@
-"""Serves an ASGI application inside a loop that is already running, and stops with its task.
+"""Serves an ASGI application inside a loop that is already running, and stops with its task: our pages, and receivers of what others send.
 
 Whoever reaches the port may open connections before any token is asked for: so their number, their headers and their time are bounded,
 and a newcomer goes before who has been silent longest: a health probe is heard while somebody holds all the others open.
@@ -21,12 +21,14 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from parkwarden.model.errors import UsageError
 
 if TYPE_CHECKING:
-    from starlette.applications import Starlette
     from starlette.requests import Request
-    from starlette.types import Receive, Scope, Send
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
 MAX_CONNECTIONS = 128
-"""Open at once: our pages are for a scraper and a few people."""
+"""Open at once, where nothing else is said: our pages are for a scraper and a few people."""
+
+MAX_SENDERS = 512
+"""Open at once where senders come: an SDK keeps one open, a Collector or a Prometheus up to 200; half of the usual limit of open files."""
 
 MAX_HEAD_BYTES = 16 << 10
 """Of a request: browsers with many cookies send 8 kB."""
@@ -39,6 +41,7 @@ KEEP_ALIVE_S = 75
 
 
 _GIVE_TIME = "parkwarden.give_time"
+WEB_OPTION = " or --listen HOST:PORT"
 
 
 def give_time(request: Request) -> None:
@@ -48,8 +51,8 @@ def give_time(request: Request) -> None:
         go_on()
 
 
-def bind(host: str, port: int) -> socket.socket:
-    """A listening socket. Raises UsageError where the address cannot be had."""
+def bind(host: str, port: int, setting: str = "web.listen") -> socket.socket:
+    """A listening socket. Raises UsageError where the address cannot be had; `setting` is where another can be chosen."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -61,7 +64,7 @@ def bind(host: str, port: int) -> socket.socket:
         raise UsageError(
             "address-in-use",
             f"cannot listen on {host}:{port}: {error.strerror or error}",
-            hint="choose another with web.listen in the configuration or --listen HOST:PORT (port 0 takes any free one)",
+            hint=f"choose another with {setting} in the configuration{WEB_OPTION if setting == 'web.listen' else ''} (port 0 takes any free one)",
         ) from None
     return sock
 
@@ -75,8 +78,9 @@ class _Server(uvicorn.Server):
 
 
 class _Connection(H11Protocol):
-    """One of at most MAX_CONNECTIONS, with EXCHANGE_S for each exchange; h11 rather than httptools, which takes headers without end."""
+    """One of at most `most`, with EXCHANGE_S for each exchange; h11 rather than httptools, which takes headers without end."""
 
+    most = MAX_CONNECTIONS
     _deadline: asyncio.TimerHandle | None = None
     since = 0.0
     """When its present exchange began, or the last one ended."""
@@ -85,7 +89,7 @@ class _Connection(H11Protocol):
         self.app_state = {**self.app_state, _GIVE_TIME: self._go_on}
         super().connection_made(transport)
         self._begin()
-        if len(self.connections) > MAX_CONNECTIONS:
+        if len(self.connections) > self.most:
             oldest = min(self.connections, key=lambda one: getattr(one, "since", 0.0))
             self.connections.discard(oldest)
             oldest.transport.abort()
@@ -121,8 +125,14 @@ class _Connection(H11Protocol):
             self._deadline = None
 
 
-async def serve(application: Starlette, sock: socket.socket, cert_file: str = "", key_file: str = "") -> None:
-    """Serve until cancelled; over TLS where there is a certificate. Then every connection ends, whatever it was at."""
+class _SendersConnection(_Connection):
+    most = MAX_SENDERS
+
+
+async def serve(
+    application: ASGIApp, sock: socket.socket, cert_file: str = "", key_file: str = "", *, senders: bool = False
+) -> None:
+    """Serve until cancelled, `senders` where many keep a connection each; over TLS where there is a certificate. Then every connection ends, whatever it was at."""
 
     async def until_we_end(scope: Scope, receive: Receive, send: Send) -> None:
         with contextlib.suppress(asyncio.CancelledError):  # nobody is left to be told, and nothing went wrong
@@ -132,7 +142,7 @@ async def serve(application: Starlette, sock: socket.socket, cert_file: str = ""
         until_we_end,
         log_config=None,
         access_log=False,
-        http=_Connection,
+        http=_SendersConnection if senders else _Connection,
         ws="none",
         h11_max_incomplete_event_size=MAX_HEAD_BYTES,
         timeout_keep_alive=KEEP_ALIVE_S,
