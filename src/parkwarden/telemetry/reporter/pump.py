@@ -1,0 +1,197 @@
+"""What is sent when, what becomes of it, and the books of that. A state machine: time comes in, no thread, no socket.
+
+Healthy: batches of up to `batch_items`, after `linger_s` or as soon as one is full, events at once. After a failed call: a pause
+that doubles, then a *probe* - a call with nothing in it, so that finding out costs no item - and once that is answered small
+batches that double (PROBE_ITEMS, PACE_S): a back end that just came back is not buried by everybody's backlog.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from parkwarden.telemetry.reporter.queue import Entry, Lane, Queue, lane_of
+from parkwarden.telemetry.reporter.records import Account, Item, Reason, Signal, Tally
+from parkwarden.telemetry.reporter.settings import ReporterSettings
+from parkwarden.telemetry.reporter.transport import Ending, Outcome
+
+PROBE_ITEMS = 8
+"""Items of the first batch after an outage; each one taken doubles it."""
+PACE_S = 0.05
+"""Between batches until they are full size again."""
+MAX_TRIES = 2
+"""Calls that may have brought an item over without anybody saying so: the first, and once more."""
+CLOSING_FAILURES = 2
+"""Failed calls while closing after which the rest is given up: the first may have met a connection that had gone stale."""
+
+
+@dataclass(slots=True)
+class Batch:
+    """`entries` empty is a probe."""
+
+    signal: Signal
+    entries: list[Entry] = field(default_factory=list)
+
+
+class Pump:
+    def __init__(self, settings: ReporterSettings, where: str, random: Callable[[], float]) -> None:
+        self._settings, self._where, self._random = settings, where, random
+        self.queue = Queue(settings.queue_items, settings.queue_bytes)
+        self.under_way: Batch | None = None
+        self.healthy = True
+        self.trouble = ""
+        self.news: list[str] = []
+        """Lines to be logged, at most one a turn."""
+        self._answers = True
+        """Whether the probe after the last failure was answered."""
+        self._failures = 0
+        self._closing_failures = 0
+        self._not_before = 0.0
+        self._limit = settings.batch_items
+        self._absent: dict[Signal, float] = {}
+        self._accepted = dict.fromkeys(Signal, Tally())
+        self._sent = dict.fromkeys(Signal, Tally())
+        self._dropped: dict[tuple[Signal, Reason], Tally] = {}
+        self._requeued = 0
+
+    # what comes in
+
+    def accept(self, signal: Signal, item: Item, weight: int, now: float) -> None:
+        self._accepted[signal] += Tally(1, weight)
+        entry = Entry(signal, item, lane_of(item), weight, now)
+        if self._absent.get(signal, 0.0) > now:
+            self.drop([entry], Reason.UNIMPLEMENTED)
+        else:
+            self.drop(self.queue.push(entry), Reason.QUEUE_FULL)
+
+    def turned_away(self, signal: Signal, reason: Reason, count: int) -> None:
+        """Of what was not even looked at only the number is known: it weighs nothing in the account."""
+        self._accepted[signal] += Tally(count)
+        self._lose(signal, reason, Tally(count))
+
+    # what goes out
+
+    def due(self, now: float, closing: bool = False) -> Batch | None:
+        """The next call, if it is time for one; it is under way until `ended`."""
+        if self.under_way is not None or (closing and self._closing_failures >= CLOSING_FAILURES):
+            return None
+        if now < self._not_before and not closing:
+            return None
+        absent = [signal for signal, until in self._absent.items() if until > now]
+        first = self.queue.first(absent)
+        if first is None:
+            return None
+        if not closing:
+            if not self._answers:
+                self.under_way = Batch(first.signal)
+                return self.under_way
+            if not self._worth(first, absent, now):
+                return None
+        entries = self.queue.pop_batch(first.signal, self._limit, self._settings.batch_bytes)
+        self.under_way = Batch(first.signal, entries)
+        return self.under_way
+
+    def _worth(self, first: Entry, absent: list[Signal], now: float) -> bool:
+        oldest = self.queue.oldest(absent)
+        return (
+            first.lane is Lane.EVENTS
+            or self._limit < self._settings.batch_items
+            or self.queue.items >= self._settings.batch_items
+            or self.queue.bytes >= self._settings.batch_bytes
+            or (oldest is not None and now - oldest >= self._settings.linger_s)
+        )
+
+    def ended(self, outcome: Outcome, now: float, closing: bool = False) -> None:
+        """How the call that was under way ended."""
+        batch, self.under_way = self.under_way, None
+        if batch is None:
+            return
+        if not batch.entries:
+            self._probed(outcome, now)
+            return
+        if outcome.ending is Ending.TAKEN:
+            self._taken(batch, outcome, now)
+            return
+        if outcome.ending is Ending.ABSENT:
+            self._absent[batch.signal] = now + self._settings.absent_s
+            self.drop([*batch.entries, *self.queue.pop_all(batch.signal)], Reason.UNIMPLEMENTED)
+            self.news.append(f"{self._where} takes no {batch.signal}: not offered for {self._settings.absent_s:.0f} s")
+            return
+        self._closing_failures += closing
+        if outcome.ending is Ending.REJECTED:
+            self.drop(batch.entries, Reason.REJECTED)
+        else:
+            self._again(batch.entries, unsure=outcome.ending is Ending.UNSURE)
+        self._fail(outcome, now)
+        self._limit = max(1, len(batch.entries) // 2) if outcome.smaller else PROBE_ITEMS
+
+    def _taken(self, batch: Batch, outcome: Outcome, now: float) -> None:
+        entries = batch.entries
+        for count, reason in ((outcome.not_encodable, Reason.NOT_ENCODABLE), (outcome.rejected, Reason.REJECTED)):
+            kept = max(0, len(entries) - max(count, 0))
+            self.drop(entries[kept:], reason)  # which ones nobody says: the last are taken for them
+            entries = entries[:kept]
+        for entry in entries:
+            self._sent[entry.signal] += Tally(1, entry.weight)
+        if not self.healthy:
+            lost = sum(tally.items for tally in self._dropped.values())
+            self.news.append(f"{self._where} takes it again; {self.queue.items} queued, {lost} lost so far")
+        self.healthy, self.trouble, self._failures = True, "", 0
+        if self._limit < self._settings.batch_items:
+            self._limit = min(self._limit * 2, self._settings.batch_items)
+            self._not_before = now + PACE_S
+
+    def _probed(self, outcome: Outcome, now: float) -> None:
+        if outcome.ending in (Ending.TAKEN, Ending.ABSENT):
+            self._answers = True
+        else:
+            self._fail(outcome, now)
+
+    def _again(self, entries: list[Entry], unsure: bool) -> None:
+        for entry in entries:
+            entry.tries += unsure
+        self.drop([entry for entry in entries if entry.tries >= MAX_TRIES], Reason.UNCONFIRMED)
+        back = [entry for entry in entries if entry.tries < MAX_TRIES]
+        self._requeued += len(back) if unsure else 0
+        self.drop(self.queue.push_back(back), Reason.QUEUE_FULL)
+
+    def _fail(self, outcome: Outcome, now: float) -> None:
+        settings = self._settings
+        if self.healthy:
+            self.news.append(
+                f"{self._where}: {outcome.trouble}; {self.queue.items} items are kept, what finds no room is dropped and counted"
+            )
+        self.healthy, self.trouble, self._answers = False, outcome.trouble, False
+        pause = settings.backoff_s * 2 ** min(self._failures, 10)
+        if outcome.after_s is not None:
+            pause = max(pause, outcome.after_s)
+        self._failures += 1
+        self._not_before = now + min(pause, settings.backoff_max_s) * (0.8 + 0.4 * self._random())
+
+    # the books
+
+    def drop(self, entries: Iterable[Entry], reason: Reason) -> None:
+        for entry in entries:
+            self._lose(entry.signal, reason, Tally(1, entry.weight))
+
+    def give_up(self, reason: Reason) -> None:
+        """All that is queued or under way."""
+        if self.under_way is not None:
+            self.drop(self.under_way.entries, reason)
+            self.under_way = None
+        self.drop(self.queue.pop_all(), reason)
+
+    def _lose(self, signal: Signal, reason: Reason, tally: Tally) -> None:
+        self._dropped[signal, reason] = self._dropped.get((signal, reason), Tally()) + tally
+
+    def lost(self) -> dict[tuple[Signal, Reason], Tally]:
+        return dict(self._dropped)
+
+    def account(self) -> Account:
+        queued = dict.fromkeys(Signal, Tally())
+        for entry in [*self.queue, *(self.under_way.entries if self.under_way else ())]:
+            queued[entry.signal] += Tally(1, entry.weight)
+        return Account(
+            dict(self._accepted), dict(self._sent), dict(self._dropped), queued,
+            requeued=self._requeued, healthy=self.healthy, trouble=self.trouble,
+        )  # fmt: skip

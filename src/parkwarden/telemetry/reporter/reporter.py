@@ -1,0 +1,279 @@
+"""A reporter: takes segments, log records and metric points, and brings them to a back end without ever harming its host.
+
+    reporter = Reporter(OtlpGrpc(Target(host="collector", port=4317), Origin("shop", "shop-1")))
+    tracer = Tracer(reporter, service="shop", instance="shop-1")
+    reporter.log(LogRecord(time.time(), Severity.ERROR, "", "out of stock"))
+    ...
+    reporter.close()          # or leave it to the interpreter's end
+
+What is handed in lands in an inbox by one append (telemetry/reporter/inbox.py). Two threads, begun with the first item, do the
+rest: the *keeper* counts, bounds, decides and logs, and never touches the network; the *courier* makes one call at a time. A
+call that outlives its deadline costs a courier, nothing else.
+
+Host processes may be plain, asyncio, or fork: a child begins with empty books and threads of its own. `os._exit` and SIGKILL
+(SIGTERM, too, where nobody handles it) end a process without a word: what is queued in memory is then lost.
+"""
+
+from __future__ import annotations
+
+import atexit
+import threading
+import time
+from collections.abc import Callable, Iterable
+from queue import Empty, SimpleQueue
+from random import random as _random
+
+from parkwarden.telemetry.forks import heed_forks
+from parkwarden.telemetry.reporter.inbox import Inbox
+from parkwarden.telemetry.reporter.noise import Noise, own_thread
+from parkwarden.telemetry.reporter.pump import Batch, Pump
+from parkwarden.telemetry.reporter.queue import weigh
+from parkwarden.telemetry.reporter.records import (
+    Account,
+    Item,
+    LogRecord,
+    MetricPoint,
+    Reason,
+    Signal,
+    Tally,
+    clean_log,
+    clean_point,
+)
+from parkwarden.telemetry.reporter.settings import MAX_ITEM_BYTES, ReporterSettings
+from parkwarden.telemetry.reporter.transport import Ending, Outcome, Transport
+from parkwarden.telemetry.segment import Segment
+
+TURN_S = 0.1
+"""How often the keeper looks into the inbox: ten times a second costs a thousandth of a core."""
+AT_ONCE = 256
+"""Items the keeper counts before it lets others have the books, and the interpreter."""
+OVERDUE_S = 1.0
+"""Beyond its deadline (and after being aborted) a call has this long to come back; then its courier is left alone for good."""
+MAX_COURIERS = 3
+"""Threads that may hang; beyond, calls wait in the last one's line (and are overdue again) until one comes back."""
+ENDING_S = 0.1
+"""For the threads to end after the time for closing is over."""
+
+
+class Reporter:
+    """See the module. All methods are safe on any thread, in signal handlers and finalizers; none raises, logs or waits, but `close`."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        settings: ReporterSettings | None = None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        random: Callable[[], float] = _random,
+    ) -> None:
+        self._transport = transport
+        self._settings = settings or ReporterSettings()
+        self._clock, self._random = clock, random
+        self._fresh()
+        heed_forks(self)
+        atexit.register(self.close)
+
+    def _fresh(self) -> None:
+        """Empty books, no threads."""
+        self._inbox = Inbox()
+        self._lock = threading.RLock()
+        self._pump = Pump(self._settings, self._transport.where, self._random)
+        self._noise = Noise(self._settings.lines_per_minute, self._clock)
+        self._not_begun = threading.Lock()
+        self._keeper: threading.Thread | None = None
+        self._calls: SimpleQueue[tuple[Batch, float] | None] = SimpleQueue()
+        self._outcomes: SimpleQueue[Outcome] = SimpleQueue()
+        self._couriers: list[threading.Thread] = []
+        self._overdue_at: float | None = None
+        self._close_at: float | None = None
+        self._closed = False
+
+    # the host's side
+
+    def take(self, segment: Segment) -> None:
+        """A finished segment: a reporter is a tracer's sink."""
+        self._put(Signal.TRACES, lambda: segment)
+
+    def log(self, record: LogRecord) -> None:
+        self._put(Signal.LOGS, lambda: clean_log(record))
+
+    def metrics(self, points: Iterable[MetricPoint]) -> None:
+        try:
+            for point in points:
+                self._put(Signal.METRICS, lambda point=point: clean_point(point))  # type: ignore[misc]
+        except Exception:  # the iterable is the host's
+            self._inbox.turn_away(Signal.METRICS, Reason.NOT_ENCODABLE)
+
+    def _put(self, signal: Signal, made: Callable[[], Item]) -> None:
+        if self._closed or own_thread():
+            self._inbox.turn_away(signal, Reason.CLOSED if self._closed else Reason.OWN)
+            return
+        try:
+            item = made()
+            weight = weigh(item)
+        except Exception:
+            self._inbox.turn_away(signal, Reason.NOT_ENCODABLE)
+            return
+        if weight > MAX_ITEM_BYTES:
+            self._inbox.turn_away(signal, Reason.TOO_LARGE)
+            return
+        self._inbox.put(signal, item, weight)
+        if self._keeper is None:
+            self._begin()
+
+    def _begin(self) -> None:
+        """The threads, once; where none can be had now, with a later item."""
+        if not self._not_begun.acquire(blocking=False):
+            return
+        try:
+            keeper = threading.Thread(target=self._keep, name="parkwarden-reporter", daemon=True)
+            keeper.start()
+            self._keeper = keeper
+        except RuntimeError:  # no more threads; or the interpreter is ending
+            self._not_begun.release()
+
+    def account(self) -> Account:
+        with self._lock:
+            account = self._pump.account()
+            waiting, away = self._inbox.waiting()
+        accepted, queued, dropped = dict(account.accepted), dict(account.queued), dict(account.dropped)
+        for signal, _, weight in waiting:
+            accepted[signal] += Tally(1, weight)
+            queued[signal] += Tally(1, weight)
+        for (signal, reason), count in away.items():
+            accepted[signal] += Tally(count)
+            dropped[signal, reason] = dropped.get((signal, reason), Tally()) + Tally(count)
+        return Account(
+            accepted, account.sent, dropped, queued,
+            requeued=account.requeued, healthy=account.healthy, trouble=account.trouble,
+        )  # fmt: skip
+
+    def close(self, timeout_s: float | None = None) -> Account:
+        """Send what is queued, for `timeout_s` at most (default: settings.close_s), and give up the rest. Again: the same account."""
+        atexit.unregister(self.close)
+        now = self._clock()
+        limit = self._settings.close_s if timeout_s is None else timeout_s
+        if not self._pump.healthy:
+            limit = min(limit, self._settings.close_down_s)
+        self._close_at = self._close_at or now + limit
+        self._closed = True
+        keeper = self._keeper
+        if keeper is not None and keeper is not threading.current_thread():
+            self._inbox.ring()
+            keeper.join(max(0.0, self._close_at - now))
+            if keeper.is_alive():
+                self._transport.abort()
+                self._inbox.ring()
+                keeper.join(ENDING_S)
+        if self._lock.acquire(timeout=ENDING_S):
+            try:
+                self._settle()
+                self._pump.give_up(Reason.EXIT)
+            finally:
+                self._lock.release()
+        self._noise.last(self._pump.lost())
+        return self.account()
+
+    # the keeper's
+
+    def _keep(self) -> None:
+        own_thread(True)
+        done = False
+        while not done:
+            try:
+                done = self._turn()
+            except Exception as error:  # a fault of ours must not end the counting
+                self._noise.say([f"a fault of the reporter's own: {type(error).__name__}: {error}"[:200]], {})
+            if not done:
+                self._inbox.wait(TURN_S)
+        self._calls.put(None)
+
+    def _turn(self) -> bool:
+        """One look at everything; whether all is done."""
+        self._hear()
+        while self._settle(AT_ONCE):
+            time.sleep(0)  # whoever waits for the books or the interpreter
+        now = self._clock()
+        closing = self._close_at is not None
+        with self._lock:
+            if closing and now >= (self._close_at or 0.0):
+                return True
+            batch = self._pump.due(now, closing)
+            idle = batch is None and self._pump.under_way is None
+            lost, news = self._pump.lost(), self._pump.news
+            self._pump.news = []
+        self._noise.say(news, lost)
+        if batch is not None:
+            self._send(batch, now)
+        return closing and idle
+
+    def _send(self, batch: Batch, now: float) -> None:
+        self._couriers = [courier for courier in self._couriers if courier.is_alive()]
+        if not self._couriers:
+            self._courier()
+        deadline = min(now + self._settings.call_s, self._close_at or now + self._settings.call_s)
+        self._overdue_at = deadline + OVERDUE_S
+        self._calls.put((batch, deadline))
+
+    def _courier(self) -> None:
+        self._calls, self._outcomes = SimpleQueue(), SimpleQueue()
+        courier = threading.Thread(
+            target=self._carry, args=(self._calls, self._outcomes), name="parkwarden-courier", daemon=True
+        )
+        courier.start()
+        self._couriers.append(courier)
+
+    def _settle(self, most: int = 0) -> bool:
+        """Count what is in the inbox (`most` items of it at a time) and queue it; whether there may be more."""
+        with self._lock:
+            now = self._clock()
+            for (signal, reason), count in self._inbox.turned_away().items():
+                self._pump.turned_away(signal, reason, count)
+            taken = 0
+            while not most or taken < most:
+                found = self._inbox.take()
+                if found is None:
+                    return False
+                self._pump.accept(*found, now)
+                taken += 1
+            return True
+
+    def _hear(self) -> None:
+        """How the call that was under way ended; of one that does not come back, that it did not."""
+        now = self._clock()
+        closing = self._close_at is not None
+        try:
+            outcome = self._outcomes.get_nowait()
+        except Empty:
+            if self._overdue_at is None or now < self._overdue_at:
+                return
+            outcome = Outcome(Ending.UNSURE, "a call did not come back")
+            self._abandon()
+        self._overdue_at = None
+        with self._lock:
+            self._pump.ended(outcome, now, closing)
+
+    def _abandon(self) -> None:
+        """Leave a courier that hangs (in a name's look-up, for which there is no deadline) to itself, and begin another."""
+        self._transport.abort()
+        self._calls.put(None)
+        if len(self._couriers) < MAX_COURIERS:
+            self._courier()
+
+    # the courier's
+
+    def _carry(self, calls: SimpleQueue[tuple[Batch, float] | None], outcomes: SimpleQueue[Outcome]) -> None:
+        own_thread(True)
+        while (call := calls.get()) is not None:
+            batch, deadline = call
+            try:
+                outcome = self._transport.send(batch.signal, [entry.item for entry in batch.entries], deadline)
+            except Exception as error:
+                outcome = Outcome(Ending.UNSURE, f"{type(error).__name__}: {error}"[:200])
+            outcomes.put(outcome)
+            self._inbox.ring()
+
+    def forked(self) -> None:
+        """In a forked child: what the parent took is the parent's to tell; threads are not there; its lock may be held for ever."""
+        self._transport.forked()
+        self._fresh()

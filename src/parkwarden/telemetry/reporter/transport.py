@@ -1,0 +1,58 @@
+"""What carries a batch to a back end. Transports are called on the reporter's courier thread, and nowhere else (but for `abort`)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Protocol
+
+from parkwarden.telemetry.reporter.records import Item, Signal
+
+
+class Ending(Enum):
+    """How a call ended, and so what becomes of its batch."""
+
+    TAKEN = auto()
+    """The back end said it has it (of which `rejected` items it will not keep)."""
+    UNREACHED = auto()
+    """It surely has nothing of it: goes back into the queue, as often as it takes."""
+    UNSURE = auto()
+    """It may have all or some of it: goes back once, and is given up the second time."""
+    REJECTED = auto()
+    """It will never take this: dropped."""
+    ABSENT = auto()
+    """It does not know this signal: dropped, and the signal is not offered again for a while."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """`after_s`: the pause the back end asked for, None where it did not. `smaller`: it said the batch was too large."""
+
+    ending: Ending
+    trouble: str = ""
+    after_s: float | None = None
+    rejected: int = 0
+    not_encodable: int = 0
+    smaller: bool = False
+
+
+class Transport(Protocol):
+    """Nothing connects before the first `send`. A transport may raise; the reporter then takes it for UNSURE."""
+
+    @property
+    def where(self) -> str:
+        """The back end, for people: `otlp grpc 127.0.0.1:4317`."""
+        ...
+
+    def send(self, signal: Signal, items: Sequence[Item], deadline: float) -> Outcome:
+        """Bring one batch over, or say why not, before `deadline` (of `time.monotonic`). No items: only find out who is there."""
+        ...
+
+    def abort(self) -> None:
+        """From another thread: the call under way ends at once, and its connection is not used again."""
+        ...
+
+    def forked(self) -> None:
+        """In a forked child: forget the connection without a word; it is the parent's."""
+        ...
