@@ -7,6 +7,8 @@ Sources: prometheus/client_golang `prometheus/go_collector*.go`, `process_collec
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 FIELDS = {
     "go_goroutines": "goroutines",
     "go_sched_goroutines_goroutines": "goroutines",
@@ -53,3 +55,80 @@ REQUEST_NAMES = (
 FLOATS = {"last_gc_at", "gc_cpu_fraction", "gc_cpu_s", "cpu_s", "start_time"}
 NO_LIMIT = 1 << 62
 """GOMEMLIMIT off is exported as MaxInt64, rounded by float."""
+
+
+class Rule(NamedTuple):
+    """What one OpenTelemetry metric tells: `field` of Reading (or UPTIME), as value x `scale`.
+
+    `counted`: it is a histogram or summary, and its count is what counts. `by` and `of`: only points of which one of the attributes `by` has one
+    of the values `of`; those are added up.
+    """
+
+    field: str
+    counted: bool = False
+    by: tuple[str, ...] = ()
+    of: frozenset[str] = frozenset()
+    scale: float = 1.0
+
+
+UPTIME = "uptime"
+"""Seconds since the process began; no field of Reading."""
+ADDED = frozenset(("cpu_s", "requests_total", "sys"))
+"""Fields of which a metric tells several points at a time."""
+RISING = frozenset(("total_alloc", "num_gc", "gc_cpu_s", "cpu_s", "requests_total"))
+"""Fields that only ever rise while a process lives."""
+
+_CPU_STATE = ("cpu.mode", "process.cpu.state", "state")
+_BUSY = frozenset(("user", "system"))
+
+OTEL: dict[str, Rule] = {
+    **{name: Rule(field) for name, field in FIELDS.items() if not name.endswith("_count")},
+    "go_gc_duration_seconds": Rule("num_gc", counted=True),
+    **{name: Rule("requests_total") for name in REQUEST_NAMES if not name.endswith("_count")},
+    **{name.removesuffix("_count"): Rule("requests_total", True) for name in REQUEST_NAMES if name.endswith("_count")},
+    # semantic conventions of today
+    "go.goroutine.count": Rule("goroutines"),
+    "go.memory.used": Rule("sys"),
+    "go.memory.limit": Rule("mem_limit"),
+    "go.memory.allocated": Rule("total_alloc"),
+    "go.memory.gc.goal": Rule("next_gc"),
+    "go.memory.gc.cycles": Rule("num_gc"),
+    "go.memory.gc.pause.duration": Rule("num_gc", counted=True),
+    "go.cpu.time": Rule("gc_cpu_s", by=("go.cpu.state", "state"), of=frozenset(("gc",))),
+    "go.processor.limit": Rule("gomaxprocs"),
+    "process.cpu.time": Rule("cpu_s", by=_CPU_STATE, of=_BUSY),
+    "process.memory.usage": Rule("rss"),
+    "process.thread.count": Rule("threads"),
+    "process.unix.file_descriptor.count": Rule("open_fds"),
+    "process.uptime": Rule(UPTIME),
+    "http.server.request.duration": Rule("requests_total", counted=True),
+    "rpc.server.call.duration": Rule("requests_total", counted=True),
+    # and what they were called before
+    "process.memory.physical_usage": Rule("rss"),
+    "process.threads": Rule("threads"),
+    "process.open_file_descriptors": Rule("open_fds"),
+    "process.open_file_descriptor.count": Rule("open_fds"),
+    "http.server.duration": Rule("requests_total", counted=True),
+    "rpc.server.duration": Rule("requests_total", counted=True),
+    "runtime.uptime": Rule(UPTIME, scale=1e-3),
+    **{
+        f"{prefix}.{name}": Rule(field)
+        for prefix in ("process.runtime.go", "runtime.go")
+        for name, field in {
+            "goroutines": "goroutines",
+            "gc.count": "num_gc",
+            "mem.heap_alloc": "heap_alloc",
+            "mem.heap_idle": "heap_idle",
+            "mem.heap_inuse": "heap_inuse",
+            "mem.heap_objects": "heap_objects",
+        }.items()
+    },
+}
+"""OpenTelemetry metrics by name: the conventions', and those of Prometheus as its bridge and the Collector's receiver hand them on."""
+
+_GO = ("go.", "go_", "process.runtime.go.", "runtime.go.")
+
+
+def of_go(name: str) -> bool:
+    """Whether only a Go program tells a metric of this name."""
+    return name.startswith(_GO)

@@ -28,12 +28,21 @@ _FIELDS = frozenset(field.name for field in fields(Reading)) - {"at", "go_versio
 
 
 class Assembly:
-    """See the module. `told(name, n)`: n values went the way `name` (`taken`, `late`, `unusable`); `monotonic` is what LINGER_S goes by."""
+    """See the module. `points` counts values by the way they went (`taken`, `late`, `unusable`, `not-taken`); `monotonic` is what LINGER_S
+    goes by; `summed`: fields of which pieces are added up here, for streams that do not know series."""
 
-    def __init__(self, roll: Roll, points: Counter[str], monotonic: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        roll: Roll,
+        points: Counter[str],
+        monotonic: Callable[[], float],
+        *,
+        summed: frozenset[str] = SUMMED,
+    ) -> None:
         self._roll = roll
         self._points = points
         self._monotonic = monotonic
+        self._summed = summed
         self._open: dict[str, tuple[float, float, dict[str, float]]] = {}
         """Instance -> (time of the values, our time of the first of them, values), the longest open first."""
         self._done: dict[str, float] = {}
@@ -55,7 +64,7 @@ class Assembly:
             return
         into = held[2]
         for name, value in values.items():
-            into[name] = into.get(name, 0.0) + value if name in SUMMED else value
+            into[name] = into.get(name, 0.0) + value if name in self._summed else value
 
     def flush(self, *, everything: bool = False) -> None:
         """Hand over what has lingered long enough; call it every half second."""
