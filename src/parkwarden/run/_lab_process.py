@@ -13,7 +13,7 @@ import time
 import types
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -130,14 +130,16 @@ def fetch(url: str, timeout_s: float = FETCH_TIMEOUT_S) -> bytes:
     return body
 
 
-def spawn(name: str, command: Sequence[str], log: Path, url: str = "") -> LabProcess:
-    """Start a program in a group of its own, output appended to `log`."""
+def spawn(
+    name: str, command: Sequence[str], log: Path, url: str = "", env: Mapping[str, str] | None = None
+) -> LabProcess:
+    """Start a program in a group of its own, output appended to `log`; `env` adds to the environment."""
     if not hasattr(os, "killpg"):
         raise UsageError("lab-unsupported", "the lab needs a system with process groups (Linux, macOS)")
     with log.open("ab") as out:
         process = subprocess.Popen(
             list(command),
-            env=_service_environment(),
+            env=_service_environment() | dict(env or {}),
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=out,
@@ -159,6 +161,7 @@ def start_service(
     *,
     port: int | None = None,
     into: MemoryGroup | None = None,
+    env: Mapping[str, str] | None = None,
 ) -> LabProcess:
     """Start a lab's service on a free loopback port (or on `port`, as a restart does) and wait until it answers.
 
@@ -167,7 +170,7 @@ def start_service(
     for attempt in range(PORT_TRIES):
         address = f"127.0.0.1:{port or free_port()}"
         command = [str(program), "-addr", address, *args]
-        service = spawn(name, into.wrap(command) if into else command, log, f"http://{address}")
+        service = spawn(name, into.wrap(command) if into else command, log, f"http://{address}", env)
         try:
             if _becomes_ready(service):
                 return service
