@@ -9,6 +9,7 @@ The check compares what is described, not the text of the generated files, which
 from __future__ import annotations
 
 import importlib
+import importlib.resources
 import subprocess
 import sys
 import tempfile
@@ -23,7 +24,8 @@ PROTOS = SOURCES / "parkwarden" / "protos"
 def protoc(*arguments: str) -> None:
     """Run the compiler of grpcio-tools over all our .proto files."""
     files = sorted(str(path.relative_to(SOURCES)) for path in PROTOS.glob("*.proto"))
-    command = [sys.executable, "-m", "grpc_tools.protoc", f"-I{SOURCES}", *arguments, *files]
+    known = importlib.resources.files("grpc_tools") / "_proto"
+    command = [sys.executable, "-m", "grpc_tools.protoc", f"-I{SOURCES}", f"-I{known}", *arguments, *files]
     subprocess.run(command, cwd=SOURCES, check=True)
 
 
