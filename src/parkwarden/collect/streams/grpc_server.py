@@ -155,7 +155,7 @@ async def serve(
     try:
         await server.start()
         bound(f"{host}:{port}")
-        await server.wait_for_termination()
+        await asyncio.Event().wait()  # wait_for_termination, cancelled, leaves a server that cannot be stopped
     finally:
         await asyncio.shield(server.stop(GRACE_S))
 
