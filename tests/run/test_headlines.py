@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
+import pytest
 
 from parkwarden.collect.fleet.status import TargetState, TargetStatus
 from parkwarden.model import (
@@ -233,6 +234,23 @@ def test_the_last_line_sums_up_what_was_seen_and_what_it_cost() -> None:
     assert now_words(status, 42, "▁█") == (
         "2 targets (1 up, 1 unreachable) · 42 goroutines ▁█ · 1 found leaking · 0 incidents open"
     )
+
+
+@pytest.mark.parametrize(
+    ("targets", "streams", "said"),
+    [
+        ({}, {}, "0 targets"),
+        ({"up": 2}, {"otlp": 0}, "2 targets up"),
+        ({"up": 1}, {"otlp": 3, "skywalking": 1}, "1 target up + 4 instances from 2 streams"),
+        ({}, {"remote-write": 1}, "1 instance from 1 stream"),
+    ],
+)
+def test_who_is_watched_is_said_with_who_reads_them(
+    targets: dict[str, int], streams: dict[str, int], said: str
+) -> None:
+    """Targets are read by us, instances of streams by others; a watch of streams alone does not speak of no targets."""
+    status = WatchStatus(started_at=0.0, targets=Counter(targets), stream_instances=Counter(streams))
+    assert now_words(status, 42, "") == f"{said} · 42 goroutines · 0 incidents open"
 
 
 def test_json_lines_are_of_their_schema() -> None:

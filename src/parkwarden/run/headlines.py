@@ -281,7 +281,7 @@ def _target_words(t: TargetStatus, *, first: bool, restarted: bool) -> str:
 
 def now_words(s: WatchStatus, goroutines: float, picture: str) -> str:
     """How the fleet is now, on one line."""
-    parts = [_targets_words(s), f"{words.count(goroutines)} goroutines {picture}".rstrip()]
+    parts = [_watched_words(s), f"{words.count(goroutines)} goroutines {picture}".rstrip()]
     parts += [f"{s.findings['leak']} found leaking"] if s.findings["leak"] else []
     parts += [f"{s.findings['suspect']} suspected"] if s.findings["suspect"] else []
     parts += [f"{_open(s)} open"]
@@ -296,7 +296,7 @@ def account(s: WatchStatus, now: float) -> str:
     told = sum(n for (_, outcome), n in s.notifications.items() if outcome == "delivered")
     stood = sum(s.stall_seconds.values())
     parts = [
-        f"after {words.seconds(now - s.started_at)}: {_targets_words(s)}",
+        f"after {words.seconds(now - s.started_at)}: {_watched_words(s)}",
         _several(read, "reading") + (f" ({failed:,} failed)" if failed else ""),
         _several(taken, "look")
         + (f" that cost the watched some {words.seconds(stood)} of standing still" if stood else ""),
@@ -308,12 +308,18 @@ def account(s: WatchStatus, now: float) -> str:
     return " | ".join(parts)
 
 
-def _targets_words(s: WatchStatus) -> str:
-    total = s.targets.total()
+def _watched_words(s: WatchStatus) -> str:
+    """Targets by state, and instances that streams tell of."""
+    total, told = s.targets.total(), s.stream_instances.total()
     states = [f"{n:,} {state}" for state in TargetState if (n := s.targets[str(state)])]
     if len(states) == 1:
-        return f"{_several(total, 'target')} {states[0].partition(' ')[2]}"
-    return f"{_several(total, 'target')}" + (f" ({', '.join(states)})" if states else "")
+        targets = f"{_several(total, 'target')} {states[0].partition(' ')[2]}"
+    else:
+        targets = f"{_several(total, 'target')}" + (f" ({', '.join(states)})" if states else "")
+    streamed = (
+        f"{_several(told, 'instance')} from {_several(sum(n > 0 for n in s.stream_instances.values()), 'stream')}"
+    )
+    return " + ".join(part for part, there in ((targets, total or not told), (streamed, told)) if there)
 
 
 def _open(s: WatchStatus) -> str:

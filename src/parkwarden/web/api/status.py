@@ -46,6 +46,7 @@ def as_json(now: WatchStatus, at: float) -> dict[str, Any]:
         "ticks": now.ticks,
         "targets": dict(now.targets),
         "targets_left_out": now.targets_left_out,
+        "streams": dict(now.stream_instances),
         "instance_restarts": now.instance_restarts,
         "suspicions": now.suspicions,
         "findings": dict(now.findings),
