@@ -82,11 +82,11 @@ def command(
     if not urls and config_file is None:
         raise UsageError("nothing-to-watch", "there is nothing to watch", hint="give a URL, or -c parkwarden.yaml")
     config = load(config_file) if config_file else from_urls(urls or [])
-    if not urls and not config.targets and not config.discovery.any:
+    if not urls and not config.targets and not config.discovery.any and not config.streams:
         raise UsageError(
             "nothing-to-watch",
             f"{config_file} names no targets",
-            hint="give it targets or a discovery (docs/configuration.md), or a URL beside -c",
+            hint="give it targets, a discovery, a Prometheus or a receiver (docs/configuration.md), or a URL beside -c",
         )
     if config_file and urls:
         config = replace(config, targets=(*config.targets, *from_urls(urls).targets))

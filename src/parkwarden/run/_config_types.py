@@ -145,6 +145,8 @@ class Preparer:
             return tuple((k, self.prepare(v, second, (*path, k))) for k, v in value.items())
         if value is None:
             return ()
+        if isinstance(value, dict) and dataclasses.is_dataclass(each):
+            value = [value]  # one group of settings where several may stand
         if not isinstance(value, list):
             self.document.problem(
                 path, f"expected a list; given: {given(value)}", "write `[one, two]`, or `- one` a line"

@@ -25,6 +25,7 @@ from parkwarden.alert.policy import Policy
 from parkwarden.collect.discovery.addresses import BadAddressError, parse_url
 from parkwarden.collect.discovery.settings import DiscoverySettings, StaticTargets
 from parkwarden.collect.fleet.settings import CollectSettings
+from parkwarden.collect.streams.prometheus_settings import PrometheusSource
 from parkwarden.collect.streams.settings import Listener, ReceiveSettings
 from parkwarden.judge.fleet.rules import Rules
 from parkwarden.model.errors import UsageError
@@ -57,6 +58,11 @@ MAX_TOKENS = 1_000
 """Web tokens: each one shown is compared with all of them, which takes a millisecond then."""
 MAX_NAME = 60
 """Characters of a web token's name: it stands in pages, notifications and the state."""
+_LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*", re.ASCII)
+_METRIC = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*", re.ASCII)
+_MATCHER = r'[a-zA-Z_][a-zA-Z0-9_]*\s*(?:=~|!~|!=|=)\s*"(?:[^"\\]|\\.)*"'
+_SELECTOR = re.compile(rf"(?:\{{\s*(?:{_MATCHER}\s*(?:,\s*|(?=\}})))*\}})?", re.ASCII)
+"""`{a="b", c=~"d"}` or nothing: what is put into a query between other words must not say more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,6 +141,11 @@ class Config:
     """Our own pages."""
     log: LogSettings = field(default_factory=LogSettings)
     """Our own log."""
+
+    @property
+    def streams(self) -> bool:
+        """Whether others tell of instances."""
+        return bool(self.collect.prometheus) or self.receive.any
 
 
 def load(path: str | os.PathLike[str], environ: Mapping[str, str] | None = None) -> Config:
@@ -261,6 +272,7 @@ def _check(config: Config, document: Document) -> None:
             document.problem(("store", key), "a secret must not stand in the configuration itself", f"write `{hint}`")
     _check_web(config.web, document)
     _check_receive(config.receive, document)
+    _check_prometheus(config.collect.prometheus, document)
 
 
 def _has_password(url: str) -> bool:
@@ -361,6 +373,23 @@ def _check_tokens(web: WebSettings, document: Document) -> None:
             document.problem((*path, "name"), f"expected 1 to {MAX_NAME} printable characters")
         elif one.name in names[:n]:
             document.problem((*path, "name"), "the name of another token, too")
+
+
+def _check_prometheus(sources: Sequence[PrometheusSource], document: Document) -> None:
+    for i, one in enumerate(sources):
+        here = ("collect", "prometheus", i)
+        if problem := _url_problem(one.url):
+            document.problem((*here, "url"), f"not the base URL of a Prometheus: {problem}")
+        _positive(document, here, interval_s=one.interval_s, timeout_s=one.timeout_s)
+        if not _SELECTOR.fullmatch(one.selector.strip()):
+            hint = """write `'{job=~"shop-.*", env="prod"}'`"""
+            document.problem((*here, "selector"), "expected matchers in braces, without a metric's name", hint)
+        if one.requests and not _METRIC.fullmatch(one.requests):
+            document.problem((*here, "requests"), "expected a metric's name")
+        if not one.id_labels or not all(_LABEL.fullmatch(name) for name in one.id_labels):
+            document.problem((*here, "id_labels"), "expected names of labels, at least one")
+        if one.pprof.port > 65_535:
+            document.problem((*here, "pprof", "port"), f"expected a port, 0..65535; given: {one.pprof.port}")
 
 
 def _often(document: Document, path: tuple[str | int, ...], value: float) -> None:

@@ -3,18 +3,49 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from parkwarden.collect.streams.admission import Admission
 from parkwarden.collect.streams.roll import Roll
 
 if TYPE_CHECKING:
+    from parkwarden.collect.fleet.collector import Collector
     from parkwarden.collect.streams.stream import Part, Stream
     from parkwarden.model import Event, Instance
+    from parkwarden.run.config import Config
 
 TIDY_S = 60.0
 """Between two looks for those who were silent for too long."""
+
+
+def made(
+    config: Config,
+    roll: Roll,
+    clock: Callable[[], float],
+    tell: Callable[[str], None],
+    collector: Collector,
+    known: Callable[[str], bool],
+) -> list[Stream]:
+    """The streams of a configuration; `tell(text)` is told where they listen, `known(id)` says whether there are readings of an instance
+    from before a restart of ours. What they need is imported where they are wanted."""
+    receive = config.receive
+    admission = Admission(time.monotonic, points_per_s=receive.points_per_s)
+    streams: list[Stream] = []
+    if receive.otlp.grpc.listen or receive.otlp.http.listen:
+        from parkwarden.collect.streams.otlp.receiver import OtlpStream
+
+        streams.append(OtlpStream(receive.otlp, receive.labels, roll, admission, clock, tell))
+    if config.collect.prometheus:
+        from parkwarden.collect.streams.prometheus import PrometheusStream
+
+        streams += [
+            PrometheusStream(f"prometheus[{n}]", one, roll, clock, known=known, looks=collector)
+            for n, one in enumerate(config.collect.prometheus)
+        ]
+    return streams
 
 
 class Streams:

@@ -58,7 +58,7 @@ from parkwarden.run.memory import Memory
 from parkwarden.run.outbox import Outbox
 from parkwarden.run.retention import Retention
 from parkwarden.run.status import WatchStatus
-from parkwarden.run.streams import Streams
+from parkwarden.run.streams import Streams, made
 from parkwarden.run.supervise import CALM_S, keep_running
 from parkwarden.store.state import AsyncState, State
 from parkwarden.telemetry import Ring, Tracer
@@ -184,7 +184,11 @@ class Watch:
 
     def _make_streams(self, roll: Roll) -> list[Stream]:
         """What the configuration has others bring us."""
-        return []
+
+        def tell(text: str) -> None:
+            self.headlines.info(self.clock.now(), text)
+
+        return made(self.config, roll, self.clock.now, tell, self.collector, self.engine.instances.__contains__)
 
     async def _resume(self) -> None:
         """Where the last process stopped: incidents, silences, the windows of the last hour."""
@@ -208,6 +212,8 @@ class Watch:
                 told = at
                 self.kept.heed(self.engine, at)
         self.engine.resumed(now)
+        if self.streams and not self.discovery.sources:  # otherwise this is done once they have told of targets
+            self.streams.resumed(list(self.engine.instances.values()))
         if self.memory.unread_lines:
             self.headlines.mishap(
                 now, "journal", f"{self.memory.unread_lines:,} lines of the last hour could not be read again"

@@ -37,13 +37,17 @@ from parkwarden.collect.fleet.telling import Teller
 from parkwarden.model.artefact import LookCost, Reading
 from parkwarden.model.capture import Capture
 from parkwarden.model.events import Descriptors, Event, Gone, Read, Started
-from parkwarden.model.instance import Instance, Target
+from parkwarden.model.instance import Instance, Target, other_life
 from parkwarden.model.snapshot import Source
 
 PARSERS = 2
 """Threads that read large answers; more would only wait for each other's Python."""
 WAIT_S = 1.0
 """Until a look that budgets held back is tried again."""
+MAX_ADOPTED = 256
+"""Targets looked at on suspicion only, at once: three replicas of each of 85 services."""
+HELD_S = 900.0
+"""How long one is kept after its last suspicion: longer than `suspect_again_s`, so that what was followed is remembered."""
 FAILURES_TO_PROBE = 3
 """Failed readings in a row after which the pages are looked for anew: what comes back may be another program."""
 KEPT_COSTS = 8
@@ -147,6 +151,9 @@ class Collector:
         self._looks = LocalLooks(settings.proc, monotonic) if settings.local == "auto" else None
         self._names = Names()
         self._watched: dict[str, _Watched] = {}
+        self._adopted: dict[str, _Watched] = {}
+        """Targets whose readings come from a stream, while they are suspected."""
+        self._held_until: dict[str, float] = {}
         self._teller = Teller(emit)
         self._before = Before(settings.before_bytes)
         self._pool: ThreadPoolExecutor | None = None
@@ -164,6 +171,8 @@ class Collector:
         now = self._clock()
         for target in wanted.values():
             known = self._watched.get(target.id)
+            if target.id in self._adopted:  # it became a target of our own
+                self._release(target.id)
             if known is None:
                 ladder = Ladder(self.settings, phase_of(target.id), self._monotonic())
                 watched = self._watched[target.id] = _Watched(target, ladder, now)
@@ -176,6 +185,39 @@ class Collector:
         """Whether it is one of the targets."""
         return instance_id in self._watched
 
+    def adopt(self, target: Target, last: Reading | None) -> bool:
+        """Have a target that others tell of looked at as if it were ours, without reading it: `suspect` and `last_chance` work for it from
+        now on, with the same budgets and looks on beat, until nobody has suspected it for HELD_S. `last` is its newest reading. Cheap to call
+        again; False where it cannot be taken."""
+        now = self._monotonic()
+        for name in [name for name, until in self._held_until.items() if until < now]:
+            self._release(name)
+        known = self._adopted.get(target.id)
+        if known is not None and (
+            known.target.url != target.url or other_life(known.target.start_time, target.start_time)
+        ):
+            self._release(target.id)
+            known = None
+        if known is None:
+            if target.id in self._watched or self._pool is None or len(self._adopted) >= MAX_ADOPTED:
+                return False
+            known = _Watched(target, Ladder(self.settings, phase_of(target.id), now), self._clock())
+            known.instance = target.instance()
+            known.client = Client(target, self._room, self._contexts, self._names)
+            known.scraper = Scraper(target, known.client, self.settings, self._pool)
+            self._adopted[target.id] = known
+        known.last = last
+        self._held_until[target.id] = now + HELD_S
+        self._climb(known)
+        return True
+
+    def _release(self, target_id: str) -> None:
+        """Its suspicion is over: no connection stays. Its instance goes on, told of by its stream."""
+        self._stop(self._adopted.pop(target_id))
+        del self._held_until[target_id]
+        self._before.forget(target_id)
+        self._teller.new_life(target_id)
+
     async def run(self) -> None:
         """Watch until cancelled; then nothing is left running, no connection open."""
         _allow_files(len(self._watched))
@@ -186,16 +228,19 @@ class Collector:
                 self._start(watched)
             await asyncio.get_running_loop().create_future()
         finally:
-            tasks = [t for w in self._watched.values() for t in (w.task, w.look) if t is not None]
+            everybody = [*self._watched.values(), *self._adopted.values()]
+            tasks = [t for w in everybody for t in (w.task, w.look) if t is not None]
             for watched in self._watched.values():
                 self._stop(watched)
+            for name in list(self._adopted):
+                self._release(name)
             await asyncio.gather(*tasks, return_exceptions=True)
             self._pool.shutdown(wait=False, cancel_futures=True)
             self._pool = None
 
     def suspect(self, instance_id: str, why: str) -> None:
         """A judge suspects an instance: look closer, now. Cheap to call again: the same reason is followed only now and then."""
-        watched = self._watched.get(instance_id)
+        watched = self._watched.get(instance_id) or self._adopted.get(instance_id)
         if watched is None or watched.instance is None or self._pool is None:
             return
         now = self._monotonic()
@@ -217,7 +262,7 @@ class Collector:
 
     def last_chance(self, instance_id: str, limit: str, low_s: float) -> None:
         """An instance may reach a limit in as little as `low_s`: save what it will take with it. Cheap to call at every beat."""
-        watched = self._watched.get(instance_id)
+        watched = self._watched.get(instance_id) or self._adopted.get(instance_id)
         if watched is None or watched.instance is None or self._pool is None:
             return
         now = self._monotonic()

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from parkwarden.collect import limits
+from parkwarden.collect.streams.prometheus_settings import PrometheusSource
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,3 +82,5 @@ class CollectSettings:
     """Looks under way over the whole fleet (readings are not looks), a quarter of them kept for suspicions."""
     before_bytes: int = 32 << 20
     """Memory for the last answers on beat, which become evidence of "before" when a suspicion comes."""
+    prometheus: tuple[PrometheusSource, ...] = ()
+    """Prometheus, Thanos, Mimir or VictoriaMetrics that are asked for readings, instead of scraping every instance ourselves."""

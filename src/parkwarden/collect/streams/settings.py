@@ -49,3 +49,8 @@ class ReceiveSettings:
     """Points a second that are taken from all senders together; beyond, they are told to come back later."""
     labels: Mapping[str, str] = field(default_factory=dict)
     """Labels of every instance that senders tell of; what they say themselves goes before."""
+
+    @property
+    def any(self) -> bool:
+        """Whether anybody may bring us anything."""
+        return any(one.listen for one in (self.remote_write, self.otlp.grpc, self.otlp.http, self.skywalking))

@@ -1,0 +1,287 @@
+"""A Prometheus-compatible API as the eyes of a fleet: some fifteen questions a tick bring the readings of a hundred thousand instances.
+
+    stream = PrometheusStream("prometheus[0]", settings, roll, clock, known=..., looks=collector)
+
+Each tick asks for one time SETTLE_S ago: first when every instance was scraped last, then for its numbers. Who was not scraped since the
+last tick is told nothing of, and goes blind as a target that does not answer does; so does who is missing from a partial answer. What answers
+with nothing (a metric that nobody exports) and what hardly ever changes is asked for every SELDOM_TICKS ticks only.
+
+At the start the windows are filled with the past by range queries, for those that are not known from a journal. On suspicion the instance
+itself is looked at (`Looks`). What cannot be had is told as a trouble, and asked again later each time, up to MAX_PAUSE_S.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import secrets
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Protocol
+
+from parkwarden.collect.discovery.client import explained
+from parkwarden.collect.streams.prometheus_api import Api, ApiError
+from parkwarden.collect.streams.prometheus_fleet import Fleet
+from parkwarden.collect.streams.prometheus_settings import PrometheusSource
+from parkwarden.collect.streams.prometheus_targets import Addresses
+from parkwarden.collect.streams.roll import Roll
+from parkwarden.collect.streams.stream import Part, Stream
+from parkwarden.formats.prometheus_api import ApiAnswer
+from parkwarden.model.artefact import Reading
+from parkwarden.model.errors import FormatError
+from parkwarden.model.instance import Instance, Target
+
+SETTLE_S = 1.0
+"""How far in the past a tick looks: a scrape that is being written while several questions are asked would be seen by some of them only."""
+SELDOM_TICKS = 20
+"""Ticks between two questions for what hardly ever changes, or was not there: five minutes at 15 s."""
+MAX_PAUSE_S = 120.0
+"""Longest pause after failures; it doubles from the interval on, and varies by a quarter."""
+HOLD_S = 0.05
+"""How long readings are told without a break for others on the loop: pages, senders, the beat."""
+BACKFILL_POINTS = 2_000_000
+"""Points of one range query: a third of a second's reading here, 60 MB there. Larger fleets are asked in more pieces."""
+BACKFILL_STEPS = 128
+"""Readings of the past per instance: what the windows hold."""
+MAX_BACKFILL_S = 120.0
+"""How long filling in the past may take in all: the present is waiting."""
+
+AT = "at"
+OFTEN = {
+    "goroutines": "go_goroutines",
+    "start_time": "process_start_time_seconds",
+    "open_fds": "process_open_fds",
+    "rss": "process_resident_memory_bytes",
+    "cpu_s": "process_cpu_seconds_total",
+    "threads": "go_threads",
+    "heap_inuse": "go_memstats_heap_inuse_bytes",
+    "heap_alloc": "go_memstats_alloc_bytes",
+    "total_alloc": "go_memstats_alloc_bytes_total",
+    "sys": "go_memstats_sys_bytes",
+    "next_gc": "go_memstats_next_gc_bytes",
+    "num_gc": "go_gc_duration_seconds_count",
+    "gc_cpu_s": "go_cpu_classes_gc_total_cpu_seconds_total",
+}
+"""Field -> metric, asked for at each tick: what the judges' windows hold."""
+SELDOM = {
+    "max_fds": "process_max_fds",
+    "mem_limit": "go_gc_gomemlimit_bytes",
+    "gomaxprocs": "go_sched_gomaxprocs_threads",
+}
+"""Field -> metric that hardly ever changes within a life."""
+REQUESTS, VERSION = "requests_total", "go_version"
+
+
+class Looks(Protocol):
+    """Who looks at instances: the collector."""
+
+    def adopt(self, target: Target, last: Reading | None) -> bool: ...
+
+    def suspect(self, instance_id: str, why: str) -> None: ...
+
+    def last_chance(self, instance_id: str, limit: str, low_s: float) -> None: ...
+
+
+class PrometheusStream(Stream):
+    """See the module. `known(id)`: whose past is known already."""
+
+    def __init__(
+        self,
+        name: str,
+        settings: PrometheusSource,
+        roll: Roll,
+        clock: Callable[[], float],
+        *,
+        known: Callable[[str], bool],
+        looks: Looks,
+    ) -> None:
+        super().__init__(name)
+        self._settings = settings
+        self._roll = roll
+        self._clock = clock
+        self._looks = looks
+        self._fleet = Fleet(settings, self.points, known)
+        self._addresses = Addresses(settings)
+        self._ticks = 0
+        self._empty: set[str] = set()
+        """Fields that nobody told when they were last asked for."""
+        self._filled = False
+        self._instances: dict[str, Instance] = {}
+        self.tick_s = 0.0
+        """How long the last tick took, from the first question to the last event."""
+
+    def parts(self) -> Mapping[str, Part]:
+        return {self.name: self.run}
+
+    async def run(self) -> None:
+        """Tick for ever."""
+        loop = asyncio.get_running_loop()
+        failures = 0
+        with ThreadPoolExecutor(1, thread_name_prefix="parkwarden-prometheus") as pool:
+            async with Api(self._settings, secrets.randbits(63), pool) as api:
+                self._addresses.use(api)
+                due = loop.time()
+                while True:
+                    try:
+                        if not self._filled:
+                            await self._fill(api)
+                        await self.tick(api)
+                    except Exception as error:
+                        failures += 1
+                        self.trouble = _sentence(error)
+                        pause = min(self._settings.interval_s * 2.0 ** min(failures - 1, 8), MAX_PAUSE_S)
+                        due = loop.time() + pause * random.uniform(0.75, 1.25)
+                    else:
+                        failures = 0
+                        due = max(due + self._settings.interval_s, loop.time())
+                    await asyncio.sleep(due - loop.time())
+
+    async def tick(self, api: Api) -> None:
+        """One look at the whole fleet. Raises where not even the scrape times can be had."""
+        began = asyncio.get_running_loop().time()
+        at = self._clock() - SETTLE_S
+        fleet, seldom = self._fleet, self._ticks % SELDOM_TICKS == 0
+        fleet.begin([at])
+        times = await api.instant(self._query(AT), at)
+        await self._on(fleet.take, AT, times)
+        asked = [f for f in (*OFTEN, *SELDOM) if seldom or (f in OFTEN and f not in self._empty)]
+        by_id = [REQUESTS] if self._settings.requests and (seldom or REQUESTS not in self._empty) else []
+        by_id += [VERSION] if seldom else []
+        wrong: dict[str, str] = {}
+        warnings = list(times.warnings)
+
+        async def ask(field: str) -> None:
+            try:
+                answer = await api.instant(self._query(field), at)
+                await self._on(fleet.take_by_id if field in by_id else fleet.take, field, answer)
+            except Exception as error:
+                wrong[field] = _sentence(error)
+                return
+            warnings.extend(answer.warnings)
+            (self._empty.discard if len(answer.hashes) else self._empty.add)(field)
+
+        await asyncio.gather(*map(ask, (*asked, *by_id)))
+        self._ticks += 1
+        await self._tell()
+        self.trouble = self._told_trouble(wrong, warnings, len(asked) + len(by_id) + 1)
+        self.tick_s = asyncio.get_running_loop().time() - began
+
+    def suspect(self, instance_id: str, why: str) -> bool:
+        target = self._target(instance_id)
+        if target is None:
+            return False
+        if self._looks.adopt(target, self._roll.last(instance_id)):
+            self._looks.suspect(instance_id, why)
+        return True
+
+    def last_chance(self, instance_id: str, limit: str, low_s: float) -> bool:
+        target = self._target(instance_id)
+        if target is None:
+            return False
+        if self._looks.adopt(target, self._roll.last(instance_id)):
+            self._looks.last_chance(instance_id, limit, low_s)
+        return True
+
+    def _target(self, instance_id: str) -> Target | None:
+        """Where an instance can be looked at; None where that is not known (yet)."""
+        who = self._roll.instance(instance_id)
+        return self._addresses.target(who) if who is not None else None
+
+    # the questions
+
+    def _query(self, field: str) -> str:
+        inner = self._settings.selector.strip().removeprefix("{").removesuffix("}").strip().rstrip(",")
+        if field == AT:
+            return f"timestamp(go_goroutines{{{inner}}})"
+        if field == VERSION:
+            return f"go_info{{{inner}}}"
+        if field == REQUESTS:
+            return f"sum by ({', '.join(self._settings.id_labels)}) ({self._settings.requests}{{{inner}}})"
+        return f"{OFTEN.get(field) or SELDOM[field]}{{{inner}}}"
+
+    async def _fill(self, api: Api) -> None:
+        """The past, step by step in the order of time. What fails costs the past, not the present."""
+        settings = self._settings
+        self._filled = True
+        if not settings.backfill_s:
+            return
+        loop = asyncio.get_running_loop()
+        until = loop.time() + MAX_BACKFILL_S
+        end = self._clock() - settings.interval_s
+        step = max(settings.interval_s, settings.backfill_s / BACKFILL_STEPS)
+        at = end - settings.backfill_s
+        there = await api.instant(self._query(AT), end)
+        steps = int(min(max(BACKFILL_POINTS // max(len(there.hashes), 1), 2), BACKFILL_STEPS))
+        while at <= end and loop.time() < until:
+            times = [at + i * step for i in range(steps) if at + i * step <= end]
+            await self._fill_piece(api, times, step)
+            at = times[-1] + step
+
+    async def _fill_piece(self, api: Api, times: list[float], step: float) -> None:
+        fleet = self._fleet
+        fleet.begin(times)
+
+        async def ask(field: str) -> None:
+            answer = await api.range(self._query(field), times[0], times[-1], step)
+            await self._on(fleet.take, field, answer)
+            if not len(answer.hashes):
+                self._empty.add(field)
+
+        await ask(AT)
+        asked = [field for field in OFTEN if field not in self._empty]
+        for failed in await asyncio.gather(*map(ask, asked), return_exceptions=True):
+            if isinstance(failed, BaseException) and not isinstance(failed, Exception):
+                raise failed
+        self._empty.clear()  # what the past does not tell the present may
+        await self._tell()
+
+    async def _on(self, call: Callable[[str, ApiAnswer], None], field: str, answer: ApiAnswer) -> None:
+        """Sorting an answer in; a first one of a large fleet takes a second, which is not the loop's."""
+        if len(answer.hashes) < 2_000:
+            call(field, answer)
+        else:
+            await asyncio.to_thread(call, field, answer)
+
+    async def _tell(self) -> None:
+        """Hand the readings over, a piece at a time."""
+        loop = asyncio.get_running_loop()
+        roll, name = self._roll, self.name
+        until = loop.time() + HOLD_S
+        for who, at, reading in self._fleet.told():
+            if roll.seen(name, self._in_this_life(who, reading)):
+                roll.read(who.id, at, reading)
+            if loop.time() > until:
+                await asyncio.sleep(0)
+                until = loop.time() + HOLD_S
+
+    def _in_this_life(self, who: Instance, reading: Reading) -> Instance:
+        """The same object as long as nothing changed, so that the roll need not compare."""
+        known = self._roll.instance(who.id)
+        if known is None:
+            return replace(who, start_time=reading.start_time)
+        if self._instances.get(who.id) is who:
+            return known
+        self._instances[who.id] = who
+        return who
+
+    def gone(self, instance_id: str) -> None:
+        self._instances.pop(instance_id, None)
+
+    def _told_trouble(self, wrong: Mapping[str, str], warnings: Iterable[str], asked: int) -> str:
+        """What is wrong, the worst first, in one sentence."""
+        if wrong:
+            return f"{len(wrong)} of {asked} questions failed: {next(iter(wrong.values()))}"
+        if first := next(iter(warnings), ""):
+            return f"not all of it answered: {first}"
+        if not len(self._fleet):
+            return "nothing there has go_goroutines: is `selector` right?"
+        if self._fleet.doubles:
+            return f"{self._fleet.doubles:,} series name an instance that others name, too: `id_labels` must tell them apart"
+        return ""
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, FormatError | ApiError):
+        return f"{error.message} {error.context}".strip()
+    return explained(error)[1]
