@@ -1,0 +1,64 @@
+"""From what was measured to harm or none: pure, and each threshold with its reason."""
+
+from __future__ import annotations
+
+from parkwarden.model.drill import Harm, Phase, Trial
+
+SLOWER_RATIO, SLOWER_MS = 3.0, 20.0
+"""The p99 may triple or rise by 20 ms, whichever is more: below that it is this machine's noise, with our own looks in it."""
+ERROR_SHARE = 0.001
+"""Requests that may fail: a connection that is cut as the load ends."""
+GROWN_RATIO, GROWN_BYTES = 1.5, 64 << 20
+"""Memory may grow by half or by 64 MiB, whichever is more: full queues of a few thousand spans, and no pile."""
+PILE = 200
+"""Goroutines more than the most before; a sender has a handful, and a request under load some."""
+EXIT_S = 5.0
+"""To end: half of what a container's orchestrator commonly leaves (Kubernetes: 30 s) would be generous; what waits for more delays
+every deployment of the fleet."""
+NOISE_PER_MIN = 60.0
+"""Lines of the telemetry's own in the service's log."""
+
+
+def judge(trial: Trial) -> None:
+    """Fill in harm and reasons from the rest."""
+    reasons = []
+    before = trial.phase("before")
+    for phase in trial.phases:
+        if phase is not before:
+            reasons += _compared(phase, before)
+    for phase in trial.phases:
+        for one in phase.growing:
+            if one.verdict == "leak":
+                reasons.append(f"{phase.name}: {one.title}")
+    if trial.died:
+        trial.harm, trial.reasons = Harm.DIED, [trial.died, *reasons]
+        return
+    if trial.exit_limit_s and trial.exit_s is None:
+        reasons.append(f"did not end within {trial.exit_limit_s:.0f} s of SIGTERM")
+    elif trial.exit_s is not None and trial.exit_s > EXIT_S:
+        reasons.append(f"took {trial.exit_s:.1f} s to end")
+    trial.harm, trial.reasons = (Harm.HARMED if reasons else Harm.UNHARMED), reasons
+
+
+def _compared(phase: Phase, before: Phase | None) -> list[str]:
+    """What is worse than before, by phase."""
+    reasons = []
+    if phase.requests is None:
+        reasons.append(f"{phase.name}: the load did not end")
+    elif phase.errors and phase.errors > ERROR_SHARE * phase.requests:
+        reasons.append(f"{phase.name}: {phase.errors:,} of {phase.requests:,} requests failed")
+    if before is None:
+        return reasons
+    if phase.p99_ms is not None and before.p99_ms is not None:
+        allowed = max(before.p99_ms * SLOWER_RATIO, before.p99_ms + SLOWER_MS)
+        if phase.p99_ms > allowed:
+            reasons.append(f"{phase.name}: p99 rose from {before.p99_ms:.1f} to {phase.p99_ms:.1f} ms")
+    if phase.rss_max is not None and before.rss_max is not None:
+        if phase.rss_max > max(before.rss_max * GROWN_RATIO, before.rss_max + GROWN_BYTES):
+            reasons.append(f"{phase.name}: memory rose from {before.rss_max >> 20} to {phase.rss_max >> 20} MiB")
+    if phase.goroutines_max is not None and before.goroutines_max is not None:
+        if phase.goroutines_max > before.goroutines_max + PILE:
+            reasons.append(f"{phase.name}: goroutines rose from {before.goroutines_max:,} to {phase.goroutines_max:,}")
+    if phase.said_lines and phase.said_lines > NOISE_PER_MIN * max(1.0, phase.seconds / 60):
+        reasons.append(f"{phase.name}: {phase.said_lines:,} lines of telemetry's own in the service's log")
+    return reasons

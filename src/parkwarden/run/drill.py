@@ -1,0 +1,266 @@
+"""Drills: a real service under load, something it depends on taken away, and what that did to it.
+
+    result = backend_unreachable(DrillOptions(services=("otel",), faults=(Fault.REFUSED,)))
+    result.harm, result.trials[0].reasons
+
+`backend_unreachable`: the telemetry back end of an instrumented service goes away in one of the ways of `run/backends`. For each
+service and fault: load while it is well, load while it is not, load when it is well again; then it goes once more and the service is
+asked to end. The detectors that judge a fleet judge the service all the while. Everything is on the loopback, and nothing outlives
+the call, Ctrl-C and SIGTERM included.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from parkwarden.collect.limits import Tell, quiet
+from parkwarden.model.drill import Drill, Told, Trial
+from parkwarden.model.errors import ParkwardenError, UsageError
+from parkwarden.run._desk_build import AGENT_RELEASE, build_desk, go_version
+from parkwarden.run._drill_desks import DESKS, DeskKind
+from parkwarden.run._drill_phase import CONNECTIONS, measure, truth
+from parkwarden.run._drill_tally import Tally
+from parkwarden.run._drill_verdict import judge
+from parkwarden.run._lab_build import go_build
+from parkwarden.run._lab_catalog import labs_folder
+from parkwarden.run._lab_process import LabProcess, spawn, start_service, terminated_like_interrupted
+from parkwarden.run.backends import Backend, Fault
+
+DEFAULT_SERVICES = ("otel", "skywalking")
+DEFAULT_FAULTS = (Fault.REFUSED, Fault.BLACK_HOLE, Fault.HANG, Fault.SLOW_DRAIN)
+MIN_PHASE_S, MAX_PHASE_S = 2.0, 600.0
+"""Shorter, and no p99 means anything; longer is no drill but a soak."""
+MIN_RATE, MAX_RATE = 1.0, 5000.0
+"""Requests a second; each makes three spans and the back end that counts them is not built for more."""
+EXIT_LIMIT_S = 60.0
+"""How long a service may take to end before it is killed: twice what Kubernetes gives by default."""
+SETTLE_S, SETTLE_LIMIT_S = 6.0, 20.0
+"""What was lost is counted when nothing has come for SETTLE_S: OpenTelemetry sends a batch every 5 s."""
+REFILL_S = 2.0
+"""Load between the second fault and SIGTERM: a service that ends has something to send."""
+WORDS_CHARS = 400
+"""Of a dead service's log."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrillOptions:
+    """What the user chose."""
+
+    services: tuple[str, ...] = DEFAULT_SERVICES
+    faults: tuple[Fault, ...] = DEFAULT_FAULTS
+    rate_per_s: float = 200.0
+    before_s: float = 10.0
+    during_s: float = 30.0
+    after_s: float = 25.0
+    """SkyWalking's agent comes back after up to 20 s."""
+    leak_per_s: float = 0.0
+    """A leak planted in the service beside the fault: to see that the detectors see."""
+
+
+def backend_unreachable(options: DrillOptions | None = None, tell: Tell | None = None) -> Drill:
+    """Drill each service with each fault. Raises UsageError, UnreachableError (modules), ParkwardenError (build, start)."""
+    options, tell = options or DrillOptions(), tell or quiet
+    _usable(options)
+    began, begun_at = time.monotonic(), datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    trials = []
+    with terminated_like_interrupted(), tempfile.TemporaryDirectory(prefix="parkwarden-drill-") as folder:
+        scratch = Path(folder)
+        load = scratch / "load"
+        tell("building the load generator", None)
+        go_build("the load generator", labs_folder() / "load", load, modules=False)
+        programs = {kind.build: build_desk(kind.build, scratch, tell) for kind in _kinds(options)}
+        plan = [(kind, fault) for kind in _kinds(options) for fault in options.faults]
+        for number, (kind, fault) in enumerate(plan):
+            place = scratch / f"{kind.name}-{fault.value}"
+            place.mkdir()
+            run = _Trial(options, kind, fault, programs[kind.build], load, place, _part(tell, number, len(plan)))
+            trials.append(run.run())
+    return Drill(
+        name="backend-unreachable",
+        begun_at=begun_at,
+        took_s=time.monotonic() - began,
+        rate_per_s=options.rate_per_s,
+        versions=_versions(options),
+        trials=trials,
+    )
+
+
+def _kinds(options: DrillOptions) -> list[DeskKind]:
+    return [DESKS[name] for name in options.services]
+
+
+def _usable(options: DrillOptions) -> None:
+    unknown = [name for name in options.services if name not in DESKS]
+    if unknown or not options.services:
+        raise UsageError(
+            "drill-service",
+            f"there is no service named {unknown[0]!r} to drill" if unknown else "no service to drill",
+            context="services: " + ", ".join(DESKS),
+        )
+    if not options.faults or Fault.HEALTHY in options.faults:
+        raise UsageError("drill-fault", "healthy is no fault" if options.faults else "no fault to drill with")
+    for name in ("before_s", "during_s", "after_s"):
+        if not MIN_PHASE_S <= getattr(options, name) <= MAX_PHASE_S:
+            option = "--" + name.removesuffix("_s")
+            raise UsageError("drill-seconds", f"{option} must be {MIN_PHASE_S:g} s to {MAX_PHASE_S:g} s")
+    if not MIN_RATE <= options.rate_per_s <= MAX_RATE:
+        raise UsageError("drill-rate", f"--rate must be {MIN_RATE:g} to {MAX_RATE:g} requests a second")
+
+
+def _part(tell: Tell, number: int, of: int) -> Tell:
+    """The share of one trial in the whole progress."""
+
+    def told(what: str, fraction: float | None = None) -> None:
+        tell(f"{number + 1} of {of}: {what}", (number + (fraction or 0.0)) / of)
+
+    return told
+
+
+def _versions(options: DrillOptions) -> dict[str, str]:
+    versions = {"go": go_version()}
+    for kind in _kinds(options):
+        if kind.build == "skywalking":
+            versions["skywalking-go"] = AGENT_RELEASE
+        else:
+            needs = (labs_folder() / "instrumented" / kind.build / "go.mod").read_text(encoding="utf-8")
+            found = re.search(r"^\s*go\.opentelemetry\.io/otel/sdk v(\S+)", needs, re.MULTILINE)
+            versions["opentelemetry-go"] = found[1] if found else ""
+    return versions
+
+
+@dataclass(slots=True)
+class _Trial:
+    """One service, one fault, from the service's start to its end."""
+
+    options: DrillOptions
+    kind: DeskKind
+    fault: Fault
+    program: Path
+    load: Path
+    folder: Path
+    tell: Tell
+
+    def run(self) -> Trial:
+        trial = Trial(service=self.kind.name, fault=self.fault.value)
+        tally = Tally()
+        with _Place(tally) as place:
+            service = start_service(
+                self.kind.name, self.program, self.folder / "service.log", env=self.kind.env(place.address)
+            )
+            try:
+                self._phases(trial, service, place, tally)
+                if service.alive:
+                    self._account(trial, service, tally)
+                    self._end(trial, service, place)
+            except ParkwardenError as error:
+                if service.alive:
+                    trial.died = f"lives, but did not answer: {error.message}"
+            finally:
+                service.stop()
+        judge(trial)
+        return trial
+
+    def _phases(self, trial: Trial, service: LabProcess, place: _Place, tally: Tally) -> None:
+        if self.options.leak_per_s:
+            service.get(f"/leak/start?per_s={self.options.leak_per_s:g}")
+        plan = (
+            ("before", Fault.HEALTHY, self.options.before_s),
+            ("during", self.fault, self.options.during_s),
+            ("after", Fault.HEALTHY, self.options.after_s),
+        )
+        whole = sum(seconds for _, _, seconds in plan) * 1.3  # counting and ending take some time too
+        passed = 0.0
+        for name, fault, seconds in plan:
+            self.tell(f"{self.kind.name}, back end {self.fault.value}: {name}", passed / whole)
+            place.become(fault)
+            tally.mark()
+            trial.phases.append(
+                measure(
+                    name,
+                    service,
+                    self.load,
+                    self.folder,
+                    rate=self.options.rate_per_s,
+                    seconds=seconds,
+                    prints_orders=self.kind.prints_orders,
+                )
+            )
+            if not service.alive:
+                trial.died = f"died {name}: exit code {service.process.returncode}; {service.said()[-WORDS_CHARS:]}"
+                return
+            passed += seconds
+        trial.recovered_s = tally.first_after_s
+
+    def _account(self, trial: Trial, service: LabProcess, tally: Tally) -> None:
+        """What was made and what arrived, once nothing more comes."""
+        self.tell(f"{self.kind.name}, back end {self.fault.value}: counting", 0.8)
+        made = self.kind.made(truth(service))
+        until, quiet_since, last = time.monotonic() + SETTLE_LIMIT_S, time.monotonic(), tally.last_at
+        while time.monotonic() < until and time.monotonic() - quiet_since < SETTLE_S:
+            time.sleep(0.1)
+            if tally.last_at != last:
+                quiet_since, last = time.monotonic(), tally.last_at
+        if trial.recovered_s is None:
+            trial.recovered_s = tally.first_after_s
+        trial.told = [Told(signal=name, made=made[name], arrived=tally.items[name]) for name in made]
+
+    def _end(self, trial: Trial, service: LabProcess, place: _Place) -> None:
+        self.tell(f"{self.kind.name}, back end {self.fault.value}: ending", 0.9)
+        place.become(self.fault)
+        with _loaded(self.load, service, self.options.rate_per_s, self.folder / "load-refill.json"):
+            time.sleep(REFILL_S)
+        trial.exit_limit_s = EXIT_LIMIT_S
+        asked = time.monotonic()
+        service.process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            service.process.wait(EXIT_LIMIT_S)
+            trial.exit_s = time.monotonic() - asked
+
+
+@contextlib.contextmanager
+def _loaded(program: Path, service: LabProcess, rate: float, log: Path) -> Iterator[None]:
+    command = [str(program), "-url", f"{service.url}/order?item=7", "-rate", f"{rate:g}", "-for", "60s", "-warmup", "0s"]
+    load = spawn("drill load", [*command, "-conns", str(CONNECTIONS)], log)
+    try:
+        yield
+    finally:
+        load.stop()
+
+
+class _Place:
+    """One address whose back end is well or not, as it is told."""
+
+    def __init__(self, tally: Tally) -> None:
+        self._tally = tally
+        self._backend = Backend(Fault.HEALTHY, take=tally.take)
+        self._port = self._backend.port
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self._port}"
+
+    def __enter__(self) -> _Place:
+        self._backend.__enter__()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._backend.__exit__(*exc)
+
+    def become(self, fault: Fault) -> None:
+        """Connections are reset by the change, as when a host goes away."""
+        if self._backend.fault is fault:
+            return
+        self._backend.__exit__(None, None, None)
+        try:
+            self._backend = Backend(fault, port=self._port, take=self._tally.take)
+        except OSError as error:
+            raise ParkwardenError("drill-port-taken", f"port {self._port} was taken by somebody else") from error
+        self._backend.__enter__()
