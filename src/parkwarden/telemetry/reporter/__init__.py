@@ -1,5 +1,6 @@
 """Bringing segments, log records and metric points to a back end, without ever harming the host. See docs/telemetry.md."""
 
+from parkwarden.telemetry.reporter.otlp import OtlpGrpc, OtlpHttp
 from parkwarden.telemetry.reporter.records import (
     Account,
     LogRecord,
@@ -12,6 +13,7 @@ from parkwarden.telemetry.reporter.records import (
 )
 from parkwarden.telemetry.reporter.reporter import Reporter
 from parkwarden.telemetry.reporter.settings import ReporterSettings
+from parkwarden.telemetry.reporter.skywalking import SkyWalkingGrpc
 from parkwarden.telemetry.reporter.target import Origin, Target
 from parkwarden.telemetry.reporter.transport import Ending, Outcome, Transport
 
@@ -22,12 +24,15 @@ __all__ = [
     "MetricKind",
     "MetricPoint",
     "Origin",
+    "OtlpGrpc",
+    "OtlpHttp",
     "Outcome",
     "Reason",
     "Reporter",
     "ReporterSettings",
     "Severity",
     "Signal",
+    "SkyWalkingGrpc",
     "Tally",
     "Target",
     "Transport",

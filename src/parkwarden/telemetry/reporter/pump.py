@@ -34,8 +34,11 @@ class Batch:
 
 
 class Pump:
-    def __init__(self, settings: ReporterSettings, where: str, random: Callable[[], float]) -> None:
-        self._settings, self._where, self._random = settings, where, random
+    def __init__(
+        self, settings: ReporterSettings, where: str, random: Callable[[], float], heartbeat_s: float = 0.0
+    ) -> None:
+        self._settings, self._where, self._random, self._heartbeat_s = settings, where, random, heartbeat_s
+        self._last_call: float | None = None
         self.queue = Queue(settings.queue_items, settings.queue_bytes)
         self.under_way: Batch | None = None
         self.healthy = True
@@ -77,19 +80,22 @@ class Pump:
             return None
         if now < self._not_before and not closing:
             return None
+        batch = self._batch(now, closing)
+        if batch is not None:
+            self.under_way, self._last_call = batch, now
+        return batch
+
+    def _batch(self, now: float, closing: bool) -> Batch | None:
         absent = [signal for signal, until in self._absent.items() if until > now]
         first = self.queue.first(absent)
-        if first is None:
-            return None
-        if not closing:
-            if not self._answers:
-                self.under_way = Batch(first.signal)
-                return self.under_way
-            if not self._worth(first, absent, now):
-                return None
-        entries = self.queue.pop_batch(first.signal, self._limit, self._settings.batch_bytes)
-        self.under_way = Batch(first.signal, entries)
-        return self.under_way
+        if first is None or (not closing and self._answers and not self._worth(first, absent, now)):
+            return Batch(Signal.TRACES) if self._beat_due(now) and not closing else None
+        if not self._answers and not closing:
+            return Batch(first.signal)
+        return Batch(first.signal, self.queue.pop_batch(first.signal, self._limit, self._settings.batch_bytes))
+
+    def _beat_due(self, now: float) -> bool:
+        return self._heartbeat_s > 0 and (self._last_call is None or now - self._last_call >= self._heartbeat_s)
 
     def _worth(self, first: Entry, absent: list[Signal], now: float) -> bool:
         oldest = self.queue.oldest(absent)
@@ -121,7 +127,7 @@ class Pump:
         if outcome.ending is Ending.REJECTED:
             self.drop(batch.entries, Reason.REJECTED)
         else:
-            self._again(batch.entries, unsure=outcome.ending is Ending.UNSURE)
+            self._again(batch.entries, outcome)
         self._fail(outcome, now)
         self._limit = max(1, len(batch.entries) // 2) if outcome.smaller else PROBE_ITEMS
 
@@ -147,10 +153,11 @@ class Pump:
         else:
             self._fail(outcome, now)
 
-    def _again(self, entries: list[Entry], unsure: bool) -> None:
+    def _again(self, entries: list[Entry], outcome: Outcome) -> None:
+        unsure = outcome.ending is Ending.UNSURE
         for entry in entries:
             entry.tries += unsure
-        self.drop([entry for entry in entries if entry.tries >= MAX_TRIES], Reason.UNCONFIRMED)
+        self.drop([entry for entry in entries if entry.tries >= MAX_TRIES], outcome.give_up_as)
         back = [entry for entry in entries if entry.tries < MAX_TRIES]
         self._requeued += len(back) if unsure else 0
         self.drop(self.queue.push_back(back), Reason.QUEUE_FULL)

@@ -77,7 +77,7 @@ class Reporter:
         """Empty books, no threads."""
         self._inbox = Inbox()
         self._lock = threading.RLock()
-        self._pump = Pump(self._settings, self._transport.where, self._random)
+        self._pump = Pump(self._settings, self._transport.where, self._random, self._transport.heartbeat_s)
         self._noise = Noise(self._settings.lines_per_minute, self._clock)
         self._not_begun = threading.Lock()
         self._keeper: threading.Thread | None = None

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Protocol
+from typing import Any, Protocol
 
-from parkwarden.telemetry.reporter.records import Item, Signal
+from parkwarden.telemetry.reporter.records import Item, Reason, Signal
 
 
 class Ending(Enum):
@@ -27,7 +28,10 @@ class Ending(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """`after_s`: the pause the back end asked for, None where it did not. `smaller`: it said the batch was too large."""
+    """`after_s`: the pause the back end asked for, None where it did not. `smaller`: it said the batch was too large.
+
+    `give_up_as`: what items are dropped as that were UNSURE twice.
+    """
 
     ending: Ending
     trouble: str = ""
@@ -35,10 +39,14 @@ class Outcome:
     rejected: int = 0
     not_encodable: int = 0
     smaller: bool = False
+    give_up_as: Reason = Reason.UNCONFIRMED
 
 
 class Transport(Protocol):
     """Nothing connects before the first `send`. A transport may raise; the reporter then takes it for UNSURE."""
+
+    heartbeat_s: float
+    """After so long without a call one with no items is made, so that the back end sees that we live; 0 = never."""
 
     @property
     def where(self) -> str:
@@ -56,3 +64,41 @@ class Transport(Protocol):
     def forked(self) -> None:
         """In a forked child: forget the connection without a word; it is the parent's."""
         ...
+
+
+class Calling(ABC):
+    """A transport that makes calls over one channel, which is made with the first of them, and left behind when it hangs."""
+
+    heartbeat_s = 0.0
+
+    def __init__(self) -> None:
+        self._channel: Any = None
+
+    def send(self, signal: Signal, items: Sequence[Item], deadline: float) -> Outcome:
+        from parkwarden.telemetry.reporter.wire import BrokenError, NotReachedError
+
+        channel = self._channel = self._channel or self._open()
+        try:
+            return self._deliver(channel, signal, items, deadline)
+        except NotReachedError as error:
+            return Outcome(Ending.UNREACHED, str(error))
+        except BrokenError as error:
+            return Outcome(Ending.UNSURE, str(error))
+
+    def abort(self) -> None:
+        channel, self._channel = self._channel, None
+        if channel is not None:
+            channel.abort()
+
+    def forked(self) -> None:
+        channel, self._channel = self._channel, None
+        if channel is not None:
+            channel.drop()
+
+    @abstractmethod
+    def _open(self) -> Any:
+        """A channel: its `abort` and `drop`, and what `_deliver` calls."""
+
+    @abstractmethod
+    def _deliver(self, channel: Any, signal: Signal, items: Sequence[Item], deadline: float) -> Outcome:
+        """Raises NotReachedError and BrokenError."""
