@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parkwarden.formats.otlp_metrics import Message, Point, read_json, read_protobuf
-from parkwarden.model import FormatError
+from parkwarden.formats.otlp_metrics import MAX_PARTS, Message, Point, read_json, read_protobuf
+from parkwarden.model import FormatError, LimitError
 from tests.collect.streams.otlp.messages import DELTA, SHOP, Request, runtime
 
 NOON = 1_790_000_000.0
@@ -107,6 +107,14 @@ def test_what_is_no_request_is_refused_as_malformed(body: bytes) -> None:
     for read in (read_protobuf, read_json):
         with pytest.raises(FormatError):
             read(body)
+
+
+def test_more_parts_than_any_sender_sends_are_refused() -> None:
+    """A message of empty parts costs time and memory by their number: LimitError before they are looked at."""
+    with pytest.raises(LimitError):
+        read_protobuf(b"\x0a\x00" * (MAX_PARTS + 1))
+    with pytest.raises(LimitError):
+        read_json(b'{"resourceMetrics":[' + b"{}," * MAX_PARTS + b"{}]}")
 
 
 def test_json_of_strange_shapes_is_left_out_piece_by_piece() -> None:

@@ -1,14 +1,14 @@
 """Reads what OTLP brings of metrics: an ExportMetricsServiceRequest, in protobuf or JSON.
 
-    message = read_protobuf(body)              # or read_json; raises FormatError
+    message = read_protobuf(body)              # or read_json; raises FormatError, LimitError
     message.points                             # data points of any kind: what the sender is charged with
     for resource in message.resources:
         resource.digest, resource.attributes() # who tells
         resource.told(left_out)                # the points that `runtime_names.OTEL` has a use for; the others are counted
 
 Who holds the loop may stop between two resources: reading is done as it is asked for. What is unknown is left out and counted; a point without a
-time, with a value of a wrong kind or a temporality that says nothing costs itself. Limits: MAX_ATTRIBUTE, MAX_ATTRIBUTES, MAX_DIGITS; the
-message's size is the receiver's. JSON is orjson's rather than protobuf's: 40 times as fast, and it ignores unknown fields as OTLP/JSON wants.
+time, with a value of a wrong kind or a temporality that says nothing costs itself. Limits: MAX_PARTS, MAX_ATTRIBUTE, MAX_ATTRIBUTES,
+MAX_DIGITS; the message's size is the receiver's. JSON is orjson's rather than protobuf's: 40 times as fast, and it ignores unknown fields as OTLP/JSON wants.
 
 Source: opentelemetry-proto 1.11 `metrics/v1/metrics.proto`, opentelemetry-specification `docs/protocol/otlp.md` (JSON: 64-bit numbers are
 strings, enums numbers, names in lowerCamelCase).
@@ -22,19 +22,23 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import orjson
 from google.protobuf.message import DecodeError
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
 from parkwarden.formats.runtime_names import NO_LIMIT, OTEL, RISING, Rule
-from parkwarden.model.errors import FormatError
+from parkwarden.model.errors import FormatError, LimitError
+
+T = TypeVar("T")
 
 MAX_ATTRIBUTE = 300
 """Characters of a resource attribute's value that are read."""
 MAX_ATTRIBUTES = 256
 """Attributes of a resource or point that are looked at; SDKs stop at 128."""
+MAX_PARTS = 100_000
+"""Resources, scopes, metrics and points of a message together. A Collector's batch has 8,192 points; an empty part takes two bytes."""
 MAX_DIGITS = 40
 """Characters of a number in a JSON string: 20 digits are 64 bits, and Python takes quadratic time for more."""
 NO_RECORDED_VALUE = 1
@@ -158,22 +162,38 @@ class Message:
     points: int
 
 
+class _Parts:
+    """How many more a message may have."""
+
+    def __init__(self) -> None:
+        self._left = MAX_PARTS
+
+    def of(self, found: Sequence[T]) -> Sequence[T]:
+        """`found`, where it is within the limit. Raises LimitError."""
+        self._left -= len(found)
+        if self._left < 0:
+            raise LimitError("too-many-parts", f"A message of more than {MAX_PARTS:,} resources, metrics and points.")
+        return found
+
+
 def read_protobuf(body: bytes) -> Message:
-    """Raises FormatError where it is no ExportMetricsServiceRequest."""
+    """Raises FormatError where it is no ExportMetricsServiceRequest, LimitError."""
     try:
         request = ExportMetricsServiceRequest.FromString(body)
     except DecodeError:
         raise FormatError("malformed", "This is no ExportMetricsServiceRequest.") from None
     reader = _Protobuf()
     resources = []
-    for one in request.resource_metrics:
-        metrics = [_metric(metric) for scope in one.scope_metrics for metric in scope.metrics]
+    parts = _Parts()
+    for one in parts.of(request.resource_metrics):
+        scopes = parts.of(one.scope_metrics)
+        metrics = [_metric(metric, parts) for scope in scopes for metric in parts.of(scope.metrics)]
         resources.append(Resource(reader, one.resource, metrics))
     return _message(resources)
 
 
 def read_json(body: bytes) -> Message:
-    """Raises FormatError where it is no ExportMetricsServiceRequest."""
+    """Raises FormatError where it is no ExportMetricsServiceRequest, LimitError."""
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError:
@@ -182,8 +202,10 @@ def read_json(body: bytes) -> Message:
         raise FormatError("malformed", "This is no ExportMetricsServiceRequest.")
     reader = _Json()
     resources = []
-    for one in _dicts(document, "resourceMetrics"):
-        metrics = [_json_metric(m) for scope in _dicts(one, "scopeMetrics") for m in _dicts(scope, "metrics")]
+    parts = _Parts()
+    for one in parts.of(_dicts(document, "resourceMetrics")):
+        scopes = parts.of(_dicts(one, "scopeMetrics"))
+        metrics = [_json_metric(m, parts) for scope in scopes for m in parts.of(_dicts(scope, "metrics"))]
         found = one.get("resource")
         resources.append(Resource(reader, found if isinstance(found, dict) else {}, metrics))
     return _message(resources)
@@ -222,13 +244,13 @@ class _Protobuf(_Reader):
         return hash(point.SerializeToString())
 
 
-def _metric(metric: Any) -> Metric:
+def _metric(metric: Any, parts: _Parts) -> Metric:
     kind = metric.WhichOneof("data") or ""
     if not kind:
         return Metric(metric.name, "", (), 0, False)
     data = getattr(metric, kind)
     temporality = 0 if kind in ("gauge", "summary") else data.aggregation_temporality
-    return Metric(metric.name, kind, data.data_points, temporality, kind != "sum" or data.is_monotonic)
+    return Metric(metric.name, kind, parts.of(data.data_points), temporality, kind != "sum" or data.is_monotonic)
 
 
 class _Json(_Reader):
@@ -258,14 +280,14 @@ class _Json(_Reader):
         return hash(orjson.dumps(point))
 
 
-def _json_metric(metric: Mapping[str, Any]) -> Metric:
+def _json_metric(metric: Mapping[str, Any], parts: _Parts) -> Metric:
     name = metric.get("name")
     for kind in _KINDS:
         data = metric.get("exponentialHistogram" if kind == "exponential_histogram" else kind)
         if isinstance(data, dict) and isinstance(name, str):
             temporality = _number(data.get("aggregationTemporality"))
             monotonic = kind != "sum" or data.get("isMonotonic") is True
-            return Metric(name, kind, _dicts(data, "dataPoints"), int(temporality or 0), monotonic)
+            return Metric(name, kind, parts.of(_dicts(data, "dataPoints")), int(temporality or 0), monotonic)
     return Metric("", "", (), 0, False)
 
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -29,7 +29,7 @@ from parkwarden.collect.streams.roll import MAX_AHEAD_S, MAX_INSTANCES
 from parkwarden.collect.streams.stream import Part, Stream
 from parkwarden.formats import otlp_metrics
 from parkwarden.formats.runtime_names import of_go
-from parkwarden.model.errors import FormatError
+from parkwarden.model.errors import FormatError, LimitError
 
 if TYPE_CHECKING:
     from starlette.responses import Response
@@ -104,6 +104,7 @@ class OtlpStream(Stream):
         self._series: dict[str, Series] = {}
         self._turn = asyncio.Lock()
         """Held while a message is read: what one takes unpacked is bounded, so one at a time."""
+        self._unpaused = 0
         self._shared = (0.0, "")
 
     def parts(self) -> Mapping[str, Part]:
@@ -119,7 +120,7 @@ class OtlpStream(Stream):
         self._assembly.forget(instance_id)
 
     async def take(self, body: bytes, read: Callable[[bytes], otlp_metrics.Message]) -> Taken:
-        """One message. Raises FormatError where it is none."""
+        """One message. Raises FormatError where it is none, LimitError."""
         async with self._turn:
             message = read(body)
             again_s = self._admission.refusal(message.points)
@@ -127,20 +128,25 @@ class OtlpStream(Stream):
                 self.points["over-limit"] += message.points
                 return Taken(again_s=again_s)
             counts: Counter[str] = Counter()
-            since_pause = 0
             for resource in message.resources:
-                self._take(resource, counts)
-                since_pause += 1 + sum(len(metric.points) for metric in resource.metrics)
-                if since_pause >= PAUSE_POINTS:
-                    since_pause = 0
-                    await asyncio.sleep(0)
-        self.points.update(counts)
+                self._take(resource, await self._turns(resource.told(counts)), counts)
+        self.points.update(+counts)
         reasons = [f"{counts[why]:,} of {text}" for why, text in REJECTED.items() if counts[why]]
         return Taken(sum(counts[why] for why in REJECTED), "; ".join(reasons))
 
-    def _take(self, resource: otlp_metrics.Resource, counts: Counter[str]) -> None:
+    async def _turns(self, points: Iterator[otlp_metrics.Point]) -> list[otlp_metrics.Point]:
+        """The points; others have their turn in between."""
+        found: list[otlp_metrics.Point] = []
+        for point in points:
+            found.append(point)
+            self._unpaused += 1
+            if self._unpaused >= PAUSE_POINTS:
+                self._unpaused = 0
+                await asyncio.sleep(0)
+        return found
+
+    def _take(self, resource: otlp_metrics.Resource, points: list[otlp_metrics.Point], counts: Counter[str]) -> None:
         instance = self._instance(resource)
-        points = list(resource.told(counts))
         if isinstance(instance, str):
             counts[instance] += len(points)
             return
@@ -220,6 +226,9 @@ class OtlpStream(Stream):
             except FormatError as error:
                 self.points["damaged"] += 1
                 await call.abort(grpc.StatusCode.INVALID_ARGUMENT, error.message)
+            except LimitError as error:
+                self.points["too-large"] += 1
+                await call.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, error.message)
         if taken.again_s:
             await come_back_later(call, taken.again_s, "more points a second than are taken")
         return _response(taken)
@@ -246,6 +255,8 @@ class OtlpStream(Stream):
             taken = await self.take(message.body, read)
         except FormatError as error:
             raise RefusedError(400, "damaged", error.message) from None
+        except LimitError as error:
+            raise RefusedError(413, "too-large", error.message) from None
         if taken.again_s:
             raise RefusedError(429, "busy", "more points a second than are taken; come back later", taken.again_s)
         body = _json_response(taken) if message.content_type == JSON else _response(taken)
