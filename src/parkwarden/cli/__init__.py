@@ -16,6 +16,7 @@ from parkwarden.cli import (
     check,
     diagnose,
     doctor,
+    drill,
     evidence,
     explain,
     export,
@@ -79,6 +80,7 @@ app.command("doctor")(doctor.command)
 app.add_typer(incidents.app, name="incidents")
 app.add_typer(evidence.app, name="evidence")
 app.add_typer(lab.app, name="lab")
+app.add_typer(drill.app, name="drill")
 
 
 def main() -> None:

@@ -49,16 +49,22 @@ def _compared(phase: Phase, before: Phase | None) -> list[str]:
         reasons.append(f"{phase.name}: {phase.errors:,} of {phase.requests:,} requests failed")
     if before is None:
         return reasons
-    if phase.p99_ms is not None and before.p99_ms is not None:
-        allowed = max(before.p99_ms * SLOWER_RATIO, before.p99_ms + SLOWER_MS)
-        if phase.p99_ms > allowed:
-            reasons.append(f"{phase.name}: p99 rose from {before.p99_ms:.1f} to {phase.p99_ms:.1f} ms")
-    if phase.rss_max is not None and before.rss_max is not None:
-        if phase.rss_max > max(before.rss_max * GROWN_RATIO, before.rss_max + GROWN_BYTES):
-            reasons.append(f"{phase.name}: memory rose from {before.rss_max >> 20} to {phase.rss_max >> 20} MiB")
-    if phase.goroutines_max is not None and before.goroutines_max is not None:
-        if phase.goroutines_max > before.goroutines_max + PILE:
-            reasons.append(f"{phase.name}: goroutines rose from {before.goroutines_max:,} to {phase.goroutines_max:,}")
+    slower = _above(before.p99_ms, phase.p99_ms, SLOWER_RATIO, SLOWER_MS)
+    if slower:
+        reasons.append(f"{phase.name}: p99 rose from {slower[0]:.1f} to {slower[1]:.1f} ms")
+    larger = _above(before.rss_max, phase.rss_max, GROWN_RATIO, GROWN_BYTES)
+    if larger:
+        reasons.append(f"{phase.name}: memory rose from {larger[0] / 2**20:.0f} to {larger[1] / 2**20:.0f} MiB")
+    more = _above(before.goroutines_max, phase.goroutines_max, 1.0, PILE)
+    if more:
+        reasons.append(f"{phase.name}: goroutines rose from {more[0]:,} to {more[1]:,}")
     if phase.said_lines and phase.said_lines > NOISE_PER_MIN * max(1.0, phase.seconds / 60):
         reasons.append(f"{phase.name}: {phase.said_lines:,} lines of telemetry's own in the service's log")
     return reasons
+
+
+def _above(before: float | None, now: float | None, ratio: float, more: float) -> tuple[float, float] | None:
+    """Both, if both are known and `now` is above `before` by more than the larger of the two allowances."""
+    if before is None or now is None or now <= max(before * ratio, before + more):
+        return None
+    return before, now

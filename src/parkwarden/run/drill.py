@@ -40,8 +40,10 @@ MIN_PHASE_S, MAX_PHASE_S = 2.0, 600.0
 """Shorter, and no p99 means anything; longer is no drill but a soak."""
 MIN_RATE, MAX_RATE = 1.0, 5000.0
 """Requests a second; each makes three spans and the back end that counts them is not built for more."""
-EXIT_LIMIT_S = 60.0
-"""How long a service may take to end before it is killed: twice what Kubernetes gives by default."""
+MAX_LEAK = 1000.0
+"""Goroutines a second; what the desk allows."""
+MIN_EXIT_S, MAX_EXIT_S = 1.0, 600.0
+"""How long a service may take to end before it is killed."""
 SETTLE_S, SETTLE_LIMIT_S = 6.0, 20.0
 """What was lost is counted when nothing has come for SETTLE_S: OpenTelemetry sends a batch every 5 s."""
 REFILL_S = 2.0
@@ -61,6 +63,8 @@ class DrillOptions:
     during_s: float = 30.0
     after_s: float = 25.0
     """SkyWalking's agent comes back after up to 20 s."""
+    exit_limit_s: float = 60.0
+    """Twice what Kubernetes gives by default."""
     leak_per_s: float = 0.0
     """A leak planted in the service beside the fault: to see that the detectors see."""
 
@@ -113,6 +117,10 @@ def _usable(options: DrillOptions) -> None:
             raise UsageError("drill-seconds", f"{option} must be {MIN_PHASE_S:g} s to {MAX_PHASE_S:g} s")
     if not MIN_RATE <= options.rate_per_s <= MAX_RATE:
         raise UsageError("drill-rate", f"--rate must be {MIN_RATE:g} to {MAX_RATE:g} requests a second")
+    if not MIN_EXIT_S <= options.exit_limit_s <= MAX_EXIT_S:
+        raise UsageError("drill-seconds", f"--exit-limit must be {MIN_EXIT_S:g} s to {MAX_EXIT_S:g} s")
+    if not 0 <= options.leak_per_s <= MAX_LEAK:
+        raise UsageError("drill-leak", f"--plant-leak must be 0 to {MAX_LEAK:g} goroutines a second")
 
 
 def _part(tell: Tell, number: int, of: int) -> Tell:
@@ -217,17 +225,27 @@ class _Trial:
         place.become(self.fault)
         with _loaded(self.load, service, self.options.rate_per_s, self.folder / "load-refill.json"):
             time.sleep(REFILL_S)
-        trial.exit_limit_s = EXIT_LIMIT_S
+        trial.exit_limit_s = self.options.exit_limit_s
         asked = time.monotonic()
         service.process.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
-            service.process.wait(EXIT_LIMIT_S)
+            service.process.wait(self.options.exit_limit_s)
             trial.exit_s = time.monotonic() - asked
 
 
 @contextlib.contextmanager
 def _loaded(program: Path, service: LabProcess, rate: float, log: Path) -> Iterator[None]:
-    command = [str(program), "-url", f"{service.url}/order?item=7", "-rate", f"{rate:g}", "-for", "60s", "-warmup", "0s"]
+    command = [
+        str(program),
+        "-url",
+        f"{service.url}/order?item=7",
+        "-rate",
+        f"{rate:g}",
+        "-for",
+        "60s",
+        "-warmup",
+        "0s",
+    ]
     load = spawn("drill load", [*command, "-conns", str(CONNECTIONS)], log)
     try:
         yield

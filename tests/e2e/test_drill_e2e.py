@@ -1,0 +1,111 @@
+"""`parkwarden drill`: real services with real telemetry, and a back end that goes away."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+pytestmark = pytest.mark.e2e
+
+SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "schema" / "drill-1.json").read_text())
+COMMAND = [sys.executable, "-c", "from parkwarden.cli import main; main()", "drill", "backend-unreachable"]
+
+
+def drill(*options: str, timeout: float) -> tuple[int, dict[str, Any]]:
+    """Exit code and answer; skips, and says so, where the Go modules cannot be fetched."""
+    command = [*COMMAND, "--format", "json", *options]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
+    if ran.returncode == 4 and "lab-modules-unreachable" in ran.stderr:
+        pytest.skip(f"no Go modules here: {ran.stderr[-300:]}")
+    assert ran.returncode in (0, 1), ran.stderr
+    told: dict[str, Any] = json.loads(ran.stdout)
+    jsonschema.validate(told, SCHEMA)
+    return ran.returncode, told
+
+
+def lost(trial: dict[str, Any], signal_name: str) -> int:
+    """Items lost, of which some were made."""
+    one = next(one for one in trial["telemetry"] if one["signal"] == signal_name)
+    assert one["made"] > one["lost"], one
+    return int(one["lost"])
+
+
+def assert_leak_found(trial: dict[str, Any]) -> None:
+    """The planted leak is found while the back end is gone, and its line is named."""
+    during = next(phase for phase in trial["phases"] if phase["name"] == "during")
+    found = [one for one in during["findings"] if one["verdict"] == "leak"]
+    assert any("(*desk).awaitConfirmation" in one["title"] for one in found), trial
+
+
+def test_opentelemetry_behind_a_refused_back_end() -> None:
+    """OpenTelemetry's SDK: the service goes on, spans are lost and counted, telemetry comes back, a planted leak is found; it cannot end at once."""
+    options = "--service otel --backend refused --before 3s --during 10s --after 4s --plant-leak 40 --exit-limit 2s"
+    code, told = drill(*options.split(), timeout=180)
+    (trial,) = told["trials"]
+    assert (code, trial["harm"], trial["died"]) == (1, "harmed", None)
+    assert all(phase["requests"] and not phase["errors"] for phase in trial["phases"])
+    assert lost(trial, "spans") > 0
+    assert trial["recovered_s"] is not None
+    assert "did not end within 2 s of SIGTERM" in trial["reasons"]
+    assert_leak_found(trial)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("fault", ["refused", "black-hole", "hang", "slow-drain"])
+def test_the_skywalking_agent_lives(fault: str) -> None:
+    """The real agent, built with its toolexec: whatever its back end does, the service answers, and ends at once."""
+    options = f"--service skywalking --backend {fault} --before 6s --during 20s --after 25s"
+    _code, told = drill(*options.split(), timeout=600)
+    (trial,) = told["trials"]
+    assert trial["died"] is None
+    assert all(phase["requests"] and not phase["errors"] for phase in trial["phases"]), trial["phases"]
+    assert lost(trial, "segments") > 0
+    assert trial["exit_s"] is not None
+    assert trial["exit_s"] < 5
+
+
+@pytest.mark.full
+def test_the_skywalking_agents_service_with_a_leak() -> None:
+    """A leak planted beside the fault is found in a service that the agent has rewritten, and its line named."""
+    options = "--service skywalking --backend refused --before 6s --during 20s --after 10s --plant-leak 20"
+    _code, told = drill(*options.split(), timeout=600)
+    assert_leak_found(told["trials"][0])
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_drill_leaves_nothing(tmp_path: Path, number: signal.Signals) -> None:
+    """Ctrl-C and `kill` under load: exit code 130, no process, no scratch file."""
+    scratch = tmp_path / "tmp"
+    scratch.mkdir()
+    env = {**os.environ, "TMPDIR": str(scratch)}
+    run = subprocess.Popen([*COMMAND, "--service", "otel", "--backend", "hang"], env=env, stdout=subprocess.DEVNULL)
+    try:
+        until = time.monotonic() + 240
+        while not list(scratch.glob("*/*/load-before.json")):
+            assert run.poll() is None, "ended by itself"
+            assert time.monotonic() < until
+            time.sleep(0.1)
+        started = _children(run.pid)
+        assert len(started) >= 2
+        run.send_signal(number)
+        assert run.wait(timeout=30) == 130
+    finally:
+        if run.poll() is None:
+            run.kill()
+        run.wait()
+    assert not any(Path(f"/proc/{pid}").exists() for pid in started)
+    assert not list(scratch.iterdir())
+
+
+def _children(pid: int) -> list[int]:
+    return [int(one) for path in Path(f"/proc/{pid}/task").glob("*/children") for one in path.read_text().split()]
