@@ -23,7 +23,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 )
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord as LogMessage
 from opentelemetry.proto.logs.v1.logs_pb2 import SeverityNumber
-from opentelemetry.proto.metrics.v1.metrics_pb2 import AggregationTemporality, Metric
+from opentelemetry.proto.metrics.v1.metrics_pb2 import AggregationTemporality, Metric, NumberDataPoint
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
@@ -95,7 +95,7 @@ def _traces(segments: Sequence[Segment], origin: Origin) -> tuple[Request, int]:
             trace_id = bytes.fromhex(w3c_trace_id(segment.trace_id))
             for span in segment.spans:
                 _span(spans.add(), trace_id, segment, span)
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, OverflowError):
             del spans[before:]
             failed += 1
     return request, failed
@@ -155,7 +155,7 @@ def _logs(records: Sequence[LogRecord], origin: Origin) -> tuple[Request, int]:
     for record in gently(records):
         try:
             scope.log_records.append(_log(record))
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, OverflowError):
             failed += 1
     return request, failed
 
@@ -169,8 +169,7 @@ def _log(record: LogRecord) -> LogMessage:
         event_name=text(record.event_name),
     )
     told.body.string_value = text(record.body)
-    for key, value in record.attributes.items():
-        _put(told.attributes, key, value)
+    _all(told.attributes, record.attributes)
     if record.trace_id:
         told.trace_id = bytes.fromhex(w3c_trace_id(record.trace_id))
     if _W3C_SPAN.fullmatch(record.span_id):
@@ -198,7 +197,7 @@ def _metrics(points: Sequence[MetricPoint], origin: Origin) -> tuple[Request, in
             if key not in metrics:
                 metrics[key] = _metric(scope.metrics.add(), point)
             _point(metrics[key], point)
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, OverflowError):
             failed += 1
     return request, failed
 
@@ -212,15 +211,11 @@ def _metric(told: Metric, point: MetricPoint) -> Metric:
 
 
 def _point(metric: Metric, point: MetricPoint) -> None:
-    counts = point.kind is MetricKind.COUNTER
-    at, start = _ns(point.at), _ns(point.start)
-    number = (metric.sum if counts else metric.gauge).data_points.add()
-    number.time_unix_nano = at
+    number = NumberDataPoint(time_unix_nano=_ns(point.at), as_double=point.value)
     if point.start > 0:
-        number.start_time_unix_nano = start
-    number.as_double = point.value
-    for key, value in point.attributes.items():
-        _put(number.attributes, key, value)
+        number.start_time_unix_nano = _ns(point.start)
+    _all(number.attributes, point.attributes)
+    (metric.sum if point.kind is MetricKind.COUNTER else metric.gauge).data_points.append(number)
 
 
 def _resource(told: Resource, origin: Origin, service: str = "", instance: str = "") -> None:

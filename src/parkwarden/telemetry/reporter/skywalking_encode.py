@@ -48,7 +48,7 @@ def messages_of(items: Sequence[Item], origin: Origin) -> tuple[list[bytes], int
                 found.append(log_of(item, origin).SerializeToString())
             else:
                 meters.meterData.append(meter_of(item, origin, first=not meters.meterData))
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, OverflowError):
             failed += 1
     if meters.meterData:
         found.append(meters.SerializeToString())

@@ -1,0 +1,156 @@
+"""Calls to back ends that fail in known ways: each ends by its deadline, and says what is known of its batch."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent import futures
+
+import grpc
+import pytest
+
+from parkwarden.run.backends import Backend, Fault
+from parkwarden.telemetry.reporter import Ending, Origin, OtlpGrpc, OtlpHttp, Signal, SkyWalkingGrpc, Target
+from parkwarden.telemetry.reporter.grpc_call import GrpcChannel
+from parkwarden.telemetry.reporter.transport import Calling
+from parkwarden.telemetry.reporter.wire import BrokenError, NotReachedError
+from tests.telemetry.reporter.things import segment
+
+ORIGIN = Origin("shop", "shop-1")
+TRANSPORTS = [OtlpGrpc, OtlpHttp, SkyWalkingGrpc]
+CALL_S = 0.3
+MANY = [segment(str(number), spans=3) for number in range(200)]
+"""About 40 KiB on the wire."""
+EXPECTED = {
+    Fault.HEALTHY: {Ending.TAKEN},
+    Fault.FLAPPING: {Ending.TAKEN},
+    Fault.REFUSED: {Ending.UNREACHED},
+    Fault.BLACK_HOLE: {Ending.UNREACHED},
+    Fault.SILENT: {Ending.UNREACHED, Ending.UNSURE},
+    Fault.HANG: {Ending.UNSURE, Ending.UNREACHED},
+    Fault.SLOW_DRAIN: {Ending.UNSURE, Ending.UNREACHED},
+    Fault.RESET: {Ending.UNSURE},
+    Fault.UNIMPLEMENTED: {Ending.ABSENT},
+    Fault.RESOURCE_EXHAUSTED: {Ending.UNREACHED, Ending.UNSURE},
+}
+
+
+def target(backend: Backend) -> Target:
+    return Target(host=backend.host, port=backend.port)
+
+
+@pytest.mark.parametrize("kind", TRANSPORTS)
+@pytest.mark.parametrize("fault", list(Fault))
+def test_each_fault_ends_by_the_deadline_as_what_it_is(kind: Callable[..., Calling], fault: Fault) -> None:
+    """Never later, and only a healthy one has taken it."""
+    with Backend(fault) as backend:
+        transport = kind(target(backend), ORIGIN)
+        began = time.monotonic()
+        outcome = transport.send(Signal.TRACES, MANY, began + CALL_S)
+        assert time.monotonic() - began < CALL_S + 0.5
+        assert outcome.ending in EXPECTED[fault]
+        assert (outcome.ending is Ending.TAKEN) == (sum(backend.taken.values()) > 0)
+        assert (outcome.trouble == "") == (outcome.ending is Ending.TAKEN)
+        transport.abort()
+
+
+@pytest.mark.parametrize("kind", TRANSPORTS)
+def test_an_aborted_call_ends_at_once_and_the_next_connects_anew(kind: Callable[..., Calling]) -> None:
+    """From another thread, wherever the call is."""
+    with Backend(Fault.HANG) as backend:
+        transport = kind(target(backend), ORIGIN)
+
+        def abort() -> None:
+            while not backend.seen["requests"]:
+                time.sleep(0)
+            transport.abort()
+
+        threading.Thread(target=abort).start()
+        began = time.monotonic()
+        assert transport.send(Signal.LOGS, [], began + 30.0).ending is not Ending.TAKEN
+        assert time.monotonic() - began < 10.0
+        backend.fault = Fault.HEALTHY
+        assert transport.send(Signal.LOGS, [], time.monotonic() + 5.0).ending is Ending.TAKEN
+
+
+@pytest.mark.parametrize("kind", TRANSPORTS)
+def test_a_connection_is_kept_and_a_stale_one_replaced(kind: Callable[..., Calling]) -> None:
+    """Calls share a connection; one that the back end closed since the last call costs nothing."""
+    with Backend(Fault.HEALTHY) as backend:
+        transport, port = kind(target(backend), ORIGIN), backend.port
+        for _ in range(3):
+            assert transport.send(Signal.TRACES, MANY, time.monotonic() + 5.0).ending is Ending.TAKEN
+        assert backend.seen["connections"] == 1
+    with Backend(Fault.HEALTHY, port=port):
+        assert transport.send(Signal.TRACES, MANY, time.monotonic() + 5.0).ending is Ending.TAKEN
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("kind", TRANSPORTS)
+def test_a_forked_child_uses_a_connection_of_its_own(kind: Callable[..., Calling]) -> None:
+    """And leaves the parent's as it is."""
+    with Backend(Fault.HEALTHY) as backend:
+        transport = kind(target(backend), ORIGIN)
+        assert transport.send(Signal.LOGS, [], time.monotonic() + 5.0).ending is Ending.TAKEN
+        pid = os.fork()
+        if pid == 0:
+            transport.forked()
+            outcome = transport.send(Signal.LOGS, [], time.monotonic() + 5.0)
+            os._exit(0 if outcome.ending is Ending.TAKEN else 1)
+        assert os.waitpid(pid, 0)[1] == 0
+        assert transport.send(Signal.LOGS, [], time.monotonic() + 5.0).ending is Ending.TAKEN
+        assert backend.seen["connections"] == 2
+
+
+def test_a_name_that_nobody_knows_is_not_reached() -> None:
+    """Not an exception, and nothing that was in flight."""
+    transport = OtlpGrpc(Target(host="no-such-host.invalid", port=4317), ORIGIN)
+    assert transport.send(Signal.LOGS, [], time.monotonic() + 5.0).ending is Ending.UNREACHED
+
+
+class Method(grpc.GenericRpcHandler):  # type: ignore[misc]
+    """A real gRPC server's: counts a stream's messages and bytes, or fails as its path says."""
+
+    def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler | None:
+        def count(messages: Iterator[bytes], context: grpc.ServicerContext) -> bytes:
+            if "fail" in details.method:
+                context.set_trailing_metadata((("grpc-status-details-bin", b"\x08\x08"),))
+                context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "zu viel: 100 %")
+            sizes = [len(message) for message in messages]
+            said = dict(context.invocation_metadata()).get("authorization", "")
+            return f"{len(sizes)} {sum(sizes)} {said} {context.time_remaining() < 10}".encode()
+
+        return None if "unknown" in details.method else grpc.stream_unary_rpc_method_handler(count)
+
+
+@pytest.fixture(scope="module")
+def real() -> Iterator[Target]:
+    server = grpc.server(futures.ThreadPoolExecutor(2), handlers=(Method(),))
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    yield Target(host="127.0.0.1", port=port, headers={"authorization": "Bearer x"})
+    server.stop(None)
+
+
+def test_a_real_grpc_server_understands_us(real: Target) -> None:
+    """Streams far beyond its flow control window, headers, deadline; its status, words and details come back."""
+    channel = GrpcChannel(real)
+    deadline = time.monotonic() + 9.0
+    assert channel.call("/a.B/count", [bytes(300_000)] * 10, deadline).messages == (b"10 3000000 Bearer x True",)
+    assert channel.call("/a.B/count", [], deadline).messages == (b"0 0 Bearer x True",)
+    refused = channel.call("/a.B/fail", [bytes(300_000)] * 3, deadline)
+    assert (refused.status, refused.words, refused.details) == (8, "zu viel: 100 %", b"\x08\x08")
+    assert channel.call("/a.B/unknown", [b"x"], deadline).status == 12
+    channel.drop()
+
+
+def test_what_speaks_no_http2_is_not_reached(real: Target) -> None:
+    """A deadline in the past is one, too."""
+    with pytest.raises((NotReachedError, BrokenError)):
+        GrpcChannel(real).call("/a.B/count", [], time.monotonic() - 1.0)
+    with Backend(Fault.HEALTHY) as backend:
+        backend.fault = Fault.RESET
+        with pytest.raises(BrokenError):
+            GrpcChannel(target(backend)).call("/a.B/count", [bytes(10_000)], time.monotonic() + 5.0)
