@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+SEGMENTS = "segments"
+"""Kind of a text that says what an instance was doing: requests, warnings."""
 LAST_CHANCE = "last chance before"
 """Begins the reason of a capture taken because a limit was near; the limit's name follows."""
 
@@ -15,7 +17,7 @@ class Capture:
     instance: str
     service: str
     kind: str
-    """Kind of artefact (`model.Kind` value)."""
+    """Kind of artefact (`model.Kind` value), or SEGMENTS."""
     at: float
     body: bytes
     why: str

@@ -14,7 +14,7 @@ from parkwarden.collect.streams.roll import Roll
 if TYPE_CHECKING:
     from parkwarden.collect.fleet.collector import Collector
     from parkwarden.collect.streams.stream import Part, Stream
-    from parkwarden.model import Event, Instance
+    from parkwarden.model import Capture, Event, Instance
     from parkwarden.run.config import Config
 
 TIDY_S = 60.0
@@ -28,9 +28,11 @@ def made(
     tell: Callable[[str], None],
     collector: Collector,
     known: Callable[[str], bool],
+    emit: Callable[[Event], None],
+    keep: Callable[[Capture], None],
 ) -> list[Stream]:
     """The streams of a configuration; `tell(text)` is told where they listen, `known(id)` says whether there are readings of an instance
-    from before a restart of ours. What they need is imported where they are wanted."""
+    from before a restart of ours; `emit` and `keep` get what closer looks bring. What they need is imported where they are wanted."""
     receive = config.receive
     admission = Admission(time.monotonic, points_per_s=receive.points_per_s)
     streams: list[Stream] = []
@@ -38,6 +40,21 @@ def made(
         from parkwarden.collect.streams.otlp.receiver import OtlpStream
 
         streams.append(OtlpStream(receive.otlp, receive.labels, roll, admission, clock, tell))
+    if receive.skywalking.listen:
+        from parkwarden.collect.streams.skywalking.receiver import SkyWalkingStream
+
+        skywalking = SkyWalkingStream(
+            receive.skywalking,
+            receive.labels,
+            roll,
+            admission,
+            config.collect,
+            emit=emit,
+            keep=keep,
+            tell=tell,
+            clock=clock,
+        )
+        streams.append(skywalking)
     if config.collect.prometheus:
         from parkwarden.collect.streams.prometheus import PrometheusStream
 

@@ -188,7 +188,8 @@ class Watch:
         def tell(text: str) -> None:
             self.headlines.info(self.clock.now(), text)
 
-        return made(self.config, roll, self.clock.now, tell, self.collector, self.engine.instances.__contains__)
+        known = self.engine.instances.__contains__
+        return made(self.config, roll, self.clock.now, tell, self.collector, known, self._event, self._capture)
 
     async def _resume(self) -> None:
         """Where the last process stopped: incidents, silences, the windows of the last hour."""

@@ -88,6 +88,18 @@ def test_the_silent_are_forgotten_and_the_stream_hears_of_it() -> None:
     assert len(world.roll) == 0
 
 
+def test_a_sign_of_life_keeps_an_instance_though_it_tells_no_numbers() -> None:
+    """SkyWalking's agents say that they are there; who is not known is no reason for anything."""
+    world = World()
+    world.roll.seen("skywalking", instance())
+    world.now += FORGET_S
+    world.roll.hear("a:1")
+    world.roll.hear("b:1")
+    world.now += FORGET_S
+    world.roll.tidy()
+    assert [one.id for one in world.roll] == ["a:1"]
+
+
 def test_a_flood_of_names_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever may send can make up instances: beyond the limit they are refused and counted, and who is known goes on."""
     monkeypatch.setattr(roll_module, "MAX_INSTANCES", 2)

@@ -113,10 +113,10 @@ async def take(client: Client, look: Look, pprof_path: str, seconds: float, pool
     body = answer.body
     try:
         if len(body) <= AT_ONCE_BYTES:
-            artefact, sites = _understood(look, body, MAX_UNPACKED_AT_ONCE)
+            artefact, sites = understood(look, body, MAX_UNPACKED_AT_ONCE)
         else:
             loop = asyncio.get_running_loop()
-            artefact, sites = await loop.run_in_executor(pool, _understood, look, body, MAX_UNPACKED)
+            artefact, sites = await loop.run_in_executor(pool, understood, look, body, MAX_UNPACKED)
     except FetchError as error:
         outcome = error.code if error.code == "too-large" else "unreadable"
         return Taken(outcome, took_s, body, answer.wire, note=error.text)
@@ -129,7 +129,8 @@ async def take(client: Client, look: Look, pprof_path: str, seconds: float, pool
     return Taken("ok", took_s, body, answer.wire, artefact, sites)
 
 
-def _understood(look: Look, body: bytes, limit: int) -> tuple[Artefact, Sites | None]:
+def understood(look: Look, body: bytes, limit: int) -> tuple[Artefact, Sites | None]:
+    """What a look's answer says, unpacked to at most `limit` bytes. Raises ParkwardenError, FetchError."""
     artefact = _read(look, body, limit)
     return artefact, sites_of(artefact.snapshot) if artefact.snapshot is not None else None
 

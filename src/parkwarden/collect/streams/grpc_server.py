@@ -62,8 +62,8 @@ def client_stream(answer: Callable[[AsyncIterator[bytes], Call], Awaitable[bytes
     return grpc.stream_unary_rpc_method_handler(answer)
 
 
-def both_streams(answer: Callable[[AsyncIterator[bytes], Call], AsyncIterator[bytes]]) -> Handler:
-    """Messages in both directions."""
+def both_streams(answer: Callable[[AsyncIterator[bytes], Call], AsyncIterator[bytes] | Awaitable[None]]) -> Handler:
+    """Messages in both directions: `answer` yields its own, or writes them with `call.write`."""
     return grpc.stream_stream_rpc_method_handler(answer)
 
 

@@ -117,6 +117,11 @@ class Roll:
         self._emit(Read(at, instance_id, reading))
         return True
 
+    def hear(self, instance_id: str) -> None:
+        """A sign of life without numbers: it is not forgotten, and blind all the same."""
+        if (told := self._told.get(instance_id)) is not None:
+            told.heard = self._clock()
+
     def last(self, instance_id: str) -> Reading | None:
         """The last reading taken."""
         told = self._told.get(instance_id)

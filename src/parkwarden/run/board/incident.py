@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from parkwarden.alert.match import matches, names
 from parkwarden.alert.story import key_of
 from parkwarden.model import Act, Action, EvidenceItem, Finding, Incident, Kind, Silence, StoreError, words
+from parkwarden.model.capture import SEGMENTS
 from parkwarden.model.words import NEVER_S
 from parkwarden.run.board.incidents import is_over
 
@@ -135,6 +136,8 @@ def opened_with(item: EvidenceItem) -> tuple[str, ...]:
         return f"go tool pprof -http=: {name}", f"speedscope {name}"
     if item.kind == "trace":
         return (f"go tool trace {name}",)
+    if item.kind == SEGMENTS:
+        return (f"less {name}",)
     return (f"parkwarden diagnose {name}",)
 
 
