@@ -12,7 +12,7 @@ from parkwarden.telemetry.reporter.records import Reason, Signal, Tally
 LOGGER = "parkwarden.telemetry.reporter"
 """The logger's name. What captures logs for a reporter leaves out this one and those below it."""
 LOSSES_S = 60.0
-"""How often losses are summed up."""
+"""How often losses are summed up, the first time so long after the begin: an outage has its own line already."""
 LAST_S = 0.1
 """What the last line may take: the host's log may be a pipe that nobody reads."""
 
@@ -34,7 +34,7 @@ class Noise:
         self._log = log or logging.getLogger(LOGGER).warning
         self._said: deque[float] = deque()
         self._told: dict[tuple[Signal, Reason], Tally] = {}
-        self._told_at = clock() - LOSSES_S
+        self._told_at = clock()
         self._writing: threading.Thread | None = None
 
     def say(self, news: list[str], lost: Mapping[tuple[Signal, Reason], Tally]) -> None:
