@@ -21,6 +21,7 @@ import structlog
 from parkwarden.act.notifier import DeliveryError, Notifier, Refreshing
 from parkwarden.model import Incident, Notification
 from parkwarden.store.state import Queued
+from parkwarden.telemetry import Ring, Tracer
 
 log = structlog.get_logger()
 
@@ -75,8 +76,10 @@ class Sender:
         told: Told | None = None,
         active: Callable[[], Iterable[Incident]] | None = None,
         rng: Callable[[], float] = random.random,
+        tracer: Tracer | None = None,
     ) -> None:
         self.outbox = outbox
+        self._tracer = tracer or Tracer(Ring(segments=1), service="", instance="", rate=0.0)
         self._notifiers = {notifier.name: notifier for notifier in notifiers}
         self.clock = clock
         self._told = told or (lambda notification, error: None)
@@ -117,8 +120,10 @@ class Sender:
         try:
             if now - n.at > MAX_AGE_S:
                 raise DeliveryError("older than a day", retry=False)
-            async with asyncio.timeout(notifier.pace.timeout_s + 5.0):
-                await notifier.send(n)
+            with self._tracer.exit("deliver", notifier.name) as span:
+                span.tag("incident", n.incident_id)
+                async with asyncio.timeout(notifier.pace.timeout_s + 5.0):
+                    await notifier.send(n)
         except DeliveryError as error:
             return await self._failed(notifier, queued, failures, error)
         except TimeoutError:

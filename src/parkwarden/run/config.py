@@ -34,6 +34,7 @@ from parkwarden.model.listening import is_loopback, split_listen
 from parkwarden.run._config_types import Preparer, explain
 from parkwarden.run._config_yaml import MAX_CONFIG_BYTES, ConfigError, ConfigProblem, Document, parse
 from parkwarden.store.settings import StoreSettings
+from parkwarden.telemetry.settings import TelemetrySettings
 
 __all__ = [
     "Config",
@@ -137,6 +138,8 @@ class Config:
     """Where incidents are told, by kind and name; routes of `alert` speak of the names."""
     store: StoreSettings = field(default_factory=StoreSettings)
     """What is kept, where, and for how long."""
+    telemetry: TelemetrySettings = field(default_factory=TelemetrySettings)
+    """What we report of ourselves and of what we found, to OpenTelemetry and SkyWalking back ends."""
     web: WebSettings = field(default_factory=WebSettings)
     """Our own pages."""
     log: LogSettings = field(default_factory=LogSettings)
@@ -272,6 +275,7 @@ def _check(config: Config, document: Document) -> None:
             document.problem(("store", key), "a secret must not stand in the configuration itself", f"write `{hint}`")
     _check_web(config.web, document)
     _check_receive(config.receive, document)
+    _check_telemetry(config.telemetry, document)
     _check_prometheus(config.collect.prometheus, document)
 
 
@@ -353,6 +357,16 @@ def _check_receive(receive: ReceiveSettings, document: Document) -> None:
             document.problem((*here, "listen"), "an address that others can reach needs a token", hint)
     if receive.points_per_s < 1:
         document.problem(("receive", "points_per_s"), f"expected at least 1; given: {receive.points_per_s}")
+
+
+def _check_telemetry(telemetry: TelemetrySettings, document: Document) -> None:
+    for name, backend in (("otlp", telemetry.otlp), ("skywalking", telemetry.skywalking)):
+        here = ("telemetry", name)
+        if backend.url and (problem := _url_problem(backend.url)):
+            document.problem((*here, "url"), f"not the URL of a back end: {problem}")
+        if bool(backend.cert_file) != bool(backend.key_file):
+            document.problem(here, "`cert_file` and `key_file` go together")
+    _often(document, ("telemetry", "metrics_every_s"), telemetry.metrics_every_s)
 
 
 def _check_tokens(web: WebSettings, document: Document) -> None:

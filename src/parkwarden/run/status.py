@@ -42,6 +42,8 @@ class WatchStatus:
     """Instances by the stream that tells of them."""
     stream_refused: Counter[str] = field(default_factory=Counter)
     """Announcements and readings of streams that were not taken, by why."""
+    telemetry: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    """(back end, signal, outcome) -> items that were reported to it, or dropped."""
     refused: Counter[tuple[str, str]] = field(default_factory=Counter)
     """Looks not taken: (kind, reason)."""
     findings: Counter[str] = field(default_factory=Counter)

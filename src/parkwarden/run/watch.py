@@ -68,6 +68,7 @@ if TYPE_CHECKING:
     from parkwarden.collect.streams.stream import Stream
     from parkwarden.model import Silence
     from parkwarden.run.config import Config
+    from parkwarden.run.outflow import Outflow
     from parkwarden.store.evidence import EvidenceStore
 
 log = structlog.get_logger()
@@ -115,15 +116,19 @@ class Watch:
         self.lives = Lives(self.engine)
         self.retention = Retention()
         self.discovery = Discovery(config.targets, config.discovery)
-        self.collector = Collector(config.collect, self._event, self._capture, clock=self.clock.now)
+        self.outflow = _outflow(config, self.clock.now)
+        self.traces = Ring(segments=TRACED_BEATS)
+        sink = self.traces if self.outflow is None else self.outflow.sink(self.traces)
+        self.tracer = Tracer(
+            sink, service="parkwarden", instance=config.telemetry.instance or platform.node(), clock=self.clock.now
+        )
+        """Of our own beats, looks and deliveries."""
+        self.collector = Collector(config.collect, self._event, self._capture, clock=self.clock.now, tracer=self.tracer)
         self.streams = Streams(self._event, self.clock.now, self.collector.watches, self._make_streams)
         self.headlines = Headlines(tell, instance=self.engine.instance, counts=self._lately)
         self.memory = Memory(config.store, self.clock.now)
         self.kept = Kept()
         """What pictures need beside the engine's windows."""
-        self.traces = Ring(segments=TRACED_BEATS)
-        self.tracer = Tracer(self.traces, service="parkwarden", instance=platform.node(), clock=self.clock.now)
-        """Of our own beats."""
         self.bell = Bell()
         """Rings at every beat and at everything people do: what live pages wait for."""
         self._policy = with_all_channels(config.alert, config.channels)
@@ -153,6 +158,8 @@ class Watch:
     async def opened(self) -> AsyncIterator[None]:
         """Everything open and resumed, nothing running yet: what `run` runs in."""
         async with AsyncExitStack() as closing:
+            if self.outflow is not None:
+                closing.push_async_callback(asyncio.to_thread, self.outflow.close)
             await asyncio.to_thread(self.memory.open)
             closing.push_async_callback(self.memory.close)
             self._state = AsyncState(await asyncio.to_thread(State.open, settings=self.config.store))
@@ -163,7 +170,9 @@ class Watch:
             if not channels:
                 where = "docs/configuration.md#channels, or --webhook URL"
                 self.headlines.info(self.clock.now(), f"no channel: incidents are shown here, nobody is told ({where})")
-            self._sender = Sender(self._outbox, channels, self.clock.now, told=self._delivered, active=self.incidents)
+            self._sender = Sender(
+                self._outbox, channels, self.clock.now, told=self._delivered, active=self.incidents, tracer=self.tracer
+            )
             await self._resume()
             yield
 
@@ -303,6 +312,8 @@ class Watch:
                 with self.tracer.local("commit"):
                     await self._outbox.commit(outcome.changed, outcome.notifications)
                 self._take_over(outcome, now)
+        if self.outflow is not None:
+            self.outflow.beat(now, outcome.changed, tick.findings, self.status)
         self._sender.wake()
         self.memory.found(now, tick.findings)
         self._last = tick
@@ -448,6 +459,8 @@ class Watch:
         }
         failing = {name: text for name, (at, text) in self._failing.items() if 0 <= now - at < CALM_S}
         self._troubles = failing | {part: text for part, text in found.items() if text} | dict(self.streams.troubles())
+        if self.outflow is not None:
+            self._troubles |= self.outflow.troubles()
         self.headlines.troubles(now, self._troubles)
 
     def account(self) -> str:
@@ -485,6 +498,7 @@ class Watch:
             stream_points=self.streams.points(),
             stream_instances=self.streams.instances(),
             stream_refused=self.streams.roll.refused,
+            telemetry=self.outflow.items() if self.outflow is not None else Counter(),
             refused=counters.refusals,
             findings=Counter(str(f.verdict) for f in self._last.findings),
             incidents=[row for row in self._incidents.values() if row.state is not IncidentState.RESOLVED],
@@ -517,6 +531,15 @@ class Watch:
             instance_events=engine.windows.refused,
             spans=self.tracer.dropped,
         )
+
+
+def _outflow(config: Config, clock: Callable[[], float]) -> Outflow | None:
+    """What tells back ends of us, where there are any; loaded only then."""
+    if not config.telemetry.any:
+        return None
+    from parkwarden.run.outflow import made as outflow
+
+    return outflow(config.telemetry, clock)
 
 
 def _redacted(findings: list[Finding]) -> list[Finding]:

@@ -51,3 +51,8 @@ class TelemetrySettings:
     """Between two reports of the numbers."""
     instance: str = ""
     """What this watch calls itself, for several on one host; "" = the host's name."""
+
+    @property
+    def any(self) -> bool:
+        """Whether there is a back end."""
+        return bool(self.otlp.url or self.skywalking.url)

@@ -20,6 +20,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from parkwarden.run.engine import TICK_S
+from parkwarden.run.numbers import families
 from parkwarden.run.status import WatchStatus
 
 if TYPE_CHECKING:
@@ -31,35 +32,6 @@ if TYPE_CHECKING:
 HEALTHY_TICKS = 6
 """Beats without a judgement before we call ourselves dead: a slow disk may cost one or two."""
 
-_COUNTERS = (
-    ("parkwarden_looks", "Looks at watched instances.", ("kind", "outcome"), "looks"),
-    ("parkwarden_look_seconds", "Seconds that looks took, by kind.", ("kind",), "look_seconds"),
-    ("parkwarden_look_bytes", "Bytes that looks brought, by kind.", ("kind",), "look_bytes"),
-    (
-        "parkwarden_look_stall_seconds",
-        "Stall of the watched that looks are estimated to have caused.",
-        ("kind",),
-        "stall_seconds",
-    ),
-    ("parkwarden_looks_refused", "Looks not taken, by kind and reason.", ("kind", "reason"), "refused"),
-    ("parkwarden_scrapes", "Readings of the cheap numbers, by outcome.", ("outcome",), "scrapes"),
-    ("parkwarden_notifications", "Notifications, by channel and outcome.", ("channel", "outcome"), "notifications"),
-    ("parkwarden_stream_points", "Points that others brought.", ("stream", "outcome"), "stream_points"),
-    (
-        "parkwarden_stream_refused",
-        "Announcements and readings of streams that were not taken.",
-        ("why",),
-        "stream_refused",
-    ),
-    ("parkwarden_dropped", "What had to be given up.", ("what",), "dropped"),
-    ("parkwarden_part_restarts", "Parts of the watch that failed and were started again.", ("part",), "restarts"),
-)
-_GAUGES = (
-    ("parkwarden_targets", "Targets, by state.", ("state",), "targets"),
-    ("parkwarden_stream_instances", "Instances that streams tell of.", ("stream",), "stream_instances"),
-    ("parkwarden_findings", "Findings of the last judgement, by verdict.", ("verdict",), "findings"),
-)
-
 
 class _Numbers(Collector):
     """The watch's status as metric families, read when asked."""
@@ -69,29 +41,12 @@ class _Numbers(Collector):
 
     def collect(self) -> Iterator[Metric]:
         now = self._status()
-        for families, kind in ((_COUNTERS, CounterMetricFamily), (_GAUGES, GaugeMetricFamily)):
-            for name, text, labels, field in families:
-                metric = kind(name, text, labels=labels)
-                for key, value in getattr(now, field).items():
-                    metric.add_metric(key if isinstance(key, tuple) else (key,), value)
-                yield metric
-        for name, text, value in (
-            ("parkwarden_last_tick_timestamp_seconds", "When judging last ended.", now.last_tick_at),
-            ("parkwarden_tick_seconds", "Duration of the last judgement.", now.tick_s),
-            ("parkwarden_targets_left_out", "Targets beyond discovery.max_targets.", now.targets_left_out),
-            ("parkwarden_outbox_waiting", "Notifications not delivered yet.", now.outbox_waiting),
-            ("parkwarden_evidence_stored_bytes", "Evidence kept since the start.", now.evidence_bytes),
-            ("parkwarden_start_time_seconds", "When watching began.", now.started_at),
-        ):
-            yield GaugeMetricFamily(name, text, value=value)
-        for name, text, value in (
-            ("parkwarden_ticks", "Judgements.", now.ticks),
-            ("parkwarden_scrape_seconds", "Seconds that readings took, all targets together.", now.scrape_seconds),
-            ("parkwarden_scrape_bytes", "Bytes that readings brought.", now.scrape_bytes),
-            ("parkwarden_suspicions", "Times a suspicion called for closer looks.", now.suspicions),
-            ("parkwarden_instance_restarts", "Restarts of the watched.", now.instance_restarts),
-        ):
-            yield CounterMetricFamily(name, text, value=value)
+        for family in families(now):
+            kind = CounterMetricFamily if family.counter else GaugeMetricFamily
+            metric = kind(family.name, family.text, labels=family.labels)
+            for labels, value in family.samples:
+                metric.add_metric(labels, value)
+            yield metric
         yield from self._incidents(now)
 
     def _incidents(self, now: WatchStatus) -> Iterator[Metric]:

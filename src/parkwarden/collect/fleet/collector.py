@@ -39,6 +39,7 @@ from parkwarden.model.capture import Capture
 from parkwarden.model.events import Descriptors, Event, Gone, Read, Started
 from parkwarden.model.instance import Instance, Target, other_life
 from parkwarden.model.snapshot import Source
+from parkwarden.telemetry import Ring, Tracer
 
 PARSERS = 2
 """Threads that read large answers; more would only wait for each other's Python."""
@@ -125,7 +126,7 @@ class Collector:
     """Reads a fleet. `emit` gets every event, `keep` every answer worth keeping as evidence; see the module.
 
     `clock` gives Unix seconds (the events' times), `monotonic` those that beats and budgets go by, since clocks get set; `rng` the
-    jitter of retries.
+    jitter of retries; `tracer` is told of looks.
     """
 
     def __init__(
@@ -137,8 +138,10 @@ class Collector:
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
         rng: random.Random | None = None,
+        tracer: Tracer | None = None,
     ) -> None:
         self.settings = settings
+        self._tracer = tracer or Tracer(Ring(segments=1), service="", instance="", rate=0.0)
         self.counters = Counters()
         self._emit = emit
         self._keep = keep
@@ -519,7 +522,13 @@ class Collector:
             if reason := refusal(ask.look, watched.facts(), self.settings):
                 self._refuse(watched, ask.look, reason)
                 return None
-        return await take(client, ask.look, watched.target.pprof_path, ask.seconds, pool)
+        with self._tracer.exit(f"look {ask.look.value}", watched.target.id) as span:
+            span.tag("why", ask.why)
+            taken = await take(client, ask.look, watched.target.pprof_path, ask.seconds, pool)
+            span.tag("outcome", taken.outcome)
+            if taken.outcome in NO_ANSWER:
+                span.fail()
+        return taken
 
     def _paid(self, watched: _Watched, ask: Ask, taken: Taken, price: float) -> None:
         name = ask.look.value
