@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -264,6 +265,22 @@ def test_build_failures_say_what_to_do(needs: str, said: str, kind: type, code: 
     assert type(error) is kind
     assert error.code == code
     assert error.hint
+
+
+def test_an_interrupt_while_a_process_is_started_ends_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A signal between fork and the moment somebody knows the pid waits for that moment: nothing stays behind."""
+    started = []
+
+    def popen(*args: object, **options: object) -> subprocess.Popen[bytes]:
+        started.append(subprocess_popen(*args, **options))  # type: ignore[call-overload]
+        os.kill(os.getpid(), signal.SIGTERM)
+        return started[0]
+
+    subprocess_popen = subprocess.Popen
+    monkeypatch.setattr(_lab_process.subprocess, "Popen", popen)
+    with pytest.raises(KeyboardInterrupt), _lab_process.terminated_like_interrupted():
+        _lab_process.spawn("sleeper", ["sleep", "60"], tmp_path / "log")
+    assert started[0].poll() == -signal.SIGKILL
 
 
 def test_memory_of_a_process_is_told_in_bytes() -> None:

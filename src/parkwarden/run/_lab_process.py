@@ -136,7 +136,7 @@ def spawn(
     """Start a program in a group of its own, output appended to `log`; `env` adds to the environment."""
     if not hasattr(os, "killpg"):
         raise UsageError("lab-unsupported", "the lab needs a system with process groups (Linux, macOS)")
-    with log.open("ab") as out:
+    with log.open("ab") as out, _interrupts.held():
         process = subprocess.Popen(
             list(command),
             env=_service_environment() | dict(env or {}),
@@ -145,7 +145,11 @@ def spawn(
             stderr=out,
             start_new_session=True,
         )
-    return LabProcess(name=name, url=url, process=process, log=log, started=time.monotonic())
+    started = LabProcess(name=name, url=url, process=process, log=log, started=time.monotonic())
+    if _interrupts.take():
+        started.kill()
+        raise KeyboardInterrupt
+    return started
 
 
 def _service_environment() -> dict[str, str]:
@@ -200,19 +204,50 @@ def _becomes_ready(service: LabProcess) -> bool:
     return False
 
 
+class _Interrupts:
+    """Signals that come while a process is being started wait until somebody knows its pid: else nobody would end it."""
+
+    def __init__(self) -> None:
+        self._holding = False
+        self._came = False
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        # handlers run in the main thread: only there can one come in between
+        self._holding = threading.current_thread() is threading.main_thread()
+        try:
+            yield
+        finally:
+            self._holding = False
+
+    def take(self) -> bool:
+        """Whether one came while they were held."""
+        came, self._came = self._came and threading.current_thread() is threading.main_thread(), False
+        return came
+
+    def come(self, _signum: int, _frame: types.FrameType | None) -> None:
+        if self._holding:
+            self._came = True
+        else:
+            raise KeyboardInterrupt
+
+
+_interrupts = _Interrupts()
+
+
 @contextlib.contextmanager
 def terminated_like_interrupted() -> Iterator[None]:
-    """SIGTERM and SIGHUP raise KeyboardInterrupt inside, so that `finally` ends the lab's processes."""
+    """SIGINT, SIGTERM and SIGHUP raise KeyboardInterrupt inside, so that `finally` ends the lab's processes."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-
-    def interrupt(_signum: int, _frame: types.FrameType | None) -> None:
-        raise KeyboardInterrupt
-
     # what the caller ignores on purpose (nohup) stays ignored
-    wanted = [number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) is not signal.SIG_IGN]
-    before = {number: signal.signal(number, interrupt) for number in wanted}
+    wanted = [
+        number
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        if signal.getsignal(number) is not signal.SIG_IGN
+    ]
+    before = {number: signal.signal(number, _interrupts.come) for number in wanted}
     try:
         yield
     finally:
