@@ -21,7 +21,7 @@ test: setup  ## unit tests (seconds to a minute; needs no root)
 
 e2e: setup  ## end to end: real Go programs, a real browser (installs Debian's Chromium if it is missing)
 	@sh tools/setup-e2e.sh
-	$(BIN)/pytest -q -m "e2e and not full"
+	$(BIN)/pytest -q -n 2 --dist loadfile -m "e2e and not full"
 
 e2e-full: setup  ## what takes longer: a million fuzz cases (FUZZ_SEED chooses others)
 	@sh tools/setup-e2e.sh
