@@ -17,6 +17,7 @@ Host processes may be plain, asyncio, or fork: a child begins with empty books a
 from __future__ import annotations
 
 import atexit
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -277,3 +278,10 @@ class Reporter:
         """In a forked child: what the parent took is the parent's to tell; threads are not there; its lock may be held for ever."""
         self._transport.forked()
         self._fresh()
+        if util := sys.modules.get("multiprocessing.util"):  # its children end without the interpreter's own end
+            util.register_after_fork(self, _close_with_process)
+
+
+def _close_with_process(reporter: Reporter) -> None:
+    """In a child of multiprocessing, once it is one: close as the last of what it does at its end."""
+    sys.modules["multiprocessing.util"].Finalize(None, reporter.close, exitpriority=-1)

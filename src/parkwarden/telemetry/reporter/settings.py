@@ -28,8 +28,8 @@ class ReporterSettings:
     """Longest pause: how late a back end that is well again is noticed. Also what a back end may ask for at most."""
     absent_s: float = 300.0
     """How long a signal that the back end does not implement is not offered again."""
-    close_s: float = 1.5
-    """Time `close` takes at most to get rid of what is queued. With the interpreter's own end it stays below 2 s."""
+    close_s: float = 1.0
+    """Time `close` takes at most to get rid of what is queued. With the interpreter's own end, on a busy machine, it stays below 2 s."""
     close_down_s: float = 0.3
     """The same where the last call failed: one more chance, not the whole wait."""
     lines_per_minute: int = 6

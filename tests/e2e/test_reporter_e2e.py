@@ -1,0 +1,91 @@
+"""Hosts with a reporter in them end within two seconds, whatever the back end does and however they end."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from parkwarden.run.backends import Backend, Fault
+
+pytestmark = pytest.mark.e2e
+
+HOST = Path(__file__).parent / "programs" / "reporter_host.py"
+END_S = 2.0
+"""Promised. What the machine does besides may hold up a start, not this: the host measures from its own last line."""
+LINES = 6
+PLAIN = ("return", "asyncio", "thread", "fork", "multiprocessing", "exit", "handled", "raise")
+
+
+@dataclass
+class Ended:
+    """`exit_s`: the longest, of the host and of its forked child."""
+
+    exit_s: float
+    code: int
+    lines: list[str]
+    accounts: list[dict[str, int]]
+    stocked: int
+    """How often the back end was told of the host's log line."""
+
+
+def run(transport: str, fault: Fault, way: str) -> Ended:
+    stocked = []
+    with Backend(fault, take=lambda path, message: stocked.append(message.count(b"out of stock"))) as backend:
+        process = subprocess.Popen(
+            [sys.executable, str(HOST), transport, backend.address, way],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            out, errors = process.communicate(timeout=60)
+            ended = time.monotonic()
+        finally:
+            process.kill()
+    told = [json.loads(line) for line in out.splitlines()]
+    times = [*(line["bye"] for line in told if "bye" in line), ended]  # a child is done before its parent says bye
+    accounts = [line for line in told if "balanced" in line]
+    longest = max(later - earlier for earlier, later in pairwise(times))
+    return Ended(longest, process.returncode, errors.splitlines(), accounts, sum(stocked))
+
+
+@pytest.mark.parametrize("transport", ["OtlpGrpc", "OtlpHttp", "SkyWalkingGrpc"])
+def test_no_back_end_holds_up_the_end(transport: str) -> None:
+    """Each fault: out within two seconds with the host's own code, books that balance, few lines; a healthy one gets everything."""
+    with ThreadPoolExecutor(3) as pool:
+        found = dict(zip(Fault, pool.map(lambda fault: run(transport, fault, "return"), Fault), strict=True))
+    for fault, ended in found.items():
+        assert ended.exit_s <= END_S, fault
+        assert ended.code == 0, fault
+        assert len(ended.lines) <= LINES, (fault, ended.lines)
+        [account] = ended.accounts
+        assert account["balanced"], fault
+        assert account["sent"] + account["lost"] == 2_002, fault
+    for fault in (Fault.HEALTHY, Fault.FLAPPING):
+        assert found[fault].accounts[0]["lost"] == 0, fault
+
+
+@pytest.mark.parametrize("fault", [Fault.HANG, Fault.HEALTHY])
+def test_no_way_to_end_is_held_up(fault: Fault) -> None:
+    """Plain, asyncio, threads, forks, sys.exit, an exception, SIGTERM handled or not, os._exit."""
+    ways = [*PLAIN, "terminated", "_exit"]
+    with ThreadPoolExecutor(3) as pool:
+        found = dict(zip(ways, pool.map(lambda way: run("OtlpGrpc", fault, way), ways), strict=True))
+    codes = {"exit": 3, "handled": 3, "_exit": 3, "raise": 1, "terminated": -15}
+    for way, ended in found.items():
+        assert ended.exit_s <= END_S, way
+        assert ended.code == codes.get(way, 0), (way, ended.lines)
+        assert all(account["balanced"] for account in ended.accounts), way
+        assert len(ended.accounts) == (0 if way in ("terminated", "_exit") else 2 if way == "fork" else 1), way
+        if fault is Fault.HEALTHY:
+            assert all(account["lost"] == 0 for account in ended.accounts), way
+            stocked = {"fork": 2, "multiprocessing": 2, "asyncio": 11, "thread": 11, "terminated": None, "_exit": None}
+            assert stocked.get(way, 1) in (None, ended.stocked), way
