@@ -20,7 +20,7 @@ import os
 import re
 import zlib
 from base64 import b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
@@ -43,6 +43,7 @@ ROOM_BYTES = 384 << 20
 MAX_TEXT = 160
 """Characters of an error's text."""
 
+_HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9a-zA-Z-]{1,128}")
 _PATH = re.compile(r"[!-~]{1,4096}\Z")
 
 
@@ -348,8 +349,10 @@ class Client:
         "host",
     )
 
-    def __init__(self, target: Target, room: Room, contexts: TlsContexts, names: Names) -> None:
-        """Raises FetchError for a URL or credentials that cannot be used."""
+    def __init__(
+        self, target: Target, room: Room, contexts: TlsContexts, names: Names, headers: Mapping[str, str] | None = None
+    ) -> None:
+        """`headers` go with every question. Raises FetchError for a URL, credentials or headers that cannot be used."""
         self._room = room
         self._contexts = contexts
         self._names = names
@@ -367,6 +370,10 @@ class Client:
         lines = [f"Host: {self.host}", "User-Agent: parkwarden", "Accept: text/plain;version=0.0.4,*/*;q=0.1",
                  "Accept-Encoding: identity"]  # fmt: skip
         lines += _credentials(target.auth)
+        for name, value in (headers or {}).items():
+            if not _HEADER.fullmatch(name) or not value.isascii() or not value.isprintable():
+                raise FetchError("bad-credentials", f"the header {name} holds what no header may")
+            lines.append(f"{name}: {value}")
         self._head = (" HTTP/1.1\r\n" + "\r\n".join(lines) + "\r\n\r\n").encode("latin-1", "replace")
 
     def _parse(self, text: str) -> None:

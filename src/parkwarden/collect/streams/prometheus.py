@@ -13,6 +13,8 @@ itself is looked at (`Looks`). What cannot be had is told as a trouble, and aske
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gc
 import random
 import secrets
 from collections.abc import Callable, Iterable, Mapping
@@ -20,8 +22,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Protocol
 
-from parkwarden.collect.discovery.client import explained
-from parkwarden.collect.streams.prometheus_api import Api, ApiError
+from parkwarden.collect.fleet.http import FetchError
+from parkwarden.collect.streams.prometheus_api import Api
 from parkwarden.collect.streams.prometheus_fleet import Fleet
 from parkwarden.collect.streams.prometheus_settings import PrometheusSource
 from parkwarden.collect.streams.prometheus_targets import Addresses
@@ -29,7 +31,7 @@ from parkwarden.collect.streams.roll import Roll
 from parkwarden.collect.streams.stream import Part, Stream
 from parkwarden.formats.prometheus_api import ApiAnswer
 from parkwarden.model.artefact import Reading
-from parkwarden.model.errors import FormatError
+from parkwarden.model.errors import ParkwardenError
 from parkwarden.model.instance import Instance, Target
 
 SETTLE_S = 1.0
@@ -46,6 +48,9 @@ BACKFILL_STEPS = 128
 """Readings of the past per instance: what the windows hold."""
 MAX_BACKFILL_S = 120.0
 """How long filling in the past may take in all: the present is waiting."""
+
+LARGE = 10_000
+"""Instances from which what is known of them is kept out of Python's search for cycles."""
 
 AT = "at"
 OFTEN = {
@@ -119,23 +124,33 @@ class PrometheusStream(Stream):
         loop = asyncio.get_running_loop()
         failures = 0
         with ThreadPoolExecutor(1, thread_name_prefix="parkwarden-prometheus") as pool:
-            async with Api(self._settings, secrets.randbits(63), pool) as api:
-                self._addresses.use(api)
-                due = loop.time()
+            api = Api(self._settings, secrets.randbits(63), pool)
+            self._addresses.use(api)
+            due = loop.time()
+            try:
                 while True:
                     try:
-                        if not self._filled:
-                            await self._fill(api)
-                        await self.tick(api)
+                        await self._look(api)
                     except Exception as error:
                         failures += 1
-                        self.trouble = _sentence(error)
+                        self.trouble = sentence(error)
                         pause = min(self._settings.interval_s * 2.0 ** min(failures - 1, 8), MAX_PAUSE_S)
                         due = loop.time() + pause * random.uniform(0.75, 1.25)
                     else:
                         failures = 0
                         due = max(due + self._settings.interval_s, loop.time())
                     await asyncio.sleep(due - loop.time())
+            finally:
+                api.close()
+
+    async def _look(self, api: Api) -> None:
+        if not self._filled and self._settings.backfill_s:
+            with contextlib.suppress(
+                ParkwardenError
+            ):  # a server that does not want to tell of the past may tell of the present
+                await self._fill(api)
+        self._filled = True
+        await self.tick(api)
 
     async def tick(self, api: Api) -> None:
         """One look at the whole fleet. Raises where not even the scrape times can be had."""
@@ -156,7 +171,7 @@ class PrometheusStream(Stream):
                 answer = await api.instant(self._query(field), at)
                 await self._on(fleet.take_by_id if field in by_id else fleet.take, field, answer)
             except Exception as error:
-                wrong[field] = _sentence(error)
+                wrong[field] = sentence(error)
                 return
             warnings.extend(answer.warnings)
             (self._empty.discard if len(answer.hashes) else self._empty.add)(field)
@@ -164,6 +179,8 @@ class PrometheusStream(Stream):
         await asyncio.gather(*map(ask, (*asked, *by_id)))
         self._ticks += 1
         await self._tell()
+        if self._ticks == 1 and len(fleet) > LARGE:
+            gc.freeze()  # a fleet stays: looking through it for cycles again and again would hold the loop for half a second
         self.trouble = self._told_trouble(wrong, warnings, len(asked) + len(by_id) + 1)
         self.tick_s = asyncio.get_running_loop().time() - began
 
@@ -201,11 +218,8 @@ class PrometheusStream(Stream):
         return f"{OFTEN.get(field) or SELDOM[field]}{{{inner}}}"
 
     async def _fill(self, api: Api) -> None:
-        """The past, step by step in the order of time. What fails costs the past, not the present."""
+        """The past, step by step in the order of time. A question that fails costs its field, or the rest of the past."""
         settings = self._settings
-        self._filled = True
-        if not settings.backfill_s:
-            return
         loop = asyncio.get_running_loop()
         until = loop.time() + MAX_BACKFILL_S
         end = self._clock() - settings.interval_s
@@ -278,10 +292,13 @@ class PrometheusStream(Stream):
             return "nothing there has go_goroutines: is `selector` right?"
         if self._fleet.doubles:
             return f"{self._fleet.doubles:,} series name an instance that others name, too: `id_labels` must tell them apart"
-        return ""
+        return self._addresses.trouble
 
 
-def _sentence(error: Exception) -> str:
-    if isinstance(error, FormatError | ApiError):
+def sentence(error: Exception) -> str:
+    """What went wrong, for a person; nothing of it is a secret."""
+    if isinstance(error, FetchError):
+        return error.text
+    if isinstance(error, ParkwardenError):
         return f"{error.message} {error.context}".strip()
-    return explained(error)[1]
+    return f"a mistake of ours: {type(error).__name__}"

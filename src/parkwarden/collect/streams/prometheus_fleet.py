@@ -34,6 +34,9 @@ MAX_VALUE = 2.0**63
 ENV_LABELS = ("env", "environment", "deployment_environment")
 VERSION_LABELS = ("version", "app_kubernetes_io_version", "app_version")
 
+PIECE = 2_000
+"""Readings made at a time: some milliseconds."""
+
 UNKNOWN, NOBODY, DOUBLE = -1, -2, -3
 """Rows of label sets that are nobody's: not seen yet (or of a metric whose instance has no `go_goroutines`), without an id, of an id that another has."""
 
@@ -146,18 +149,21 @@ class Fleet:
         weights = (1 << np.arange(len(names), dtype=np.int64))[:, None]
         shapes = (told * weights).sum(axis=0)
         for shape in np.unique(shapes):
-            chosen = rows[shapes == shape]
             here = [name for i, name in enumerate(names) if int(shape) >> i & 1]
-            columns = [
-                (values[n][chosen] if n in FLOATS else values[n][chosen].astype(np.int64)).tolist() for n in here
-            ]
-            versions = self.versions
-            for row, at, *numbers in zip(chosen.tolist(), times[chosen].tolist(), *columns, strict=True):
-                reading = dict(zip(here, numbers, strict=True))
-                self._points["taken"] += len(reading)
-                if row in versions:
-                    reading["go_version"] = versions[row]
-                yield self.instances[row], at, Reading.of(reading)
+            alike = rows[shapes == shape]
+            for at in range(0, len(alike), PIECE):
+                yield from self._alike(alike[at : at + PIECE], times, {name: values[name] for name in here})
+
+    def _alike(self, rows: Rows, times: Floats, values: dict[str, Floats]) -> Iterator[tuple[Instance, float, Reading]]:
+        """Readings that tell the same fields, all of them."""
+        numbers = [(c[rows] if n in FLOATS else c[rows].astype(np.int64)).tolist() for n, c in values.items()]
+        versions, instances = self.versions, self.instances
+        self._points["taken"] += len(rows) * len(values)
+        for row, at, *told in zip(rows.tolist(), times[rows].tolist(), *numbers, strict=True):
+            reading = dict(zip(values, told, strict=True))
+            if row in versions:
+                reading["go_version"] = versions[row]
+            yield instances[row], at, Reading.of(reading)
 
     def _rows_of(self, field: str, answer: ApiAnswer) -> Rows:
         hashes = answer.hashes

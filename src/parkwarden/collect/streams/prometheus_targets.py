@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from parkwarden.collect.discovery.addresses import BadAddressError, parse_url, path_of
-from parkwarden.collect.discovery.client import explained
+from parkwarden.collect.fleet.http import FetchError
 from parkwarden.collect.streams.prometheus_settings import PrometheusSource
+from parkwarden.model.errors import ParkwardenError
 from parkwarden.model.instance import Instance, Target
 
 if TYPE_CHECKING:
@@ -70,8 +71,9 @@ class Addresses:
 
         try:
             active = await api.targets()
-        except Exception as error:
-            self.trouble = f"where instances are looked at: {explained(error)[1]}"
+        except (FetchError, ParkwardenError) as error:
+            why = error.text if isinstance(error, FetchError) else error.message
+            self.trouble = f"where instances can be looked at is not known: {why}"
             return
         self.trouble = ""
         found: dict[str, str] = {}
