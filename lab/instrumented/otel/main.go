@@ -16,6 +16,7 @@ import (
 	"net/http"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"go.opentelemetry.io/contrib/bridges/otelslog"
 	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
@@ -60,7 +61,8 @@ func main() {
 		sdklog.WithResource(about), sdklog.WithProcessor(sdklog.NewBatchProcessor(sinks.logs)),
 	)
 	logger := slog.New(otelslog.NewHandler("desk", otelslog.WithLoggerProvider(logs)))
-	if err := runtime.Start(); err != nil {
+	// the runtime's numbers are read every 15 s by default, however often they are sent
+	if err := runtime.Start(runtime.WithMinimumReadMemStatsInterval(time.Second)); err != nil {
 		log.Fatal(err)
 	}
 	var lines atomic.Int64
