@@ -115,7 +115,7 @@ def collector() -> Path:
     lines = ["dist: {name: collector, output_path: ./out}"]
     for kind, names in parts.items():
         lines += [f"{kind}:", *(f"  - gomod: {core}/{name} {COLLECTOR}" for name in names)]
-    lines += ["providers:", f"  - gomod: {core}/confmap/provider/fileprovider {PROVIDERS}"]
+    lines += ["providers:", *(f"  - gomod: {core}/confmap/provider/{n}provider {PROVIDERS}" for n in ("env", "file"))]
     (home / "builder.yaml").write_text("\n".join(lines) + "\n")
     go = Path(find_go())
     env = go_environment() | {"PATH": f"{go.parent}{os.pathsep}{os.environ['PATH']}"}
