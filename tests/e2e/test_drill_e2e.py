@@ -14,6 +14,10 @@ from typing import Any
 import jsonschema
 import pytest
 
+from parkwarden.collect.limits import quiet
+from parkwarden.run._desk_build import build_desk
+from parkwarden.run._lab_process import free_port
+
 pytestmark = pytest.mark.e2e
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "schema" / "drill-1.json").read_text())
@@ -79,6 +83,36 @@ def test_the_skywalking_agents_service_with_a_leak() -> None:
     options = "--service skywalking --backend refused --before 6s --during 20s --after 10s --plant-leak 20"
     _code, told = drill(*options.split(), timeout=600)
     assert_leak_found(told["trials"][0])
+
+
+@pytest.mark.full
+def test_a_service_of_ones_own(tmp_path: Path) -> None:
+    """A command and a URL: started for each back end with its address, loaded, judged, ended; what arrived is counted."""
+    program = build_desk("otel", tmp_path, quiet)
+    address = f"127.0.0.1:{free_port()}"
+    options = f"--backend unimplemented --backend reset --before 6s --during 3s --after 3s --url http://{address}/order?item=1"
+    _code, told = drill(*options.split(), "--", str(program), "-addr", address, timeout=180)
+    assert [(one["service"], one["fault"]) for one in told["trials"]] == [
+        ("desk-otel", "unimplemented"),
+        ("desk-otel", "reset"),
+    ]
+    for trial in told["trials"]:
+        assert trial["died"] is None
+        assert all(phase["requests"] and not phase["errors"] and phase["goroutines_max"] for phase in trial["phases"])
+        spans = next(one for one in trial["telemetry"] if one["signal"] == "spans")
+        assert spans["made"] is None
+        assert spans["arrived"] > 1000
+
+
+@pytest.mark.full
+def test_a_command_that_does_not_serve_is_told(tmp_path: Path) -> None:
+    """A service that ends at once: an error with its last words, not a verdict."""
+    options = f"--backend refused --url http://127.0.0.1:{free_port()}/ -- sh -c".split()
+    command = [*COMMAND, *options, "echo out of luck; exit 3"]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert ran.returncode == 3
+    assert "drill-not-ready" in ran.stderr
+    assert "out of luck" in ran.stderr
 
 
 @pytest.mark.full

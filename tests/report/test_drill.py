@@ -46,7 +46,8 @@ def drilled() -> Drill:
         reasons=[f"during: {HOSTILE}", *(f"reason {i}" for i in range(9)), "did not end within 60 s of SIGTERM"],
     )
     died = Trial(service="skywalking", fault="hang", died="died during", harm=Harm.DIED, reasons=["died during"])
-    well = Trial(service="otel-http", fault="hang", exit_s=0.5, exit_limit_s=60)
+    unknown = [Told(signal="spans", made=None, arrived=77)]
+    well = Trial(service="otel-http", fault="hang", told=unknown, exit_s=0.5, exit_limit_s=60)
     return Drill(
         name="backend-unreachable",
         begun_at="2026-11-22T00:00:00Z",
@@ -70,6 +71,7 @@ def test_json_holds_to_its_schema() -> None:
     assert told["harm"] == "died"
     assert told["trials"][0]["telemetry"][0] == {"signal": "spans", "made": 18000, "arrived": 9000, "lost": 9000}
     assert told["trials"][0]["exit_s"] is None
+    assert told["trials"][2]["telemetry"] == [{"signal": "spans", "made": None, "arrived": 77, "lost": None}]
 
 
 def test_text_says_what_happened_to_each() -> None:
@@ -78,6 +80,7 @@ def test_text_says_what_happened_to_each() -> None:
     for part in ("HARMED  otel, back end refused", "DIED  skywalking", "UNHARMED  otel-http", "> 60 s", "38%"):
         assert part in said
     assert "lost    9,000 of 18,000 spans, 0 of 6,000 logs" in said
+    assert "arrived 77 spans" in said
     assert "p99 3.2 ms" in said
     assert "and 3 more reasons" in said
     assert "? during: perhaps a pile" in said

@@ -18,7 +18,7 @@ from parkwarden.run._drill_desks import DESKS
 from parkwarden.run._drill_tally import LOGS, SEGMENTS, SPANS, Tally
 from parkwarden.run._drill_verdict import judge
 from parkwarden.run.backends import Fault
-from parkwarden.run.drill import DrillOptions, backend_unreachable
+from parkwarden.run.drill import DrillOptions, OwnService, backend_unreachable
 
 WELL = Phase(
     name="before",
@@ -162,6 +162,12 @@ def test_death_outweighs_all() -> None:
         DrillOptions(rate_per_s=0),
         DrillOptions(leak_per_s=-1),
         DrillOptions(exit_limit_s=0.5),
+        DrillOptions(own=OwnService(command=(), url="http://127.0.0.1:1/x", debug="http://127.0.0.1:1")),
+        DrillOptions(own=OwnService(command=("a",), url="http://127.0.0.1.example.com/x", debug="http://127.0.0.1:1")),
+        DrillOptions(own=OwnService(command=("a",), url="http://127.0.0.1:1/x", debug="http://10.0.0.1:1")),
+        DrillOptions(
+            own=OwnService(command=("a",), url="http://127.0.0.1:1/x", debug="http://127.0.0.1:1"), leak_per_s=1
+        ),
     ],
 )
 def test_what_makes_no_drill_is_refused_before_anything_is_built(

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from parkwarden.cli.options import Force, Output, TextOrJson, deliver, refuse_existing
 from parkwarden.cli.options import seconds as _seconds
+
+if TYPE_CHECKING:
+    from parkwarden.run.drill import OwnService
 
 app = typer.Typer(
     help="Take something away from a real service under load, and see whether it lives.",
@@ -47,6 +50,20 @@ def _drill() -> None:
 
 @app.command("backend-unreachable")
 def backend_unreachable_command(
+    command: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[-- COMMAND ...]",
+            help="Your own service in place of ours, with --url: started for each back end, {backend} stands for its host:port.",
+        ),
+    ] = None,
+    url: Annotated[
+        str | None, typer.Option("--url", metavar="URL", help="Your own service: what to load, on this machine.")
+    ] = None,
+    debug: Annotated[
+        str | None,
+        typer.Option("--debug", metavar="URL", help="Your own service: its pprof pages, if not where --url is."),
+    ] = None,
     service: Annotated[
         list[DrilledService] | None,
         typer.Option(
@@ -89,11 +106,16 @@ def backend_unreachable_command(
     known ways; the detectors of `check` judge it all the while. By default: otel and skywalking; refused, black-hole, hang and
     slow-drain: 15 minutes. Needs Go and, for the first build, a Go module proxy.
 
+    With --url and a command it is your own service: it gets the back end's address as OTEL_EXPORTER_OTLP_ENDPOINT,
+    SW_AGENT_REPORTER_GRPC_BACKEND_SERVICE and wherever {backend} stands in its command. It must end on SIGTERM and serve
+    /debug/pprof.
+
     Exit codes: 0 every service came through unharmed, 1 one was harmed or died, 2 usage, 4 the modules cannot be fetched.
 
     \b
     parkwarden drill backend-unreachable --service otel --backend refused
     parkwarden drill backend-unreachable --format json -o drill.json
+    parkwarden drill backend-unreachable --url http://127.0.0.1:8080/orders -- ./shop -addr 127.0.0.1:8080
     """
     from parkwarden.cli.progress import printed, progress
     from parkwarden.model.drill import Harm
@@ -111,6 +133,7 @@ def backend_unreachable_command(
         during_s=during_s,
         after_s=after_s,
         exit_limit_s=exit_limit_s,
+        own=_own(command, url, debug, service),
         leak_per_s=leak_per_s,
     )
     with progress() as tell:
@@ -122,3 +145,24 @@ def backend_unreachable_command(
             print_drill(result, console)
     if result.harm is not Harm.UNHARMED:
         raise typer.Exit(int(Exit.FOUND))
+
+
+def _own(
+    command: list[str] | None, url: str | None, debug: str | None, service: list[DrilledService] | None
+) -> OwnService | None:
+    """The user's own service, if one is given."""
+    from urllib.parse import urlsplit
+
+    from parkwarden.model.errors import UsageError
+    from parkwarden.run.drill import OwnService
+
+    if not command and url is None and debug is None:
+        return None
+    if not command or url is None or service:
+        raise UsageError(
+            "drill-command",
+            "a service of your own needs --url and a command, and takes the place of --service",
+            hint="parkwarden drill backend-unreachable --url http://127.0.0.1:8080/orders -- ./shop -addr 127.0.0.1:8080",
+        )
+    base = urlsplit(url)
+    return OwnService(command=tuple(command), url=url, debug=debug or f"{base.scheme}://{base.netloc}")

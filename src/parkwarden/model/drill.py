@@ -55,12 +55,13 @@ class Told:
 
     signal: str
     """`spans`, `segments`, `logs`."""
-    made: int
+    made: int | None
+    """None where the service does not tell."""
     arrived: int
 
     @property
-    def lost(self) -> int:
-        return max(0, self.made - self.arrived)
+    def lost(self) -> int | None:
+        return None if self.made is None else max(0, self.made - self.arrived)
 
 
 @dataclass(slots=True, kw_only=True)

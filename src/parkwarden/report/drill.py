@@ -100,11 +100,11 @@ def print_drill(drill: Drill, console: Console) -> None:
 
 def _cells(one: Trial) -> list[str]:
     before, during = one.phase("before"), one.phase("during")
-    made = sum(told.made for told in one.told)
+    made = sum(told.made or 0 for told in one.told)
     return [
         _ms(before.p99_ms if before else None),
         _ms(during.p99_ms if during else None),
-        f"{sum(told.lost for told in one.told) / made:.0%}" if made else "-",
+        f"{sum(told.lost or 0 for told in one.told) / made:.0%}" if made else "-",
         "-" if one.recovered_s is None else f"{one.recovered_s:.1f} s",
         _exit(one),
     ]
@@ -127,8 +127,11 @@ def _print_trial(one: Trial, console: Console) -> None:
     for phase in one.phases:
         console.print(f"      {phase.name:6}  {_numbers(phase)}", soft_wrap=True)
     if one.told:
-        lost = ", ".join(f"{told.lost:,} of {told.made:,} {told.signal}" for told in one.told)
-        console.print(f"      lost    {lost}", soft_wrap=True)
+        known = [f"{told.lost:,} of {told.made:,} {told.signal}" for told in one.told if told.made is not None]
+        came = [f"{told.arrived:,} {told.signal}" for told in one.told if told.made is None]
+        for word, parts in (("lost", known), ("arrived", came)):
+            if parts:
+                console.print(f"      {word:7} {', '.join(parts)}", soft_wrap=True)
     reasons = [*one.reasons[:MAX_REASONS]]
     if len(one.reasons) > MAX_REASONS:
         reasons.append(f"and {len(one.reasons) - MAX_REASONS} more reasons")

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from parkwarden.model.drill import Growing, Phase
-from parkwarden.model.errors import ParkwardenError, UnreachableError
+from parkwarden.model.errors import ParkwardenError
+from parkwarden.run._drill_desks import Drilled
 from parkwarden.run._lab_process import LabProcess, spawn
 
 if TYPE_CHECKING:
     from parkwarden.model.finding import Finding
 
-SAMPLE_S = 1.0
-"""A sample is a request to the service as well: one a second among hundreds."""
-TRUTH_TIMEOUT_S = 2.0
+SAMPLE_S, SAMPLE_TIMEOUT_S = 1.0, 2.0
+"""A sample is a request to the service as well: one a second among hundreds, 1-2 ms."""
 WARMUP_S = 1.0
 """Of the load, not counted: connections and caches."""
 CONNECTIONS = 16
@@ -28,6 +29,7 @@ GRACE_S = 15.0
 """For a load generator whose last answers take their whole timeout of 10 s."""
 MAX_GROWING = 8
 """Findings kept of a phase, worst first."""
+_TOTAL = re.compile(rb"goroutine profile: total (\d{1,12})")
 
 
 @dataclass(slots=True)
@@ -48,7 +50,7 @@ class Samples:
     def __exit__(self, *exc: object) -> None:
         self._over.set()
         if self._thread is not None:
-            self._thread.join(TRUTH_TIMEOUT_S + 1)
+            self._thread.join(SAMPLE_TIMEOUT_S + 1)
 
     def _run(self) -> None:
         while not self._over.wait(SAMPLE_S):
@@ -56,7 +58,9 @@ class Samples:
             if rss is not None:
                 self.rss_max = max(rss, self.rss_max or 0)
             with contextlib.suppress(ParkwardenError):
-                self.goroutines.append(int(truth(self.service)["goroutines"]))
+                found = _TOTAL.match(self.service.get("/debug/pprof/goroutine?debug=1", SAMPLE_TIMEOUT_S))
+                if found is not None:
+                    self.goroutines.append(int(found[1]))
 
 
 @dataclass(slots=True)
@@ -98,26 +102,19 @@ def _growing(finding: Finding) -> Growing:
     return Growing(code=finding.code, verdict=finding.verdict.value, title=finding.title, place=place)
 
 
-def truth(service: LabProcess) -> dict[str, Any]:
-    """What the service says of itself. Raises UnreachableError."""
-    try:
-        told = json.loads(service.get("/truth", TRUTH_TIMEOUT_S))
-    except ValueError as error:
-        raise UnreachableError("drill-no-truth", "the service's /truth is no JSON") from error
-    if not isinstance(told, dict):
-        raise UnreachableError("drill-no-truth", "the service's /truth is no object")
-    return told
+def load_command(program: Path, url: str, rate: float, seconds: float, warmup: float) -> list[str]:
+    """The load generator's command line."""
+    options = {"-url": url, "-rate": f"{rate:g}", "-for": f"{seconds}s", "-warmup": f"{warmup}s"}
+    return [str(program), *(word for pair in options.items() for word in pair), "-conns", str(CONNECTIONS)]
 
 
 def measure(
-    name: str, service: LabProcess, load_program: Path, logs: Path, *, rate: float, seconds: float, prints_orders: bool
+    name: str, drilled: Drilled, service: LabProcess, load_program: Path, logs: Path, *, rate: float, seconds: float
 ) -> Phase:
     """Load the service for `seconds` and say how that went. A service that dies in it leaves a phase with what was seen."""
     log = logs / f"load-{name}.json"
-    lines = _lines(service.log)
-    orders = _orders(service)
-    command = [str(load_program), "-url", f"{service.url}/order?item=7", "-rate", f"{rate:g}", "-for", f"{seconds}s"]
-    command += ["-warmup", f"{WARMUP_S}s", "-conns", str(CONNECTIONS)]
+    said = drilled.said_lines(service)
+    command = load_command(load_program, drilled.work(service), rate, seconds, WARMUP_S)
     with Samples(service) as samples, Judged(service, seconds) as judged:
         load = spawn("drill load", command, log)
         try:
@@ -126,10 +123,7 @@ def measure(
         finally:
             load.stop()
     latencies = _latencies(log)
-    said = _lines(service.log) - lines
-    after = _orders(service)
-    if prints_orders and orders is not None and after is not None:
-        said -= after - orders
+    said_now = drilled.said_lines(service)
     return Phase(
         name=name,
         seconds=seconds,
@@ -141,7 +135,7 @@ def measure(
         rss_max=samples.rss_max,
         goroutines_max=max(samples.goroutines, default=None),
         goroutines_end=samples.goroutines[-1] if samples.goroutines else None,
-        said_lines=max(0, said),
+        said_lines=None if said is None or said_now is None else max(0, said_now - said),
         growing=judged.growing,
         not_judged=judged.why_not,
     )
@@ -158,15 +152,3 @@ def _latencies(log: Path) -> Mapping[str, float]:
 
 def _whole(value: float | None) -> int | None:
     return None if value is None else int(value)
-
-
-def _lines(log: Path) -> int:
-    with contextlib.suppress(OSError):
-        return log.read_bytes().count(b"\n")
-    return 0
-
-
-def _orders(service: LabProcess) -> int | None:
-    with contextlib.suppress(ParkwardenError):
-        return int(truth(service)["told"]["logs"])
-    return None

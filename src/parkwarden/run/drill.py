@@ -16,22 +16,22 @@ import re
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from parkwarden.collect.limits import Tell, quiet
 from parkwarden.model.drill import Drill, Told, Trial
 from parkwarden.model.errors import ParkwardenError, UsageError
 from parkwarden.run._desk_build import AGENT_RELEASE, build_desk, go_version
-from parkwarden.run._drill_desks import DESKS, DeskKind
-from parkwarden.run._drill_phase import CONNECTIONS, measure, truth
+from parkwarden.run._drill_desks import DESKS, Drilled, desk, own_service
+from parkwarden.run._drill_phase import load_command, measure
 from parkwarden.run._drill_tally import Tally
 from parkwarden.run._drill_verdict import judge
 from parkwarden.run._lab_build import go_build
 from parkwarden.run._lab_catalog import labs_folder
-from parkwarden.run._lab_process import LabProcess, spawn, start_service, terminated_like_interrupted
+from parkwarden.run._lab_process import LabProcess, spawn, terminated_like_interrupted
 from parkwarden.run.backends import Backend, Fault
 
 DEFAULT_SERVICES = ("otel", "skywalking")
@@ -53,6 +53,15 @@ WORDS_CHARS = 400
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OwnService:
+    """A service of the user's: how it is started, what of it is loaded, and where its debug pages are."""
+
+    command: tuple[str, ...]
+    url: str
+    debug: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DrillOptions:
     """What the user chose."""
 
@@ -65,6 +74,8 @@ class DrillOptions:
     """SkyWalking's agent comes back after up to 20 s."""
     exit_limit_s: float = 60.0
     """Twice what Kubernetes gives by default."""
+    own: OwnService | None = None
+    """Drilled in place of `services`."""
     leak_per_s: float = 0.0
     """A leak planted in the service beside the fault: to see that the detectors see."""
 
@@ -80,13 +91,11 @@ def backend_unreachable(options: DrillOptions | None = None, tell: Tell | None =
         load = scratch / "load"
         tell("building the load generator", None)
         go_build("the load generator", labs_folder() / "load", load, modules=False)
-        programs = {kind.build: build_desk(kind.build, scratch, tell) for kind in _kinds(options)}
-        plan = [(kind, fault) for kind in _kinds(options) for fault in options.faults]
-        for number, (kind, fault) in enumerate(plan):
-            place = scratch / f"{kind.name}-{fault.value}"
+        plan = [(drilled, fault) for drilled in _drilled(options, scratch, tell) for fault in options.faults]
+        for number, (drilled, fault) in enumerate(plan):
+            place = scratch / f"trial-{number}"
             place.mkdir()
-            run = _Trial(options, kind, fault, programs[kind.build], load, place, _part(tell, number, len(plan)))
-            trials.append(run.run())
+            trials.append(_Trial(options, drilled, fault, load, place, _part(tell, number, len(plan))).run())
     return Drill(
         name="backend-unreachable",
         begun_at=begun_at,
@@ -97,8 +106,13 @@ def backend_unreachable(options: DrillOptions | None = None, tell: Tell | None =
     )
 
 
-def _kinds(options: DrillOptions) -> list[DeskKind]:
-    return [DESKS[name] for name in options.services]
+def _drilled(options: DrillOptions, scratch: Path, tell: Tell) -> list[Drilled]:
+    """What is drilled, ready to be started."""
+    if options.own is not None:
+        return [own_service(options.own.command, options.own.url, options.own.debug)]
+    kinds = [DESKS[name] for name in options.services]
+    programs = {build: build_desk(build, scratch, tell) for build in dict.fromkeys(kind.build for kind in kinds)}
+    return [desk(kind, programs[kind.build]) for kind in kinds]
 
 
 def _usable(options: DrillOptions) -> None:
@@ -109,6 +123,8 @@ def _usable(options: DrillOptions) -> None:
             f"there is no service named {unknown[0]!r} to drill" if unknown else "no service to drill",
             context="services: " + ", ".join(DESKS),
         )
+    if options.own is not None:
+        _usable_own(options.own, options.leak_per_s)
     if not options.faults or Fault.HEALTHY in options.faults:
         raise UsageError("drill-fault", "healthy is no fault" if options.faults else "no fault to drill with")
     for name in ("before_s", "during_s", "after_s"):
@@ -123,6 +139,23 @@ def _usable(options: DrillOptions) -> None:
         raise UsageError("drill-leak", f"--plant-leak must be 0 to {MAX_LEAK:g} goroutines a second")
 
 
+def _usable_own(own: OwnService, leak_per_s: float) -> None:
+    if not own.command:
+        raise UsageError("drill-command", "no command to start the service with", hint="... --url URL -- COMMAND")
+    for url in (own.url, own.debug):
+        try:
+            parts = urlsplit(url)
+            here = parts.scheme == "http" and parts.hostname in ("127.0.0.1", "localhost", "::1")
+        except ValueError:
+            here = False
+        if not here:
+            raise UsageError(
+                "drill-url", "a drill loads this machine only", context=url, hint="--url http://127.0.0.1:PORT/PATH"
+            )
+    if leak_per_s:
+        raise UsageError("drill-leak", "--plant-leak is for the services that come with it")
+
+
 def _part(tell: Tell, number: int, of: int) -> Tell:
     """The share of one trial in the whole progress."""
 
@@ -134,7 +167,7 @@ def _part(tell: Tell, number: int, of: int) -> Tell:
 
 def _versions(options: DrillOptions) -> dict[str, str]:
     versions = {"go": go_version()}
-    for kind in _kinds(options):
+    for kind in [] if options.own is not None else [DESKS[name] for name in options.services]:
         if kind.build == "skywalking":
             versions["skywalking-go"] = AGENT_RELEASE
         else:
@@ -149,20 +182,17 @@ class _Trial:
     """One service, one fault, from the service's start to its end."""
 
     options: DrillOptions
-    kind: DeskKind
+    drilled: Drilled
     fault: Fault
-    program: Path
     load: Path
     folder: Path
     tell: Tell
 
     def run(self) -> Trial:
-        trial = Trial(service=self.kind.name, fault=self.fault.value)
+        trial = Trial(service=self.drilled.name, fault=self.fault.value)
         tally = Tally()
         with _Place(tally) as place:
-            service = start_service(
-                self.kind.name, self.program, self.folder / "service.log", env=self.kind.env(place.address)
-            )
+            service = self.drilled.start(place.address, self.folder / "service.log")
             try:
                 self._phases(trial, service, place, tally)
                 if service.alive:
@@ -187,18 +217,18 @@ class _Trial:
         whole = sum(seconds for _, _, seconds in plan) * 1.3  # counting and ending take some time too
         passed = 0.0
         for name, fault, seconds in plan:
-            self.tell(f"{self.kind.name}, back end {self.fault.value}: {name}", passed / whole)
+            self.tell(f"{self.drilled.name}, back end {self.fault.value}: {name}", passed / whole)
             place.become(fault)
             tally.mark()
             trial.phases.append(
                 measure(
                     name,
+                    self.drilled,
                     service,
                     self.load,
                     self.folder,
                     rate=self.options.rate_per_s,
                     seconds=seconds,
-                    prints_orders=self.kind.prints_orders,
                 )
             )
             if not service.alive:
@@ -209,8 +239,8 @@ class _Trial:
 
     def _account(self, trial: Trial, service: LabProcess, tally: Tally) -> None:
         """What was made and what arrived, once nothing more comes."""
-        self.tell(f"{self.kind.name}, back end {self.fault.value}: counting", 0.8)
-        made = self.kind.made(truth(service))
+        self.tell(f"{self.drilled.name}, back end {self.fault.value}: counting", 0.8)
+        made = self.drilled.made(service) if self.drilled.made is not None else None
         until, quiet_since, last = time.monotonic() + SETTLE_LIMIT_S, time.monotonic(), tally.last_at
         while time.monotonic() < until and time.monotonic() - quiet_since < SETTLE_S:
             time.sleep(0.1)
@@ -218,39 +248,26 @@ class _Trial:
                 quiet_since, last = time.monotonic(), tally.last_at
         if trial.recovered_s is None:
             trial.recovered_s = tally.first_after_s
-        trial.told = [Told(signal=name, made=made[name], arrived=tally.items[name]) for name in made]
+        if made is None:
+            trial.told = [Told(signal=name, made=None, arrived=count) for name, count in sorted(tally.items.items())]
+        else:
+            trial.told = [Told(signal=name, made=made[name], arrived=tally.items[name]) for name in made]
 
     def _end(self, trial: Trial, service: LabProcess, place: _Place) -> None:
-        self.tell(f"{self.kind.name}, back end {self.fault.value}: ending", 0.9)
+        self.tell(f"{self.drilled.name}, back end {self.fault.value}: ending", 0.9)
         place.become(self.fault)
-        with _loaded(self.load, service, self.options.rate_per_s, self.folder / "load-refill.json"):
+        command = load_command(self.load, self.drilled.work(service), self.options.rate_per_s, MAX_PHASE_S, 0)
+        load = spawn("drill load", command, self.folder / "load-refill.json")
+        try:
             time.sleep(REFILL_S)
+        finally:
+            load.stop()
         trial.exit_limit_s = self.options.exit_limit_s
         asked = time.monotonic()
         service.process.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
             service.process.wait(self.options.exit_limit_s)
             trial.exit_s = time.monotonic() - asked
-
-
-@contextlib.contextmanager
-def _loaded(program: Path, service: LabProcess, rate: float, log: Path) -> Iterator[None]:
-    command = [
-        str(program),
-        "-url",
-        f"{service.url}/order?item=7",
-        "-rate",
-        f"{rate:g}",
-        "-for",
-        "60s",
-        "-warmup",
-        "0s",
-    ]
-    load = spawn("drill load", [*command, "-conns", str(CONNECTIONS)], log)
-    try:
-        yield
-    finally:
-        load.stop()
 
 
 class _Place:
