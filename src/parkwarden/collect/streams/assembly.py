@@ -12,6 +12,8 @@ import math
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import fields
+from operator import itemgetter
+from typing import TypeAlias
 
 from parkwarden.collect.streams.roll import Roll
 from parkwarden.model.artefact import Reading
@@ -26,10 +28,14 @@ SUMMED = frozenset(("requests_total",))
 _FLOATS = frozenset(("last_gc_at", "gc_cpu_fraction", "gc_cpu_s", "cpu_s", "mem_stall_share", "start_time"))
 _FIELDS = frozenset(field.name for field in fields(Reading)) - {"at", "go_version"}
 
+_Held: TypeAlias = tuple[float, float, dict[str, float]]
+"""Time of the values, our time of the first of them, values."""
+
 
 class Assembly:
     """See the module. `points` counts values by the way they went (`taken`, `late`, `unusable`, `not-taken`); `monotonic` is what LINGER_S
-    goes by; `summed`: fields of which pieces are added up here, for streams that do not know series."""
+    goes by; `summed`: fields of which pieces are added up here, for streams that do not know series. Senders that shard may be `linger_s`
+    apart: then `times` times of one instance are open at once."""
 
     def __init__(
         self,
@@ -38,42 +44,52 @@ class Assembly:
         monotonic: Callable[[], float],
         *,
         summed: frozenset[str] = SUMMED,
+        linger_s: float = LINGER_S,
+        times: int = 1,
     ) -> None:
         self._roll = roll
         self._points = points
         self._monotonic = monotonic
         self._summed = summed
-        self._open: dict[str, tuple[float, float, dict[str, float]]] = {}
-        """Instance -> (time of the values, our time of the first of them, values), the longest open first."""
+        self._linger_s = linger_s
+        self._times = times
+        self._open: dict[str, list[_Held]] = {}
+        """Instance -> what is open of it, in the order of time; the longest open first."""
         self._done: dict[str, float] = {}
 
     def tell(self, instance_id: str, at: float, values: Mapping[str, float]) -> None:
         """Values by field of Reading, of an instance the roll has `seen`."""
-        held = self._open.get(instance_id)
-        if held is not None and at - held[0] > SAME_S:
-            self._close(instance_id)
-            held = None
-        if held is None:
-            if at - self._done.get(instance_id, -math.inf) <= SAME_S:
-                self._points["late"] += len(values)
+        held = self._open.setdefault(instance_id, [])
+        for one in reversed(held):
+            if abs(at - one[0]) <= SAME_S:
+                into = one[2]
+                for name, value in values.items():
+                    into[name] = into.get(name, 0.0) + value if name in self._summed else value
                 return
-            self._open[instance_id] = (at, self._monotonic(), dict(values))
-            return
-        if held[0] - at > SAME_S:
+        late = at - self._done.get(instance_id, -math.inf) <= SAME_S
+        if late or (len(held) >= self._times and at < held[0][0]):
             self._points["late"] += len(values)
-            return
-        into = held[2]
-        for name, value in values.items():
-            into[name] = into.get(name, 0.0) + value if name in self._summed else value
+        else:
+            held.append((at, self._monotonic(), dict(values)))
+            held.sort(key=itemgetter(0))
+        if not held:
+            del self._open[instance_id]
+        elif len(held) > self._times:
+            self._close(instance_id)
 
-    def flush(self, *, everything: bool = False) -> None:
-        """Hand over what has lingered long enough; call it every half second."""
-        before = self._monotonic() - LINGER_S
+    def flush(self, *, everything: bool = False, most: int = 0) -> bool:
+        """Hand over what has lingered long enough, of `most` instances (0 = all); whether more has. Call it every half second."""
+        before = self._monotonic() - self._linger_s
+        done = 0
         while self._open:
             name = next(iter(self._open))
-            if not everything and self._open[name][1] > before:
-                return
+            if not everything and self._open[name][0][1] > before:
+                return False
+            if most and done >= most:
+                return True
             self._close(name)
+            done += 1
+        return False
 
     def forget(self, instance_id: str) -> None:
         """An instance is gone."""
@@ -81,7 +97,11 @@ class Assembly:
         self._done.pop(instance_id, None)
 
     def _close(self, instance_id: str) -> None:
-        at, _, values = self._open.pop(instance_id)
+        """Hand over the earliest."""
+        held = self._open.pop(instance_id)
+        at, _, values = held.pop(0)
+        if held:
+            self._open[instance_id] = held
         self._done[instance_id] = at
         told: dict[str, float | int] = {}
         for name, value in values.items():
