@@ -55,6 +55,10 @@ def made(
             clock=clock,
         )
         streams.append(skywalking)
+    if receive.remote_write.listen:
+        from parkwarden.collect.streams.remote_write import RemoteWriteStream
+
+        streams.append(RemoteWriteStream(receive.remote_write, receive.labels, roll, admission, tell))
     if config.collect.prometheus:
         from parkwarden.collect.streams.prometheus import PrometheusStream
 

@@ -12,7 +12,7 @@ or labelled with more (Go's version) comes by its `id_labels`.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -24,6 +24,7 @@ from parkwarden.formats.prometheus_api import ApiAnswer
 from parkwarden.formats.runtime_names import FLOATS, NO_LIMIT
 from parkwarden.model.artefact import Reading
 from parkwarden.model.instance import Instance
+from parkwarden.model.safe import inert
 
 MAX_ID = 512
 """Characters of an id: what a recording takes."""
@@ -44,10 +45,10 @@ Rows: TypeAlias = npt.NDArray[np.int64]
 Floats: TypeAlias = npt.NDArray[np.float64]
 
 
-def identity(labels: dict[str, str], settings: PrometheusSource) -> Instance | None:
-    """Who a label set is; None where it lacks one of the `id_labels`."""
-    parts = [labels.get(name, "") for name in settings.id_labels]
-    name = "/".join(parts)
+def identity(labels: Mapping[str, str], id_labels: Sequence[str], more: Mapping[str, str]) -> Instance | None:
+    """Who a label set is; None where it lacks one of the `id_labels`. `more` are labels that it need not have itself."""
+    parts = [labels.get(name, "") for name in id_labels]
+    name = inert("/".join(parts), 2 * MAX_ID)
     if not all(parts) or len(name) > MAX_ID:
         return None
     own = {key: value for key, value in labels.items() if not key.startswith("__")}
@@ -57,7 +58,7 @@ def identity(labels: dict[str, str], settings: PrometheusSource) -> Instance | N
         found = next((own[n] for n in names if own.get(n)), "")
         if found:
             own[wanted] = found
-    kept, _lost = clean_labels({**settings.labels, **own})
+    kept, _lost = clean_labels({**more, **own})
     return Instance(id=name, labels=kept, address=labels.get("instance", ""))
 
 
@@ -74,6 +75,8 @@ class Fleet:
         self._seen: dict[str, tuple[Rows, Rows]] = {}
         """Question -> the hashes of its last answer, and their rows: servers answer in the same order each time."""
         self._rows: dict[str, int] = {}
+        self._owners: dict[int, int] = {}
+        """Row -> the hash whose row it is."""
         self._times: list[float] = []
         self._columns: dict[str, Floats] = {}
         self.instances: list[Instance] = []
@@ -117,7 +120,7 @@ class Fleet:
             rows = np.full(len(answer.hashes), -1, np.int64)
             for i in range(len(rows)):
                 labels = answer.labels(i)
-                who = identity(labels, self._settings)
+                who = identity(labels, self._settings.id_labels, self._settings.labels)
                 rows[i] = row = self._rows.get(who.id, -1) if who is not None else -1
                 if field == "go_version" and row >= 0:
                     self.versions[row] = labels.get("version", "")[:64]
@@ -186,8 +189,15 @@ class Fleet:
         before = len(self.instances)
         for i in np.flatnonzero(rows == UNKNOWN).tolist():
             rows[i] = row = self._new(answer.labels(i), present)
-            if row != DOUBLE:
-                self._hashes[int(answer.hashes[i])] = row
+            if row == DOUBLE:
+                continue
+            key = int(answer.hashes[i])
+            self._hashes[key] = row
+            if row >= 0:
+                before_it = self._owners.get(row, key)
+                if before_it != key:  # what is left of the label set that had the row is no longer its
+                    self._hashes.pop(before_it, None)
+                self._owners[row] = key
         self._sorted = None
         self.doubles = int((rows == DOUBLE).sum())
         # the past of those who are known already is not told again
@@ -209,7 +219,7 @@ class Fleet:
 
     def _new(self, labels: dict[str, str], present: set[int]) -> int:
         """The row of a label set that is seen for the first time: a new instance's, or its instance's with other labels now."""
-        who = identity(labels, self._settings)
+        who = identity(labels, self._settings.id_labels, self._settings.labels)
         if who is None:
             return NOBODY
         row = self._rows.get(who.id)
@@ -233,6 +243,7 @@ class Fleet:
         }
         self.instances = [self.instances[old] for old in place]
         self._rows = {one.id: row for row, one in enumerate(self.instances)}
+        self._owners = {row: key for key, row in self._hashes.items() if row >= 0}
         self._last = self._last[kept]
         self.versions = {place[row]: told for row, told in self.versions.items() if row in place}
         self._seen.clear()

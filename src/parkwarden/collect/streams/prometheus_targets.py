@@ -81,7 +81,8 @@ class Addresses:
             labels, url = one.get("labels"), one.get("scrapeUrl")
             if not isinstance(labels, dict) or not isinstance(url, str):
                 continue
-            who = identity({k: v for k, v in labels.items() if isinstance(v, str)}, self._settings)
+            own = {k: v for k, v in labels.items() if isinstance(v, str)}
+            who = identity(own, self._settings.id_labels, self._settings.labels)
             if who is not None:
                 found[who.id] = url
         self._scraped = found
