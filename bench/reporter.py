@@ -2,7 +2,7 @@
 
 For each back end each library in turn lives in a process of its own: REQUESTS requests of two spans at PER_SECOND, IDLE_S of
 quiet, the interpreter's ordinary end. Measured from outside: how long the end took (killed after KILL_S), spans that arrived,
-lines on standard error, peak resident memory; and inside: how late requests were done. The next process begins when the last one
+lines on standard error; and inside: how long requests took, and peak resident memory. The next process begins when the last one
 only has to end: ends wait, they do not work. The peers live in a virtual environment of the bench's own (bench/out/reporter-peers).
 """
 
@@ -97,7 +97,7 @@ class Process:
     def _end(self) -> None:
         timer = threading.Timer(KILL_S, self.process.kill)
         timer.start()
-        _, status, usage = os.wait4(self.process.pid, 0)
+        _, status = os.waitpid(self.process.pid, 0)
         ended = time.monotonic()
         timer.cancel()
         self.process.returncode = os.waitstatus_to_exitcode(status)
@@ -110,7 +110,7 @@ class Process:
             self.fault, self.library, round(ended - self.told["bye"], 3), self.process.returncode == -9,
             2 * self.requests - self.spans if self.library != "none" else 0,
             account.get("lost", {}), account.get("balanced"),
-            round(self.told["p50_us"]), round(self.told["p99_us"]), len(self.errors), round(usage.ru_maxrss / 1024, 1),
+            round(self.told["p50_us"]), round(self.told["p99_us"]), len(self.errors), round(self.told["peak_kib"] / 1024, 1),
         )  # fmt: skip
 
 
@@ -127,14 +127,14 @@ def measure(faults: list[Fault], libraries: list[str], rounds: int, requests: in
 
 
 def merged(found: list[Found]) -> list[dict[str, Any]]:
-    """Medians over the rounds; the worst exit of all."""
+    """Medians over the rounds; of exits the longest, of latencies the lowest (the quietest round: what else runs here is nobody's fault)."""
     rows = []
     for backend, library in dict.fromkeys((one.backend, one.library) for one in found):
         of = [one for one in found if (one.backend, one.library) == (backend, library)]
         row = asdict(of[0]) | {
             name: median(getattr(one, name) for one in of)
-            for name in ("lost", "p50_us", "p99_us", "log_lines", "peak_mib")
-        }
+            for name in ("lost", "log_lines", "peak_mib")
+        } | {name: min(getattr(one, name) for one in of) for name in ("p50_us", "p99_us")}  # fmt: skip
         rows.append(row | {"exit_s": max(one.exit_s for one in of), "killed": any(one.killed for one in of)})
     return rows
 

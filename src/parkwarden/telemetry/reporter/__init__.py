@@ -14,6 +14,7 @@ from parkwarden.telemetry.reporter.records import (
 from parkwarden.telemetry.reporter.reporter import Reporter
 from parkwarden.telemetry.reporter.settings import ReporterSettings
 from parkwarden.telemetry.reporter.skywalking import SkyWalkingGrpc
+from parkwarden.telemetry.reporter.spool import Spool
 from parkwarden.telemetry.reporter.target import Origin, Target
 from parkwarden.telemetry.reporter.transport import Ending, Outcome, Transport
 
@@ -33,6 +34,7 @@ __all__ = [
     "Severity",
     "Signal",
     "SkyWalkingGrpc",
+    "Spool",
     "Tally",
     "Target",
     "Transport",

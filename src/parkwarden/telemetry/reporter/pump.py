@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from enum import Enum, auto
 
+from parkwarden.telemetry.reporter.overflow import WORTH_ITEMS, Overflow
 from parkwarden.telemetry.reporter.queue import Entry, Lane, Queue, lane_of
-from parkwarden.telemetry.reporter.records import Account, Item, Reason, Signal, Tally
+from parkwarden.telemetry.reporter.records import Account, Item, Reason, Signal, Tally, total
 from parkwarden.telemetry.reporter.settings import ReporterSettings
 from parkwarden.telemetry.reporter.transport import Ending, Outcome
 
@@ -25,19 +27,37 @@ CLOSING_FAILURES = 2
 """Failed calls while closing after which the rest is given up: the first may have met a connection that had gone stale."""
 
 
+class Job(Enum):
+    SEND = auto()
+    """Bring `entries` over; with none it is a probe."""
+    STORE = auto()
+    """Write `entries` to disk."""
+    RECALL = auto()
+    """Bring the oldest file on disk over."""
+
+
 @dataclass(slots=True)
 class Batch:
-    """`entries` empty is a probe."""
+    """What the courier is asked to do. It adds the file's name (`stored`, "": there is none) and of a RECALL what it `held`."""
 
     signal: Signal
     entries: list[Entry] = field(default_factory=list)
+    job: Job = Job.SEND
+    stored: str = ""
+    held: Tally = field(default_factory=Tally)
 
 
 class Pump:
     def __init__(
-        self, settings: ReporterSettings, where: str, random: Callable[[], float], heartbeat_s: float = 0.0
+        self,
+        settings: ReporterSettings,
+        where: str,
+        random: Callable[[], float],
+        heartbeat_s: float = 0.0,
+        spools: bool = False,
     ) -> None:
         self._settings, self._where, self._random, self._heartbeat_s = settings, where, random, heartbeat_s
+        self._overflow = Overflow() if spools else None
         self._last_call: float | None = None
         self.queue = Queue(settings.queue_items, settings.queue_bytes)
         self.under_way: Batch | None = None
@@ -65,7 +85,7 @@ class Pump:
         if self._absent.get(signal, 0.0) > now:
             self.drop([entry], Reason.UNIMPLEMENTED)
         else:
-            self.drop(self.queue.push(entry), Reason.QUEUE_FULL)
+            self._no_room(self.queue.push(entry))
 
     def turned_away(self, signal: Signal, reason: Reason, count: int) -> None:
         """Of what was not even looked at only the number is known: it weighs nothing in the account."""
@@ -74,21 +94,33 @@ class Pump:
 
     # what goes out
 
-    def due(self, now: float, closing: bool = False) -> Batch | None:
-        """The next call, if it is time for one; it is under way until `ended`."""
-        if self.under_way is not None or (closing and self._closing_failures >= CLOSING_FAILURES):
+    def due(self, now: float, closing: bool = False, late: bool = False) -> Batch | None:
+        """The next call, if it is time for one; it is under way until `ended`. `late`: there is only time for the disk."""
+        if self.under_way is not None:
             return None
-        if now < self._not_before and not closing:
-            return None
-        batch = self._batch(now, closing)
-        if batch is not None:
-            self.under_way, self._last_call = batch, now
+        over = late or (closing and self._closing_failures >= CLOSING_FAILURES)
+        batch = self._store(over)
+        if batch is None and not over and (closing or now >= self._not_before):
+            batch = self._batch(now, closing)
+            self._last_call = now if batch is not None else self._last_call
+        self.under_way = batch
         return batch
+
+    def _store(self, over: bool) -> Batch | None:
+        """What is to be written to disk: while there is time what found no room, at the end all there is."""
+        if self._overflow is None:
+            return None
+        if over:
+            self._overflow.add(self.queue.pop_all(), force=True)
+        found = self._overflow.next(1 if over else WORTH_ITEMS)
+        return None if found is None else Batch(*found, job=Job.STORE)
 
     def _batch(self, now: float, closing: bool) -> Batch | None:
         absent = [signal for signal, until in self._absent.items() if until > now]
         first = self.queue.first(absent)
         if first is None or (not closing and self._answers and not self._worth(first, absent, now)):
+            if self._overflow is not None and self._overflow.more and self.healthy and not closing:
+                return Batch(Signal.TRACES, job=Job.RECALL)
             return Batch(Signal.TRACES) if self._beat_due(now) and not closing else None
         if not self._answers and not closing:
             return Batch(first.signal)
@@ -111,6 +143,9 @@ class Pump:
         """How the call that was under way ended."""
         batch, self.under_way = self.under_way, None
         if batch is None:
+            return
+        if batch.job is not Job.SEND:
+            self._ended_on_disk(batch, outcome, now)
             return
         if not batch.entries:
             self._probed(outcome, now)
@@ -147,6 +182,34 @@ class Pump:
             self._limit = min(self._limit * 2, self._settings.batch_items)
             self._not_before = now + PACE_S
 
+    def _ended_on_disk(self, batch: Batch, outcome: Outcome, now: float) -> None:
+        assert self._overflow is not None  # jobs of the disk's come from there
+        if batch.job is Job.STORE:
+            if outcome.ending is Ending.TAKEN:
+                self._overflow.stored(batch.stored, batch.signal, batch.entries)
+            else:
+                self.drop(batch.entries, Reason.SPOOL)
+                self.news.append(f"the spool does not take it: {outcome.trouble}")
+            return
+        if not batch.stored:
+            self._overflow.more = False
+            return
+        if outcome.ending in (Ending.UNREACHED, Ending.UNSURE):
+            self._fail(outcome, now)
+            return
+        held = self._overflow.recalled(batch.stored)
+        if held is None:  # an earlier process' file, or another one's
+            held = batch.held
+            self._accepted[batch.signal] += held
+        self._not_before = now + PACE_S
+        if outcome.ending is Ending.TAKEN:
+            lost = Tally(min(held.items, max(0, outcome.rejected) + max(0, outcome.not_encodable)))
+            self._sent[batch.signal] += held - lost
+            self._lose(batch.signal, Reason.REJECTED, lost)
+        else:
+            absent = outcome.ending is Ending.ABSENT
+            self._lose(batch.signal, Reason.UNIMPLEMENTED if absent else Reason.REJECTED, held)
+
     def _probed(self, outcome: Outcome, now: float) -> None:
         if outcome.ending in (Ending.TAKEN, Ending.ABSENT):
             self._answers = True
@@ -160,7 +223,7 @@ class Pump:
         self.drop([entry for entry in entries if entry.tries >= MAX_TRIES], outcome.give_up_as)
         back = [entry for entry in entries if entry.tries < MAX_TRIES]
         self._requeued += len(back) if unsure else 0
-        self.drop(self.queue.push_back(back), Reason.QUEUE_FULL)
+        self._no_room(self.queue.push_back(back))
 
     def _fail(self, outcome: Outcome, now: float) -> None:
         settings = self._settings
@@ -181,12 +244,19 @@ class Pump:
         for entry in entries:
             self._lose(entry.signal, reason, Tally(1, entry.weight))
 
+    def _no_room(self, entries: list[Entry]) -> None:
+        if self._overflow is not None:
+            entries = self._overflow.add(entries)
+        self.drop(entries, Reason.QUEUE_FULL)
+
     def give_up(self, reason: Reason) -> None:
         """All that is queued or under way."""
         if self.under_way is not None:
             self.drop(self.under_way.entries, reason)
             self.under_way = None
         self.drop(self.queue.pop_all(), reason)
+        if self._overflow is not None:
+            self.drop(self._overflow.clear(), reason)
 
     def _lose(self, signal: Signal, reason: Reason, tally: Tally) -> None:
         self._dropped[signal, reason] = self._dropped.get((signal, reason), Tally()) + tally
@@ -196,9 +266,15 @@ class Pump:
 
     def account(self) -> Account:
         queued = dict.fromkeys(Signal, Tally())
-        for entry in [*self.queue, *(self.under_way.entries if self.under_way else ())]:
+        spooled = dict.fromkeys(Signal, Tally())
+        waiting = [*self.queue, *(self.under_way.entries if self.under_way else ())]
+        if self._overflow is not None:
+            spooled = self._overflow.spooled()
+            waiting += self._overflow.waiting()
+        for entry in waiting:
             queued[entry.signal] += Tally(1, entry.weight)
         return Account(
-            dict(self._accepted), dict(self._sent), dict(self._dropped), queued,
-            requeued=self._requeued, healthy=self.healthy, trouble=self.trouble,
+            dict(self._accepted), dict(self._sent), dict(self._dropped),
+            {signal: queued[signal] + spooled[signal] for signal in Signal},
+            spooled=total(spooled.values()), requeued=self._requeued, healthy=self.healthy, trouble=self.trouble,
         )  # fmt: skip

@@ -61,6 +61,8 @@ class Reason(StrEnum):
     UNIMPLEMENTED = "unimplemented"
     """The back end does not take this signal."""
     NOT_ENCODABLE = "not_encodable"
+    SPOOL = "spool"
+    """It found no room in memory, and the disk did not take it, or not give it back."""
     EXIT = "exit"
     """Still queued when the time for closing was over."""
     CLOSED = "closed"
@@ -116,6 +118,9 @@ class Tally:
 
     def __add__(self, other: Tally) -> Tally:
         return Tally(self.items + other.items, self.bytes + other.bytes)
+
+    def __sub__(self, other: Tally) -> Tally:
+        return Tally(self.items - other.items, self.bytes - other.bytes)
 
 
 @dataclass(frozen=True, slots=True)

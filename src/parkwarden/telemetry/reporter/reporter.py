@@ -27,7 +27,7 @@ from random import random as _random
 from parkwarden.telemetry.forks import heed_forks
 from parkwarden.telemetry.reporter.inbox import Inbox
 from parkwarden.telemetry.reporter.noise import Noise, own_thread
-from parkwarden.telemetry.reporter.pump import Batch, Pump
+from parkwarden.telemetry.reporter.pump import Batch, Job, Pump
 from parkwarden.telemetry.reporter.queue import weigh
 from parkwarden.telemetry.reporter.records import (
     Account,
@@ -41,6 +41,7 @@ from parkwarden.telemetry.reporter.records import (
     clean_point,
 )
 from parkwarden.telemetry.reporter.settings import MAX_ITEM_BYTES, ReporterSettings
+from parkwarden.telemetry.reporter.spool import Spool
 from parkwarden.telemetry.reporter.transport import Ending, Outcome, Transport
 from parkwarden.telemetry.segment import Segment
 
@@ -52,6 +53,8 @@ OVERDUE_S = 1.0
 """Beyond its deadline (and after being aborted) a call has this long to come back; then its courier is left alone for good."""
 MAX_COURIERS = 3
 """Threads that may hang; beyond, calls wait in the last one's line (and are overdue again) until one comes back."""
+SPOOL_S = 0.5
+"""Of the time for closing, what is kept for writing to disk, where there is a spool."""
 ENDING_S = 0.1
 """For the threads to end after the time for closing is over."""
 
@@ -64,12 +67,14 @@ class Reporter:
         transport: Transport,
         settings: ReporterSettings | None = None,
         *,
+        spool: Spool | None = None,
         clock: Callable[[], float] = time.monotonic,
         random: Callable[[], float] = _random,
     ) -> None:
         self._transport = transport
         self._settings = settings or ReporterSettings()
         self._clock, self._random = clock, random
+        self._spool = spool
         self._fresh()
         heed_forks(self)
         atexit.register(self.close)
@@ -78,7 +83,10 @@ class Reporter:
         """Empty books, no threads."""
         self._inbox = Inbox()
         self._lock = threading.RLock()
-        self._pump = Pump(self._settings, self._transport.where, self._random, self._transport.heartbeat_s)
+        transport = self._transport
+        self._pump = Pump(
+            self._settings, transport.where, self._random, transport.heartbeat_s, spools=self._spool is not None
+        )
         self._noise = Noise(self._settings.lines_per_minute, self._clock)
         self._not_begun = threading.Lock()
         self._keeper: threading.Thread | None = None
@@ -87,6 +95,7 @@ class Reporter:
         self._couriers: list[threading.Thread] = []
         self._overdue_at: float | None = None
         self._close_at: float | None = None
+        self._send_until = 0.0
         self._closed = False
 
     # the host's side
@@ -146,7 +155,7 @@ class Reporter:
             dropped[signal, reason] = dropped.get((signal, reason), Tally()) + Tally(count)
         return Account(
             accepted, account.sent, dropped, queued,
-            requeued=account.requeued, healthy=account.healthy, trouble=account.trouble,
+            spooled=account.spooled, requeued=account.requeued, healthy=account.healthy, trouble=account.trouble,
         )  # fmt: skip
 
     def close(self, timeout_s: float | None = None) -> Account:
@@ -154,9 +163,12 @@ class Reporter:
         atexit.unregister(self.close)
         now = self._clock()
         limit = self._settings.close_s if timeout_s is None else timeout_s
+        sending = limit - (SPOOL_S if self._spool is not None else 0.0)
         if not self._pump.healthy:
-            limit = min(limit, self._settings.close_down_s)
-        self._close_at = self._close_at or now + limit
+            sending = min(sending, self._settings.close_down_s)
+        if self._close_at is None:
+            self._send_until = now + sending
+            self._close_at = now + (limit if self._spool is not None else sending)
         self._closed = True
         keeper = self._keeper
         if keeper is not None and keeper is not threading.current_thread():
@@ -199,7 +211,7 @@ class Reporter:
         with self._lock:
             if closing and now >= (self._close_at or 0.0):
                 return True
-            batch = self._pump.due(now, closing)
+            batch = self._pump.due(now, closing, late=closing and now >= self._send_until)
             idle = batch is None and self._pump.under_way is None
             lost, news = self._pump.lost(), self._pump.news
             self._pump.news = []
@@ -212,7 +224,9 @@ class Reporter:
         self._couriers = [courier for courier in self._couriers if courier.is_alive()]
         if not self._couriers:
             self._courier()
-        deadline = min(now + self._settings.call_s, self._close_at or now + self._settings.call_s)
+        deadline = now + self._settings.call_s
+        if self._close_at is not None:
+            deadline = min(deadline, self._close_at if batch.job is Job.STORE else self._send_until)
         self._overdue_at = deadline + OVERDUE_S
         self._calls.put((batch, deadline))
 
@@ -246,13 +260,20 @@ class Reporter:
         try:
             outcome = self._outcomes.get_nowait()
         except Empty:
-            if self._overdue_at is None or now < self._overdue_at:
+            if self._overdue_at is None or now < (self._send_until if self._to_be_cut() else self._overdue_at):
                 return
             outcome = Outcome(Ending.UNSURE, "a call did not come back")
             self._abandon()
         self._overdue_at = None
         with self._lock:
             self._pump.ended(outcome, now, closing)
+
+    def _to_be_cut(self) -> bool:
+        """Whether the call under way keeps the courier from writing what is left to disk."""
+        batch = self._pump.under_way
+        return (
+            self._close_at is not None and self._spool is not None and batch is not None and batch.job is not Job.STORE
+        )
 
     def _abandon(self) -> None:
         """Leave a courier that hangs (in a name's look-up, for which there is no deadline) to itself, and begin another."""
@@ -268,11 +289,31 @@ class Reporter:
         while (call := calls.get()) is not None:
             batch, deadline = call
             try:
-                outcome = self._transport.send(batch.signal, [entry.item for entry in batch.entries], deadline)
+                outcome = self._job(batch, deadline)
             except Exception as error:
                 outcome = Outcome(Ending.UNSURE, f"{type(error).__name__}: {error}"[:200])
             outcomes.put(outcome)
             self._inbox.ring()
+
+    def _job(self, batch: Batch, deadline: float) -> Outcome:
+        items = [entry.item for entry in batch.entries]
+        if batch.job is Job.SEND or self._spool is None:
+            return self._transport.send(batch.signal, items, deadline)
+        if batch.job is Job.STORE:
+            batch.stored = self._spool.store(batch.signal, items)
+            return Outcome(Ending.TAKEN)
+        stored = self._spool.oldest()
+        if stored is None:
+            return Outcome(Ending.TAKEN)
+        batch.signal, batch.stored = stored.signal, stored.path.name
+        batch.held = Tally(len(stored.items), sum(weigh(item) for item in stored.items))
+        taken = False
+        try:
+            outcome = self._transport.send(stored.signal, stored.items, deadline)
+            taken = outcome.ending not in (Ending.UNREACHED, Ending.UNSURE)
+        finally:
+            (self._spool.done if taken else self._spool.release)(stored)
+        return outcome
 
     def forked(self) -> None:
         """In a forked child: what the parent took is the parent's to tell; threads are not there; its lock may be held for ever."""
