@@ -137,6 +137,7 @@ def test_what_ran_is_kept_and_becomes_evidence_on_suspicion() -> None:
     (capture,) = there.kept
     text = capture.body.decode()
     assert (capture.kind, capture.instance, capture.service, capture.why) == ("segments", ID, "shop", "goroutine-trend")
+    assert "# 1 x GET:/order: median 12 ms, longest 12 ms\n" in text
     assert text.index("entry GET:/order by front 200") < text.index("exit /price to 127.0.0.1:81 ERROR")
     assert "hold \\x1b[31mthe line" in text
     assert "starting" not in text

@@ -7,7 +7,7 @@ wants to see them; of a thousand only those of the suspected ever are.
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -28,6 +28,8 @@ MAX_LOGS = 50
 """Log records kept per instance: warnings and errors, and what belongs to no level."""
 MAX_LOG = 400
 """Characters of one."""
+MAX_OPERATIONS = 20
+"""Operations summed up in one text."""
 MAX_SPANS = 2_000
 """Spans written in one text."""
 MAX_LEVELS = 12
@@ -94,12 +96,13 @@ class Lately:
         return bool(self.segments or self.levels or self._meters)
 
     def text(self, name: str, at: float) -> str:
-        """All of it, oldest first."""
+        """What was asked of it, latencies, warnings, and the segments, the newest first."""
         from parkwarden.protos.skywalking_pb2 import SegmentObject
 
-        found = [SegmentObject.FromString(body) for body in self._segments]
+        found = [SegmentObject.FromString(body) for body in reversed(self._segments)]
         told = f"{self.segments:,} segments with {self.spans:,} spans since we listen, the newest {len(found):,} below"
-        lines = [f"# {inert(name)} until {_time(int(at * 1000))}: {told}", *self._latencies(), *self._log_lines(), ""]
+        lines = [f"# {inert(name)} until {_time(int(at * 1000))}: {told}"]
+        lines += [*_operations(found), *self._latencies(), *self._log_lines(), ""]
         left = MAX_SPANS
         for segment in found:
             if left <= 0:
@@ -129,6 +132,24 @@ class Lately:
         for at_ms, level, text, trace in self._logs:
             of = f" trace {inert(trace)}" if trace else ""
             yield f"{_time(at_ms)} {inert(level) or '-'} {inert(text, MAX_LOG)}{of}"
+
+
+def _operations(segments: Sequence[SegmentObject]) -> Iterator[str]:
+    """What others asked of it, the most frequent first."""
+    took: dict[str, list[int]] = {}
+    errors: Counter[str] = Counter()
+    for segment in segments:
+        for span in segment.spans:
+            if span.spanType == 0:
+                took.setdefault(span.operationName, []).append(span.endTime - span.startTime)
+                errors[span.operationName] += span.isError
+    most = sorted(took, key=lambda name: (-len(took[name]), name))
+    for name in most[:MAX_OPERATIONS]:
+        times = sorted(took[name])
+        wrong = f", {errors[name]:,} errors" if errors[name] else ""
+        yield f"# {len(times):,} x {inert(name)}: median {times[len(times) // 2]:,} ms, longest {times[-1]:,} ms{wrong}"
+    if len(most) > MAX_OPERATIONS:
+        yield f"# and {len(most) - MAX_OPERATIONS:,} operations more"
 
 
 def _segment_lines(segment: SegmentObject, most: int) -> Iterator[str]:

@@ -22,6 +22,8 @@ from parkwarden.model.instance import Instance
 
 EVENTS = {Look.PROFILE: "goroutine", Look.HEAP: "heap"}
 """What a task is called for each look."""
+CLOSE_WATCH_S = 240.0
+"""Longer than elsewhere: judges need eight profiles in a row, and agents ask every 20 s."""
 TASK_S = 90.0
 """From the answer that carries a task to its profile: agents give themselves 60 s for sending it."""
 POLLS_S = 120.0
@@ -57,6 +59,7 @@ class Tasks:
     """See the module. `clock` gives Unix seconds, `monotonic` those that looks are planned by."""
 
     def __init__(self, settings: CollectSettings, clock: Callable[[], float], monotonic: Callable[[], float]) -> None:
+        settings = replace(settings, close_watch_s=max(settings.close_watch_s, CLOSE_WATCH_S))
         self._settings = replace(
             settings,
             profile_every_s=0,
