@@ -212,3 +212,31 @@ def test_nothing_anybody_sends_raises(headers: dict[str, str]) -> None:
 def test_a_mapping_that_raises_is_bad_headers() -> None:
     """The host's mapping may be anything."""
     assert extract(Odd()) == (None, ["sw8", "traceparent", "tracestate"])
+
+
+CORRELATION = "a2V5:dmFsdWU=,azI=:"
+
+
+def test_what_goes_along_with_an_sw8_goes_on() -> None:
+    """Correlation as it came; whether to analyse; both only beside a valid sw8."""
+    more = {"sw8-correlation": CORRELATION, "sw8-x": "1-1700000000000"}
+    carrier, bad = extract({"sw8": sw8("1"), **more})
+    assert carrier is not None
+    assert (carrier.correlation, carrier.skip, bad) == (CORRELATION, True, [])
+    headers: dict[str, str] = {}
+    inject(headers, carrier.ref, correlation=carrier.correlation, skip=carrier.skip)
+    assert (headers["sw8-correlation"], headers["sw8-x"]) == (CORRELATION, "1-")
+    carrier, _ = extract({"traceparent": PARENT, **more})
+    assert carrier is not None
+    assert (carrier.correlation, carrier.skip) == ("", False)
+    plain, _ = extract({"sw8": sw8("1"), "sw8-x": "0-"})
+    assert plain is not None
+    assert not plain.skip
+
+
+@pytest.mark.parametrize("told", ["x", "a:b:c", "é:b", ":", ",".join(["YQ==:YQ=="] * 4), f"YQ==:{'A' * 2000}"])
+def test_a_bad_correlation_is_dropped_and_counted(told: str) -> None:
+    """Its sw8 stands."""
+    carrier, bad = extract({"sw8": sw8("1"), "sw8-correlation": told})
+    assert carrier is not None
+    assert (carrier.correlation, bad) == ("", ["sw8-correlation"])

@@ -262,6 +262,27 @@ def test_an_exit_that_is_not_sampled_never_fails_and_says_no() -> None:
     assert first["tracestate"] == "a=b"
 
 
+def test_what_came_along_with_a_callers_headers_goes_on_and_into_the_segment() -> None:
+    """Correlation and analysis of sw8, the trace's id of W3C: to the called, and to who reports the segment."""
+    w = World(rate=0.0)
+    called: dict[str, str] = {}
+    caller = {
+        "sw8": "1-dHJhY2U=-c2VnbWVudA==-3-c3Zj-aW5zdA==-L2U=-cDox",
+        "sw8-correlation": "a2V5:dmFsdWU=",
+        "sw8-x": "1-",
+        "traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+    }
+    with w.tracer.entry("GET /", caller), w.tracer.exit("call", "x:1", called):
+        pass
+    assert {name: called[name] for name in ("sw8-correlation", "sw8-x")} == {
+        "sw8-correlation": "a2V5:dmFsdWU=",
+        "sw8-x": "1-",
+    }
+    (segment,) = w.segments()
+    assert (segment.trace_id, segment.skip_analysis) == ("trace", True)
+    assert segment.w3c_id == "4bf92f3577b34da6a3ce929d0e0e4736" == called["traceparent"][3:35]
+
+
 def test_exits_beyond_the_limits_still_tell_the_called() -> None:
     """What is too much to be recorded is not cut out of the trace: the nearest recorded span is the parent."""
     w = World()

@@ -14,11 +14,12 @@ import re
 from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
 from collections.abc import Mapping, MutableMapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from parkwarden.telemetry.segment import Ref, RefKind, w3c_span_id, w3c_trace_id
 
 SW8, TRACEPARENT, TRACESTATE = "sw8", "traceparent", "tracestate"
+CORRELATION, EXTENSION = "sw8-correlation", "sw8-x"
 
 MAX_HEADER = 2048
 """Characters of an sw8 or traceparent header: sw8's specification says below 2 KB."""
@@ -31,7 +32,12 @@ MAX_SPAN_ID = 2**31 - 1
 MAX_TRACESTATE, MAX_MEMBERS = 512, 32
 """Characters and members of a tracestate handed on: what W3C asks everybody to hand on at least, and allows at most."""
 
+MAX_CORRELATED = 3
+"""Pairs of an sw8-correlation: its specification's. Their values, of 128 bytes at most, are handed on as they came."""
+
 _SW8_PARTS = 8
+_CORRELATED = re.compile(r"[A-Za-z0-9+/]{1,172}={0,2}:[A-Za-z0-9+/]{0,172}={0,2}", re.ASCII)
+"""Base64 of 128 bytes is 172 letters."""
 _TRACEPARENT = re.compile(
     r"(?!ff)([0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(-.*)?", re.ASCII
 )
@@ -43,16 +49,22 @@ _PRINTABLE = re.compile(r"[\x21-\x7e]+", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Carrier:
-    """Who calls, and what it decided. `w3c_id` and `tracestate` are what W3C's headers said, "" where there were none."""
+    """Who calls, and what it decided. `w3c_id` and `tracestate` are what W3C's headers said, "" where there were none.
+
+    Beside a valid sw8: `correlation` is what goes along with the trace (sw8-correlation, as it came), and `skip` says that its
+    spans are to be kept but not analysed (sw8-x).
+    """
 
     sampled: bool
     ref: Ref
     w3c_id: str = ""
     tracestate: str = ""
+    correlation: str = ""
+    skip: bool = False
 
 
 def extract(headers: Mapping[str, str]) -> tuple[Carrier | None, list[str]]:
-    """The caller's carrier, and which headers were bad ("sw8", "traceparent", "tracestate").
+    """The caller's carrier, and which headers were bad ("sw8", "traceparent", "tracestate", "sw8-correlation").
 
     Names are looked up in lower case: hand in a mapping that has them so, or does not care. Where both kinds are valid sw8
     says who called and what was decided (it knows more), and W3C's trace id and state are handed on beside it.
@@ -60,6 +72,8 @@ def extract(headers: Mapping[str, str]) -> tuple[Carrier | None, list[str]]:
     bad: list[str] = []
     sw8, parent, state = (_header(headers, name, bad) for name in (SW8, TRACEPARENT, TRACESTATE))
     ours = _read(SW8, sw8, bad)
+    if ours is not None:
+        ours = _with_more(ours, headers, bad)
     theirs = _read(TRACEPARENT, parent, bad)
     if theirs is None:
         return ours, bad
@@ -67,14 +81,25 @@ def extract(headers: Mapping[str, str]) -> tuple[Carrier | None, list[str]]:
         bad.append(TRACESTATE)
         state = ""
     said = ours or theirs
-    return Carrier(said.sampled, said.ref, theirs.ref.trace_id, state), bad
+    return replace(said, w3c_id=theirs.ref.trace_id, tracestate=state), bad
 
 
-def inject(headers: MutableMapping[str, str], ref: Ref, w3c_id: str = "", tracestate: str = "") -> None:
+def inject(
+    headers: MutableMapping[str, str],
+    ref: Ref,
+    w3c_id: str = "",
+    tracestate: str = "",
+    correlation: str = "",
+    skip: bool = False,
+) -> None:
     """Write the headers of a sampled call that `ref` describes (its `peer` is who is called)."""
     span = w3c_span_id(ref.segment_id, ref.span_id)
     headers[TRACEPARENT] = f"00-{w3c_id or w3c_trace_id(ref.trace_id)}-{span}-01"
     headers[SW8] = write_sw8(ref)
+    if correlation:
+        headers[CORRELATION] = correlation
+    if skip:
+        headers[EXTENSION] = "1-"
     if tracestate:
         headers[TRACESTATE] = tracestate
 
@@ -136,6 +161,17 @@ def _read(name: str, header: str, bad: list[str]) -> Carrier | None:
     except ValueError:  # Base64Error and UnicodeDecodeError are ValueErrors
         bad.append(name)
         return None
+
+
+def _with_more(ours: Carrier, headers: Mapping[str, str], bad: list[str]) -> Carrier:
+    correlation, extension = (_header(headers, name, bad) for name in (CORRELATION, EXTENSION))
+    if correlation:
+        pairs = correlation.split(",") if len(correlation) <= MAX_HEADER else []
+        if not 0 < len(pairs) <= MAX_CORRELATED or not all(_CORRELATED.fullmatch(pair) for pair in pairs):
+            bad.append(CORRELATION)
+            correlation = ""
+    skip = extension.partition("-")[0].strip() == "1"
+    return replace(ours, correlation=correlation, skip=skip) if correlation or skip else ours
 
 
 def _header(headers: Mapping[str, str], name: str, bad: list[str]) -> str:

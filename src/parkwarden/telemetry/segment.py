@@ -74,7 +74,11 @@ class FinishedSpan:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """Spans in the order of their ends. `size_limited`: some were left out (MAX_SPANS, MAX_DEPTH) or cut (MAX_AGE_S)."""
+    """Spans in the order of their ends. `size_limited`: some were left out (MAX_SPANS, MAX_DEPTH) or cut (MAX_AGE_S).
+
+    `w3c_id`: the trace's id in W3C headers, where a caller's said another one than `trace_id`. `skip_analysis`: a caller asked
+    for it to be kept and not analysed.
+    """
 
     trace_id: str
     segment_id: str
@@ -82,6 +86,8 @@ class Segment:
     instance: str
     spans: tuple[FinishedSpan, ...]
     size_limited: bool = False
+    w3c_id: str = ""
+    skip_analysis: bool = False
 
 
 def w3c_trace_id(trace_id: str) -> str:

@@ -84,13 +84,23 @@ class Position:
 class _Trace:
     """The decision, and what goes along with it. An unsampled one has an id only once a header needs it."""
 
-    __slots__ = ("sampled", "trace_id", "tracestate", "w3c_id")
+    __slots__ = ("correlation", "sampled", "skip", "trace_id", "tracestate", "w3c_id")
 
-    def __init__(self, sampled: bool, trace_id: str = "", w3c_id: str = "", tracestate: str = "") -> None:
+    def __init__(
+        self,
+        sampled: bool,
+        trace_id: str = "",
+        w3c_id: str = "",
+        tracestate: str = "",
+        correlation: str = "",
+        skip: bool = False,
+    ) -> None:
         self.sampled = sampled
         self.trace_id = trace_id
         self.w3c_id = w3c_id
         self.tracestate = tracestate
+        self.correlation = correlation
+        self.skip = skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -321,7 +331,14 @@ class Tracer:
         if carrier is None:
             trace = _Trace(rate > 0 and (rate >= 1 or self._random() < rate))
         else:
-            trace = _Trace(carrier.sampled, carrier.ref.trace_id, carrier.w3c_id, carrier.tracestate)
+            trace = _Trace(
+                carrier.sampled,
+                carrier.ref.trace_id,
+                carrier.w3c_id,
+                carrier.tracestate,
+                carrier.correlation,
+                carrier.skip,
+            )
         if trace.sampled:
             trace.trace_id = trace.trace_id or self._ids()
             name, peer = _text(name, MAX_ENDPOINT), _text(peer, MAX_ENDPOINT)
@@ -417,7 +434,7 @@ class Tracer:
                 return
             where = at.position() if isinstance(at, _Record) else at
             ref = self._ref(RefKind.CROSS_PROCESS, trace, where, _text(peer, MAX_ENDPOINT))
-            inject(headers, ref, trace.w3c_id, trace.tracestate)
+            inject(headers, ref, trace.w3c_id, trace.tracestate, trace.correlation, trace.skip)
         except Exception:  # the host's mapping may be anything; its call goes out all the same
             self._lose("not_injected")
 
@@ -507,9 +524,10 @@ class Tracer:
         self._open.pop(segment, None)
         self.counts["segments_finished"] += 1
         spans, segment.spans = tuple(segment.spans), []  # handles that live on hold no spans
+        trace = segment.trace
         return Segment(
-            segment.trace.trace_id, segment.segment_id, self._service, self._instance, spans, segment.limited
-        )
+            trace.trace_id, segment.segment_id, self._service, self._instance, spans, segment.limited, trace.w3c_id, trace.skip
+        )  # fmt: skip
 
     def sweep(self, at_most: int = MAX_OPEN) -> int:
         """Cut and hand over the segments open longer than MAX_AGE_S; how many there were. For who begins spans seldom: now and then."""

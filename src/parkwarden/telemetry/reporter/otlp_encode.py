@@ -92,7 +92,7 @@ def _traces(segments: Sequence[Segment], origin: Origin) -> tuple[Request, int]:
         spans = scopes[who].spans
         before = len(spans)
         try:
-            trace_id = bytes.fromhex(w3c_trace_id(segment.trace_id))
+            trace_id = bytes.fromhex(segment.w3c_id or w3c_trace_id(segment.trace_id))
             for span in segment.spans:
                 _span(spans.add(), trace_id, segment, span)
         except (ValueError, TypeError, OverflowError):

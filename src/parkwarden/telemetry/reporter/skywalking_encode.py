@@ -64,7 +64,7 @@ def segment_of(segment: Segment, origin: Origin) -> pb.SegmentObject:
         isSizeLimited=segment.size_limited,
     )
     for span in segment.spans:
-        _span(told.spans.add(), span)
+        _span(told.spans.add(skipAnalysis=segment.skip_analysis), span)
     return told
 
 

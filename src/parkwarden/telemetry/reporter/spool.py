@@ -147,7 +147,10 @@ def _plain(item: Item) -> list[Any]:
             item.name, item.unit, item.kind, item.value, item.at, item.start, dict(item.attributes), item.description,
         ]  # fmt: skip
     spans = [_plain_span(span) for span in item.spans]
-    return [item.trace_id, item.segment_id, item.service, item.instance, spans, item.size_limited]
+    return [
+        item.trace_id, item.segment_id, item.service, item.instance, spans, item.size_limited, item.w3c_id,
+        item.skip_analysis,
+    ]  # fmt: skip
 
 
 def _plain_span(span: FinishedSpan) -> list[Any]:
@@ -163,8 +166,8 @@ def _plain_span(span: FinishedSpan) -> list[Any]:
 
 
 def _segment(told: list[Any]) -> Segment:
-    trace_id, segment_id, service, instance, spans, limited = told
-    return Segment(trace_id, segment_id, service, instance, tuple(_span(span) for span in spans), limited)
+    trace_id, segment_id, service, instance, spans, *more = told
+    return Segment(trace_id, segment_id, service, instance, tuple(_span(span) for span in spans), *more)
 
 
 def _span(told: list[Any]) -> FinishedSpan:
