@@ -49,7 +49,9 @@ func main() {
 		*backend = "http://" + hole.Addr().String()
 	}
 	tracing := agent.Start(*backend)
-	http.Handle("POST /orders", checkout.NewHandler(tracing))
+	handler := checkout.NewHandler(tracing)
+	http.Handle("POST /orders", handler)
+	http.HandleFunc("GET /orders", handler.ServeWalkIn)
 
 	server := &http.Server{Addr: *addr, ReadHeaderTimeout: 5 * time.Second}
 	go func() {

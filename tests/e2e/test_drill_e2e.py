@@ -52,7 +52,7 @@ def assert_leak_found(trial: dict[str, Any]) -> None:
 
 def test_opentelemetry_behind_a_refused_back_end() -> None:
     """OpenTelemetry's SDK: the service goes on, spans are lost and counted, telemetry comes back, a planted leak is found; it cannot end at once."""
-    options = "--service otel --backend refused --before 3s --during 10s --after 4s --plant-leak 40 --exit-limit 2s"
+    options = "--service otel --backend refused --before 2s --during 8s --after 3s --plant-leak 40 --exit-limit 2s"
     code, told = drill(*options.split(), timeout=180)
     (trial,) = told["trials"]
     assert (code, trial["harm"], trial["died"]) == (1, "harmed", None)
@@ -61,6 +61,17 @@ def test_opentelemetry_behind_a_refused_back_end() -> None:
     assert trial["recovered_s"] is not None
     assert "did not end within 2 s of SIGTERM" in trial["reasons"]
     assert_leak_found(trial)
+
+
+def test_an_agent_that_dies_of_its_full_queue() -> None:
+    """A back end that never answers ends this service: the drill says in which phase, and names the cycle from its crash log."""
+    options = "--service reporter-recursion --backend silent --before 2s --during 6s --after 2s"
+    code, told = drill(*options.split(), timeout=120)
+    (trial,) = told["trials"]
+    assert (code, trial["harm"]) == (1, "died")
+    assert trial["died"] == "died during: exit code 2"
+    assert any("(*Reporter).drop" in reason for reason in trial["reasons"]), trial["reasons"]
+    assert trial["exit_s"] is None
 
 
 @pytest.mark.full
@@ -142,3 +153,17 @@ def test_an_interrupted_drill_leaves_nothing(tmp_path: Path, number: signal.Sign
 
 def _children(pid: int) -> list[int]:
     return [int(one) for path in Path(f"/proc/{pid}/task").glob("*/children") for one in path.read_text().split()]
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("service", ["otel", "skywalking"])
+def test_without_modules_it_says_so(tmp_path: Path, service: str) -> None:
+    """No module proxy and nothing cached: exit code 4 and the next step, no traceback."""
+    cache = tmp_path / "modules"
+    env = {**os.environ, "GOPROXY": "off", "GOMODCACHE": str(cache), "PARKWARDEN_CACHE_DIR": str(tmp_path / "cache")}
+    command = [*COMMAND, "--service", service, "--backend", "refused"]
+    ran = subprocess.run(command, env=env, capture_output=True, text=True, timeout=300, check=False)
+    assert ran.returncode == 4, ran.stderr
+    assert "lab-modules-unreachable" in ran.stderr
+    assert "GOPROXY" in ran.stderr
+    assert "Traceback" not in ran.stderr

@@ -80,6 +80,7 @@ def test_text_says_what_happened_to_each() -> None:
     for part in ("HARMED  otel, back end refused", "DIED  skywalking", "UNHARMED  otel-http", "> 60 s", "38%"):
         assert part in said
     assert "lost    9,000 of 18,000 spans, 0 of 6,000 logs" in said
+    assert "back    1.2 s after the fault" in said
     assert "arrived 77 spans" in said
     assert "p99 3.2 ms" in said
     assert "and 3 more reasons" in said
@@ -89,7 +90,7 @@ def test_text_says_what_happened_to_each() -> None:
 
 @pytest.mark.parametrize("width", [80, 120])
 def test_no_cell_is_cut(width: int) -> None:
-    """The table fits a terminal of 80 columns whole."""
+    """Names and numbers are whole, however narrow the terminal."""
     assert "…" not in text(drilled(), width)
 
 

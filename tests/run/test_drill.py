@@ -162,6 +162,7 @@ def test_death_outweighs_all() -> None:
         DrillOptions(rate_per_s=0),
         DrillOptions(leak_per_s=-1),
         DrillOptions(exit_limit_s=0.5),
+        DrillOptions(services=("reporter-recursion",), leak_per_s=1),
         DrillOptions(own=OwnService(command=(), url="http://127.0.0.1:1/x", debug="http://127.0.0.1:1")),
         DrillOptions(own=OwnService(command=("a",), url="http://127.0.0.1.example.com/x", debug="http://127.0.0.1:1")),
         DrillOptions(own=OwnService(command=("a",), url="http://127.0.0.1:1/x", debug="http://10.0.0.1:1")),

@@ -22,11 +22,12 @@ app = typer.Typer(
 
 
 class DrilledService(StrEnum):
-    """The order desk, by what it sends telemetry with."""
+    """The order desk, by what it sends telemetry with; and the lab whose agent dies of a full queue."""
 
     OTEL = "otel"
     OTEL_HTTP = "otel-http"
     SKYWALKING = "skywalking"
+    RECURSION = "reporter-recursion"
 
 
 class DrilledFault(StrEnum):
@@ -68,7 +69,7 @@ def backend_unreachable_command(
         list[DrilledService] | None,
         typer.Option(
             "--service",
-            help="What to drill (repeatable): OpenTelemetry's Go SDK over gRPC or HTTP, SkyWalking's agent.",
+            help="What to drill (repeatable): OpenTelemetry's Go SDK over gRPC or HTTP, SkyWalking's agent; or one that dies of it, to see that a drill sees it.",
         ),
     ] = None,
     fault: Annotated[

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 DRILL_SCHEMA = "parkwarden.drill/1"
 MAX_REASONS = 8
 """Per trial in text; JSON has all."""
+_HEAD = ("service", "back end", "verdict", "p99 before", "during", "lost", "exit")
 _STYLES = {Harm.UNHARMED: "bold green", Harm.HARMED: "bold yellow", Harm.DIED: "bold red"}
 
 
@@ -77,37 +78,33 @@ def _rounded(value: float | None) -> float | None:
 
 
 def print_drill(drill: Drill, console: Console) -> None:
-    """A row per trial, then each trial's phases, what is wrong with it and what the detectors suspect."""
-    from rich.table import Table
-
+    """A row for each trial, then each trial's phases, what is wrong with it and what the detectors suspect."""
     versions = ", ".join(f"{name} {version}" for name, version in drill.versions.items())
     trials = f"{len(drill.trials)} trial{'s' * (len(drill.trials) != 1)}"
     console.print(
         f"{drill.name}: {trials} at {drill.rate_per_s:g} requests/s, {drill.took_s:.0f} s ({inert(versions)})",
         soft_wrap=True,
     )
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for column in ("service", "back end", "came through"):
-        table.add_column(column, no_wrap=True)
-    for column in ("p99 before", "during", "lost", "back after", "exit"):
-        table.add_column(column, justify="right", no_wrap=True)
-    for one in drill.trials:
-        table.add_row(one.service, one.fault, one.harm.value, *_cells(one))
-    console.print(table)
+    rows = [_HEAD, *(_cells(one) for one in drill.trials)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:  # no rich table: it would cut names to the terminal's width
+        console.print("  ".join(map(str.ljust, row, widths)).rstrip(), soft_wrap=True)
     for one in drill.trials:
         _print_trial(one, console)
 
 
-def _cells(one: Trial) -> list[str]:
+def _cells(one: Trial) -> tuple[str, ...]:
     before, during = one.phase("before"), one.phase("during")
     made = sum(told.made or 0 for told in one.told)
-    return [
+    return (
+        inert(one.service, 40),
+        one.fault,
+        one.harm.value,
         _ms(before.p99_ms if before else None),
         _ms(during.p99_ms if during else None),
         f"{sum(told.lost or 0 for told in one.told) / made:.0%}" if made else "-",
-        "-" if one.recovered_s is None else f"{one.recovered_s:.1f} s",
         _exit(one),
-    ]
+    )
 
 
 def _ms(value: float | None) -> str:
@@ -132,6 +129,8 @@ def _print_trial(one: Trial, console: Console) -> None:
         for word, parts in (("lost", known), ("arrived", came)):
             if parts:
                 console.print(f"      {word:7} {', '.join(parts)}", soft_wrap=True)
+    if one.recovered_s is not None:
+        console.print(f"      back    {one.recovered_s:.1f} s after the fault")
     reasons = [*one.reasons[:MAX_REASONS]]
     if len(one.reasons) > MAX_REASONS:
         reasons.append(f"and {len(one.reasons) - MAX_REASONS} more reasons")

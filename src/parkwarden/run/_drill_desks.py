@@ -23,6 +23,9 @@ BACKEND = "{backend}"
 """Stands for the back end's host:port in the command of the user's own service."""
 
 
+RECURSION = "reporter-recursion"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drilled:
     """One service as a trial needs it."""
@@ -77,6 +80,15 @@ def desk(kind: DeskKind, program: Path) -> Drilled:
         made=lambda service: kind.made(_truth(service)),
         said_lines=said_lines,
     )
+
+
+def recursion(program: Path) -> Drilled:
+    """The lab `reporter-recursion`: an agent that dies of a full queue. To see that a drill sees it."""
+
+    def start(backend: str, log: Path) -> LabProcess:
+        return start_service(RECURSION, program, log, ("-backend", f"http://{backend}"))
+
+    return Drilled(name=RECURSION, start=start, work=lambda service: f"{service.url}/orders")
 
 
 def own_service(command: tuple[str, ...], url: str, debug: str) -> Drilled:

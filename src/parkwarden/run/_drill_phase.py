@@ -93,10 +93,11 @@ class Judged:
             return
         subject = result.subjects[0]
         self.why_not = subject.unreachable or subject.incomplete
-        self.growing = tuple(_growing(one) for one in (*subject.leaks, *subject.suspects)[:MAX_GROWING])
+        self.growing = tuple(growing(one) for one in (*subject.leaks, *subject.suspects)[:MAX_GROWING])
 
 
-def _growing(finding: Finding) -> Growing:
+def growing(finding: Finding) -> Growing:
+    """A finding in the words of a drill."""
     frame = finding.culprit or (finding.site.created_by if finding.site is not None else None)
     place = "" if frame is None else f"{frame.function} {Path(frame.file).name}:{frame.line}"
     return Growing(code=finding.code, verdict=finding.verdict.value, title=finding.title, place=place)
@@ -144,7 +145,7 @@ def measure(
 def _latencies(log: Path) -> Mapping[str, float]:
     """The load generator's result; empty if it could not finish."""
     with contextlib.suppress(OSError, ValueError):
-        told = json.loads(log.read_bytes().splitlines()[-1])
+        told = json.loads(log.read_bytes())
         if isinstance(told, dict):
             return told
     return {}

@@ -16,24 +16,25 @@ import re
 import subprocess
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from parkwarden.collect.limits import Tell, quiet
-from parkwarden.model.drill import Drill, Told, Trial
+from parkwarden.model.drill import Drill, Growing, Told, Trial
 from parkwarden.model.errors import ParkwardenError, UsageError
 from parkwarden.run._desk_build import AGENT_RELEASE, build_desk, go_version
-from parkwarden.run._drill_desks import DESKS, Drilled, desk, own_service
-from parkwarden.run._drill_phase import load_command, measure
+from parkwarden.run._drill_desks import DESKS, RECURSION, DeskKind, Drilled, desk, own_service, recursion
+from parkwarden.run._drill_phase import MAX_GROWING, growing, load_command, measure
 from parkwarden.run._drill_tally import Tally
 from parkwarden.run._drill_verdict import judge
-from parkwarden.run._lab_build import go_build
-from parkwarden.run._lab_catalog import labs_folder
+from parkwarden.run._lab_build import build_lab, go_build
+from parkwarden.run._lab_catalog import find_lab, labs_folder
 from parkwarden.run._lab_process import LabProcess, spawn, terminated_like_interrupted
 from parkwarden.run.backends import Backend, Fault
 
+SERVICES = (*DESKS, RECURSION)
 DEFAULT_SERVICES = ("otel", "skywalking")
 DEFAULT_FAULTS = (Fault.REFUSED, Fault.BLACK_HOLE, Fault.HANG, Fault.SLOW_DRAIN)
 MIN_PHASE_S, MAX_PHASE_S = 2.0, 600.0
@@ -110,21 +111,30 @@ def _drilled(options: DrillOptions, scratch: Path, tell: Tell) -> list[Drilled]:
     """What is drilled, ready to be started."""
     if options.own is not None:
         return [own_service(options.own.command, options.own.url, options.own.debug)]
-    kinds = [DESKS[name] for name in options.services]
+    kinds = _kinds(options)
     programs = {build: build_desk(build, scratch, tell) for build in dict.fromkeys(kind.build for kind in kinds)}
-    return [desk(kind, programs[kind.build]) for kind in kinds]
+    drilled = {kind.name: desk(kind, programs[kind.build]) for kind in kinds}
+    if RECURSION in options.services:
+        drilled[RECURSION] = recursion(build_lab(find_lab(RECURSION), scratch))
+    return [drilled[name] for name in options.services]
+
+
+def _kinds(options: DrillOptions) -> list[DeskKind]:
+    return [DESKS[name] for name in options.services if name in DESKS and options.own is None]
 
 
 def _usable(options: DrillOptions) -> None:
-    unknown = [name for name in options.services if name not in DESKS]
+    unknown = [name for name in options.services if name not in SERVICES]
     if unknown or not options.services:
         raise UsageError(
             "drill-service",
             f"there is no service named {unknown[0]!r} to drill" if unknown else "no service to drill",
-            context="services: " + ", ".join(DESKS),
+            context="services: " + ", ".join(SERVICES),
         )
     if options.own is not None:
-        _usable_own(options.own, options.leak_per_s)
+        _usable_own(options.own)
+    if options.leak_per_s and (options.own is not None or RECURSION in options.services):
+        raise UsageError("drill-leak", "--plant-leak is for the order desk: " + ", ".join(DESKS))
     if not options.faults or Fault.HEALTHY in options.faults:
         raise UsageError("drill-fault", "healthy is no fault" if options.faults else "no fault to drill with")
     for name in ("before_s", "during_s", "after_s"):
@@ -139,7 +149,7 @@ def _usable(options: DrillOptions) -> None:
         raise UsageError("drill-leak", f"--plant-leak must be 0 to {MAX_LEAK:g} goroutines a second")
 
 
-def _usable_own(own: OwnService, leak_per_s: float) -> None:
+def _usable_own(own: OwnService) -> None:
     if not own.command:
         raise UsageError("drill-command", "no command to start the service with", hint="... --url URL -- COMMAND")
     for url in (own.url, own.debug):
@@ -152,8 +162,6 @@ def _usable_own(own: OwnService, leak_per_s: float) -> None:
             raise UsageError(
                 "drill-url", "a drill loads this machine only", context=url, hint="--url http://127.0.0.1:PORT/PATH"
             )
-    if leak_per_s:
-        raise UsageError("drill-leak", "--plant-leak is for the services that come with it")
 
 
 def _part(tell: Tell, number: int, of: int) -> Tell:
@@ -167,7 +175,7 @@ def _part(tell: Tell, number: int, of: int) -> Tell:
 
 def _versions(options: DrillOptions) -> dict[str, str]:
     versions = {"go": go_version()}
-    for kind in [] if options.own is not None else [DESKS[name] for name in options.services]:
+    for kind in _kinds(options):
         if kind.build == "skywalking":
             versions["skywalking-go"] = AGENT_RELEASE
         else:
@@ -232,7 +240,8 @@ class _Trial:
                 )
             )
             if not service.alive:
-                trial.died = f"died {name}: exit code {service.process.returncode}; {service.said()[-WORDS_CHARS:]}"
+                trial.died = f"died {name}: exit code {service.process.returncode}"
+                trial.phases[-1] = replace(trial.phases[-1], growing=_diagnosed(service))
                 return
             passed += seconds
         trial.recovered_s = tally.first_after_s
@@ -268,6 +277,20 @@ class _Trial:
         with contextlib.suppress(subprocess.TimeoutExpired):
             service.process.wait(self.options.exit_limit_s)
             trial.exit_s = time.monotonic() - asked
+
+
+def _diagnosed(service: LabProcess) -> tuple[Growing, ...]:
+    """What `diagnose` makes of a dead service's log: why it died is in it, if it crashed."""
+    from parkwarden.run.diagnose import diagnose
+
+    try:
+        findings = diagnose([str(service.log)]).report.findings
+    except ParkwardenError:
+        findings = []
+    if findings:
+        return tuple(growing(one) for one in findings[:MAX_GROWING])
+    words = service.said()[-WORDS_CHARS:] or "it said nothing"
+    return (Growing(code="", verdict="suspect", title=f"its last words: {words}"),)
 
 
 class _Place:
