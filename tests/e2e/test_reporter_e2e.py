@@ -6,14 +6,21 @@ import json
 import subprocess
 import sys
 import time
+from concurrent import futures
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
+import grpc
 import pytest
 
 from parkwarden.run.backends import Backend, Fault
+from parkwarden.telemetry.reporter import Target
+from parkwarden.telemetry.reporter.grpc_call import GrpcChannel
+from parkwarden.telemetry.reporter.wire import NotReachedError
+from tests.e2e.test_collect_e2e import certificates
+from tests.telemetry.reporter.test_calls import Method
 
 pytestmark = pytest.mark.e2e
 
@@ -21,6 +28,7 @@ HOST = Path(__file__).parent / "programs" / "reporter_host.py"
 END_S = 2.0
 """Promised. What the machine does besides may hold up a start, not this: the host measures from its own last line."""
 LINES = 6
+DEADLINE_S = 10.0
 PLAIN = ("return", "asyncio", "thread", "fork", "multiprocessing", "exit", "handled", "raise")
 
 
@@ -89,3 +97,25 @@ def test_no_way_to_end_is_held_up(fault: Fault) -> None:
             assert all(account["lost"] == 0 for account in ended.accounts), way
             stocked = {"fork": 2, "multiprocessing": 2, "asyncio": 11, "thread": 11, "terminated": None, "_exit": None}
             assert stocked.get(way, 1) in (None, ended.stocked), way
+
+
+def test_tls_with_certificates_of_both_sides(tmp_path: Path) -> None:
+    """A back end whose certificate is signed by whom we trust, and which demands ours; any other is not reached."""
+    certificates(tmp_path)
+    pem = {name: (tmp_path / name).read_bytes() for name in ("ca.pem", "server.key", "server.pem")}
+    credentials = grpc.ssl_server_credentials([(pem["server.key"], pem["server.pem"])], pem["ca.pem"], True)
+    server = grpc.server(futures.ThreadPoolExecutor(1), handlers=(Method(),))
+    port = server.add_secure_port("127.0.0.1:0", credentials)
+    server.start()
+    known = Target(
+        host="127.0.0.1", port=port, tls=True, ca_file=str(tmp_path / "ca.pem"),
+        cert_file=str(tmp_path / "client.pem"), key_file=str(tmp_path / "client.key"),
+    )  # fmt: skip
+    try:
+        reply = GrpcChannel(known).call("/a.B/count", [b"x"], time.monotonic() + DEADLINE_S)
+        assert (reply.status, reply.messages) == (0, (b"1 1  True",))
+        for other in (replace(known, ca_file=""), replace(known, cert_file="", key_file=""), replace(known, tls=False)):
+            with pytest.raises(NotReachedError):
+                GrpcChannel(other).call("/a.B/count", [b"x"], time.monotonic() + DEADLINE_S)
+    finally:
+        server.stop(None).wait(DEADLINE_S)

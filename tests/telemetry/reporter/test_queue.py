@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import gc
+import tracemalloc
+from collections.abc import Callable
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parkwarden.telemetry.reporter import Severity, Signal
+from parkwarden.telemetry import FinishedSpan, Segment, SpanKind
+from parkwarden.telemetry.reporter import LogRecord, MetricKind, MetricPoint, Severity, Signal
 from parkwarden.telemetry.reporter.queue import Entry, Lane, Queue, lane_of, weigh
+from parkwarden.telemetry.reporter.records import Item, clean_log, clean_point
 from tests.telemetry.reporter.things import log, point, segment
 
 ENTRIES = st.lists(st.tuples(st.sampled_from(Lane), st.sampled_from(Signal), st.integers(1, 50)), max_size=60)
@@ -71,3 +78,35 @@ def test_the_order_of_value() -> None:
 def test_a_weight_is_never_below_what_its_texts_hold(text: str) -> None:
     """Wide letters weigh four bytes each."""
     assert weigh(log(text)) >= len(text.encode("utf-8", "surrogatepass"))
+
+
+def test_a_weight_is_no_less_than_memory_holds() -> None:
+    """By tracemalloc, of ordinary items that share nothing but their keys; and not thrice as much either."""
+    made: dict[str, Callable[[int], Item]] = {
+        "segment": lambda i: _traced(i),
+        "log": lambda i: clean_log(
+            LogRecord(float(i), 9, "", f"order {i}", {"logger.name": f"shop.{i}", "n": i + 10**6})
+        ),
+        "point": lambda i: clean_point(
+            MetricPoint(f"m{i}", "1", MetricKind.GAUGE, i / 7, float(i), 0.0, {"n": i + 10**6})
+        ),
+    }
+    kept = []
+    tracemalloc.start()
+    try:
+        for make in made.values():
+            gc.collect()
+            before = tracemalloc.get_traced_memory()[0]
+            kept.append(items := [make(i) for i in range(500)])
+            held = tracemalloc.get_traced_memory()[0] - before
+            assert held <= sum(map(weigh, items)) <= 3 * held
+    finally:
+        tracemalloc.stop()
+
+
+def _traced(number: int) -> Segment:
+    span = FinishedSpan(
+        0, -1, SpanKind.ENTRY, f"GET /cart/{number}", f"db-{number}:5432", number / 7, number / 3, False,
+        (("http.route", f"/cart/{number}"), ("user", f"u{number}")), (), (),
+    )  # fmt: skip
+    return Segment(f"{number:032x}", f"{number + 1:032x}", "shop", "shop-1", (span, replace(span, span_id=1)))
