@@ -18,7 +18,7 @@ from parkwarden.run._drill_desks import DESKS
 from parkwarden.run._drill_tally import LOGS, SEGMENTS, SPANS, Tally
 from parkwarden.run._drill_verdict import judge
 from parkwarden.run.backends import Fault
-from parkwarden.run.drill import DrillOptions, OwnService, backend_unreachable
+from parkwarden.run.drill import SERVICES, DrillOptions, OwnService, backend_unreachable
 
 WELL = Phase(
     name="before",
@@ -205,3 +205,11 @@ def test_the_agents_pinned_version_is_the_recipes() -> None:
     """go.mod and the builder name one commit."""
     recipe = _desk_build.labs_folder() / "instrumented" / "agent" / "go.mod"
     assert f"{_desk_build.AGENT_MODULE} {_desk_build.AGENT_VERSION}" in recipe.read_text()
+
+
+def test_the_command_offers_what_there_is() -> None:
+    """Its choices are spelled out so that `--help` need not load back ends: they are the same."""
+    from parkwarden.cli.drill import DrilledFault, DrilledService
+
+    assert {one.value for one in DrilledFault} == {one.value for one in Fault} - {"healthy"}
+    assert {one.value for one in DrilledService} == set(SERVICES)
