@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from parkwarden.run.lab import running
-from tests.e2e.test_watch_e2e import get, leak
+from tests.e2e.test_watch_e2e import QUIET_S, get, leak
 from tests.e2e.test_watch_faults_e2e import fleet
 from tests.e2e.test_watch_prometheus_e2e import free_port, program
 from tests.e2e.watching import Watching, watching
@@ -22,22 +22,31 @@ pytestmark = pytest.mark.e2e
 
 TARGETS = 199
 """Beside the one that really leaks."""
+SENT = 20
+"""Of them scraped once more, to be written to us."""
+TOKEN = "a-token-of-this-test-0123456789"
 FOUND_S = 45.0
 """From the leak to the alert with its line: 25 s of readings, and looks."""
 
 
 @contextlib.contextmanager
-def scraping(folder: Path, fleet: list[str], shop: str, more: str = "") -> Iterator[str]:
-    """A Prometheus that scrapes the fleet and, under another name than its address, the shop; its base URL."""
-    addresses = json.dumps([url.removeprefix("http://") for url in fleet])
+def scraping(folder: Path, fleet: list[str], shop: str, write_to: int) -> Iterator[str]:
+    """A Prometheus that scrapes the fleet and, under another name than its address, the shop; what it scrapes as job `sent` it writes to us as
+    well. Its base URL."""
+    hosts = [url.removeprefix("http://") for url in fleet]
+    sent = [{"targets": [host], "labels": {"instance": f"sent-{n}"}} for n, host in enumerate(hosts[:SENT])]
     (folder / "prometheus.yml").write_text(
         f"""
 global: {{scrape_interval: 1s, scrape_timeout: 1s}}
 scrape_configs:
-  - {{job_name: fleet, static_configs: [{{targets: {addresses}}}]}}
+  - {{job_name: fleet, static_configs: [{{targets: {json.dumps(hosts)}}}]}}
+  - {{job_name: sent, static_configs: {json.dumps(sent)}}}
   - job_name: shop
     static_configs: [{{targets: ["{shop.removeprefix("http://")}"], labels: {{instance: shop-1, env: test, version: 1.4.0}}}}]
-{more}
+remote_write:
+  - url: http://127.0.0.1:{write_to}/api/v1/write
+    authorization: {{credentials: {TOKEN}}}
+    write_relabel_configs: [{{source_labels: [job], regex: sent, action: keep}}]
 """
     )
     port = free_port()
@@ -47,7 +56,11 @@ scrape_configs:
         f"--storage.tsdb.path={folder / 'tsdb'}",
     ]
     with (folder / "prometheus.log").open("wb") as log:
-        server = subprocess.Popen([*command, f"--web.listen-address=127.0.0.1:{port}"], stdout=log, stderr=log)
+        server = subprocess.Popen(
+            [*command, f"--web.listen-address=127.0.0.1:{port}", "--storage.remote.flush-deadline=1s"],
+            stdout=log,
+            stderr=log,
+        )
     try:
         base = f"http://127.0.0.1:{port}"
         end = time.monotonic() + 30
@@ -71,42 +84,47 @@ def metric(watch: Watching, name: str) -> dict[str, float]:
     return {key: float(value) for key, _, value in rows}
 
 
-def incident_of(watch: Watching, service: str) -> dict[str, Any] | None:
-    """What we say of a service that leaks and whose line is known."""
+def line_of(watch: Watching, service: str) -> str:
+    """The line that an incident of a service names; "" = none yet."""
     found = json.loads(get(f"{watch.pages()}/api/v1/incidents"))
-    for row in found["incidents"]:
-        if row["service"] == service and "shop" in json.dumps(row) and ".go:" in json.dumps(row):
-            return dict(row)
-    return None
+    return next((row["line"] for row in found["incidents"] if row["service"] == service and row["line"]), "")
 
 
 def test_a_prometheus_is_eyes_enough(go_build: Callable[..., Path], tmp_path: Path) -> None:
     """200 targets are known by their labels and judged without one scrape of ours; the planted leak is found, and its line is named from
-    profiles of the target itself, which only the suspicion asked for."""
-    file = tmp_path / "parkwarden.yaml"
-    with fleet(go_build, TARGETS) as urls, running("shop", []) as shop, scraping(tmp_path, urls, shop.url) as base:
+    profiles of the target itself, which only the suspicion asked for. What the same Prometheus writes to us is taken, too: all of it, on time."""
+    file, port = tmp_path / "parkwarden.yaml", free_port()
+    with (
+        fleet(go_build, TARGETS) as urls,
+        running("shop", []) as shop,
+        scraping(tmp_path, urls, shop.url, port) as base,
+    ):
         file.write_text(
             f"""
 collect:
   prometheus: {{url: "{base}", selector: '{{job=~"fleet|shop"}}', interval_s: 1s, pprof: {{where: targets}}}}
+receive:
+  remote_write: {{listen: "127.0.0.1:{port}", token: {{env: PW_TOKEN}}}}
 web: {{listen: 127.0.0.1:0}}
 store: {{folder: {tmp_path / "data"}}}
 """
         )
-        with watching(file) as watch:
-            watch.wait(
-                lambda: (
-                    metric(watch, "parkwarden_stream_instances").get(
-                        'parkwarden_stream_instances{stream="prometheus[0]"}'
-                    )
-                    == TARGETS + 1
-                ),
-                30,
-            )
-            time.sleep(12)
-            began = leak(shop.url)
-            watch.wait(lambda: incident_of(watch, "shop"), FOUND_S)
-            print("found after", time.time() - began)
+        with watching(file, {"PW_TOKEN": TOKEN}) as watch:
+            there = {
+                'parkwarden_stream_instances{stream="prometheus[0]"}': TARGETS + 1.0,
+                'parkwarden_stream_instances{stream="remote-write"}': float(SENT),
+            }
+            watch.wait(lambda: metric(watch, "parkwarden_stream_instances") == there, 30)
+            time.sleep(QUIET_S)
+            leak(shop.url)
+            line = watch.wait(lambda: line_of(watch, "shop"), FOUND_S)
+            assert re.search(r"quote .*leaks\.go:\d+", line)
             assert sum(metric(watch, "parkwarden_scrapes_total").values()) == 0
             assert sum(metric(watch, "parkwarden_looks_total").values()) > 0
+            points = metric(watch, "parkwarden_stream_points_total")
+            sent = {key: n for key, n in points.items() if 'stream="remote-write"' in key and n}
+            told = {key.split('outcome="')[1].split('"')[0]: n for key, n in sent.items()}
+            assert set(told) <= {"taken", "no-field", "stale"}  # a scrape that took too long on a busy machine ends its series
+            assert told["taken"] > 10 * SENT
+            assert json.loads(get(f"{watch.pages()}/readyz"))["ready"] is True
             assert watch.stop() == 130

@@ -200,7 +200,8 @@ class RemoteWriteStream(Stream):
     async def _flush(self) -> None:
         while True:
             await asyncio.sleep(FLUSH_S)
-            self._assembly.flush()
+            while self._assembly.flush(most=PAUSE_POINTS // 10):
+                await asyncio.sleep(0)
             doubled = self._monotonic() - self._doubled_at < DOUBLE_S
             self.trouble = (
                 "several label sets have the same `instance`: its readings are those of the first" if doubled else ""
