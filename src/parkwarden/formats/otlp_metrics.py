@@ -28,7 +28,7 @@ import orjson
 from google.protobuf.message import DecodeError
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
-from parkwarden.formats.runtime_names import NO_LIMIT, OTEL, RISING, Rule
+from parkwarden.formats.runtime_names import ADDED, NO_LIMIT, OTEL, RISING, Rule
 from parkwarden.model.errors import FormatError, LimitError
 
 T = TypeVar("T")
@@ -63,7 +63,7 @@ class Point(NamedTuple):
     delta: bool
     """Since the last point of the series, not since `start`."""
     key: int
-    """Of the point as it came: the same twice is the same point twice."""
+    """Of the point as it came: the same twice is the same point twice. 0 where nothing is added up."""
 
 
 class Metric(NamedTuple):
@@ -134,6 +134,7 @@ class Resource:
 
     def _points(self, metric: Metric, rule: Rule, delta: bool, left_out: Counter[str]) -> Iterator[Point]:
         reader = self._reader
+        keyed = delta or rule.field in ADDED
         for point in metric.points:
             at, start, number, flags = reader.raw(point, rule.counted)
             why = ""
@@ -151,7 +152,15 @@ class Resource:
                 left_out[why] += 1
                 continue
             assert number is not None
-            yield Point(rule.field, metric.name, at / 1e9, start / 1e9, number * rule.scale, delta, reader.key(point))
+            yield Point(
+                rule.field,
+                metric.name,
+                at / 1e9,
+                start / 1e9,
+                number * rule.scale,
+                delta,
+                reader.key(point) if keyed else 0,
+            )
 
 
 @dataclass(frozen=True, slots=True)
