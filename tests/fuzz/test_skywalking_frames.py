@@ -113,8 +113,8 @@ def test_mutated_frames_do_no_harm() -> None:
 
 @pytest.mark.full
 def test_many_mutated_frames_do_no_harm() -> None:
-    """300,000 frames (FUZZ_SEED chooses others)."""
-    assert _run(300_000) < MAX_SECONDS
+    """50,000 frames (FUZZ_SEED chooses others)."""
+    assert _run(50_000) < MAX_SECONDS
 
 
 @pytest.mark.e2e

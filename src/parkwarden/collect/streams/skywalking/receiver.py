@@ -54,6 +54,8 @@ FLUSH_S = 0.5
 """Between two looks for readings of which nothing more came."""
 SAVES_S = (0.0, 30.0, 120.0)
 """After the begin of a suspicion, while it lasts: what ran lately is saved. Its incident may open later than it is first suspected."""
+PAUSE_READINGS = 200
+"""Readings handed over before others have their turn: 10 ms."""
 MAX_MUTE = 1_000
 """Instances remembered as told of that nobody can ask them for a profile."""
 NOTHING = b""
@@ -184,7 +186,8 @@ class SkyWalkingStream(Stream):
     async def _flush(self) -> None:
         while True:
             await asyncio.sleep(FLUSH_S)
-            self._assembly.flush()
+            while self._assembly.flush(most=PAUSE_READINGS):
+                await asyncio.sleep(0)
             self._tasks.tidy()
 
     # meters
