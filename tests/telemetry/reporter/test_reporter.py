@@ -160,7 +160,7 @@ def test_what_cannot_be_taken_is_counted_and_nothing_raises(made: Any) -> None:
         raise RuntimeError
 
     reporter = made(Scripted())
-    reporter.take(segment(spans=MAX_ITEM_BYTES // 400))
+    reporter.take(segment(spans=MAX_ITEM_BYTES // 300))
     reporter.log(LogRecord(0.0, 9, "", "", {"x": Bad()}))  # type: ignore[dict-item]
     reporter.log("no record")
     reporter.metrics(broken())

@@ -7,7 +7,6 @@ What is imported here is imported by the courier, with the first call: protobuf 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from email.utils import parsedate_to_datetime
 from itertools import accumulate
 from time import time
 from typing import TYPE_CHECKING, Any
@@ -146,6 +145,8 @@ def http_delay(retry_after: str, now: float) -> float | None:
     told = retry_after.strip()
     if told.isascii() and told.isdigit() and len(told) <= 9:
         return float(told)
+    from email.utils import parsedate_to_datetime
+
     try:
         return max(0.0, parsedate_to_datetime(told).timestamp() - now) if told else None
     except (ValueError, OverflowError):

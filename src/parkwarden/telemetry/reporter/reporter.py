@@ -51,6 +51,8 @@ AT_ONCE = 256
 """Items the keeper counts before it lets others have the books, and the interpreter."""
 OVERDUE_S = 1.0
 """Beyond its deadline (and after being aborted) a call has this long to come back; then its courier is left alone for good."""
+ROUNDS = 20
+"""Of them before it looks after calls again: more than an inbox holds."""
 MAX_COURIERS = 3
 """Threads that may hang; beyond, calls wait in the last one's line (and are overdue again) until one comes back."""
 SPOOL_S = 0.5
@@ -191,6 +193,7 @@ class Reporter:
 
     def _keep(self) -> None:
         own_thread(True)
+        self._hire()  # now: while the interpreter ends no thread may be begun
         done = False
         while not done:
             try:
@@ -204,7 +207,9 @@ class Reporter:
     def _turn(self) -> bool:
         """One look at everything; whether all is done."""
         self._hear()
-        while self._settle(AT_ONCE):
+        for _ in range(ROUNDS):
+            if not self._settle(AT_ONCE):
+                break
             time.sleep(0)  # whoever waits for the books or the interpreter
         now = self._clock()
         closing = self._close_at is not None
@@ -222,21 +227,28 @@ class Reporter:
 
     def _send(self, batch: Batch, now: float) -> None:
         self._couriers = [courier for courier in self._couriers if courier.is_alive()]
-        if not self._couriers:
-            self._courier()
+        if not self._couriers and not self._hire():
+            with self._lock:
+                self._pump.ended(Outcome(Ending.UNREACHED, "no thread to be had"), now, self._close_at is not None)
+            return
         deadline = now + self._settings.call_s
         if self._close_at is not None:
             deadline = min(deadline, self._close_at if batch.job is Job.STORE else self._send_until)
         self._overdue_at = deadline + OVERDUE_S
         self._calls.put((batch, deadline))
 
-    def _courier(self) -> None:
+    def _hire(self) -> bool:
+        """A courier, if there is a thread to be had."""
         self._calls, self._outcomes = SimpleQueue(), SimpleQueue()
         courier = threading.Thread(
             target=self._carry, args=(self._calls, self._outcomes), name="parkwarden-courier", daemon=True
         )
-        courier.start()
+        try:
+            courier.start()
+        except RuntimeError:
+            return False
         self._couriers.append(courier)
+        return True
 
     def _settle(self, most: int = 0) -> bool:
         """Count what is in the inbox (`most` items of it at a time) and queue it; whether there may be more."""
@@ -280,7 +292,7 @@ class Reporter:
         self._transport.abort()
         self._calls.put(None)
         if len(self._couriers) < MAX_COURIERS:
-            self._courier()
+            self._hire()
 
     # the courier's
 
