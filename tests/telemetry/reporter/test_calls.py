@@ -47,7 +47,7 @@ def target(backend: Backend) -> Target:
 @pytest.mark.parametrize("fault", list(Fault))
 def test_each_fault_ends_by_the_deadline_as_what_it_is(kind: Callable[..., Calling], fault: Fault) -> None:
     """Never later, and only a healthy one has taken it."""
-    with Backend(fault) as backend:
+    with Backend(fault, flap_s=(60.0, 60.0)) as backend:
         transport = kind(target(backend), ORIGIN)
         call_s = CALL_S if fault in UNANSWERED else ANSWER_S
         began = time.monotonic()
