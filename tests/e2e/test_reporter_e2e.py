@@ -98,6 +98,18 @@ def test_no_way_to_end_is_held_up(fault: Fault) -> None:
             assert stocked.get(way, 1) in (None, ended.stocked), way
 
 
+@pytest.mark.parametrize("fault", [Fault.RESET, Fault.FLAPPING, Fault.SLOW_DRAIN])
+def test_a_hostile_host_lives(fault: Fault) -> None:
+    """Threads that rage, signals and collections that report, forks among them, and a back end that fails: no crash, no traceback, books that balance."""
+    ended = run("OtlpGrpc", fault, "hostile")
+    said = "\n".join(ended.lines)
+    assert ended.code == 0, said
+    assert "Traceback" not in said
+    assert "Fatal" not in said
+    assert ended.exit_s <= END_S
+    assert all(account["balanced"] for account in ended.accounts)
+
+
 def test_tls_with_certificates_of_both_sides(tmp_path: Path) -> None:
     """A back end whose certificate is signed by whom we trust, and which demands ours; any other is not reached."""
     certificates(tmp_path)

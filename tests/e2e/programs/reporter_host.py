@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import gc
 import json
 import logging
 import multiprocessing
@@ -73,6 +74,33 @@ if way in ("fork", "multiprocessing"):
 if way == "thread":
     until = time.monotonic() + 0.5
     threading.Thread(target=lambda: [requests(10) for _ in range(10) if time.monotonic() < until]).start()
+if way == "hostile":  # everything at once, for a second
+    spans = []
+
+    def rage(until: float) -> None:
+        while time.monotonic() < until:
+            span = tracer.entry("GET /rage")
+            spans.append(span)
+            with span, tracer.exit("SELECT", "db:5432", {}):
+                pass
+            spans[len(spans) // 2].tag("late", span)  # of another thread, ended or not
+            logging.getLogger("shop").warning("rage %r", span)
+
+    signal.signal(signal.SIGALRM, lambda *_: requests(1))
+    signal.setitimer(signal.ITIMER_REAL, 0.01, 0.01)
+    gc.set_threshold(50)
+    ragers = [threading.Thread(target=rage, args=(time.monotonic() + 1.0,)) for _ in range(6)]
+    for rager in ragers:
+        rager.start()
+    for _ in range(5):
+        if os.fork() == 0:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            requests(50)
+            os._exit(0 if reporter.close().balanced() else 1)
+        assert os.wait()[1] == 0
+    for rager in ragers:
+        rager.join()
+    signal.setitimer(signal.ITIMER_REAL, 0)
 if way == "handled":
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(3))
 print(json.dumps({"bye": time.monotonic()}), flush=True)
