@@ -1,6 +1,6 @@
 """A tick over 100,000 instances of a Prometheus-compatible API: real HTTP, the real wire format, a simulated server on another core.
 
-The server holds the answers of fifteen queries, 22 MB each, rendered once per tick (values move, so does the time of the scrape); the
+The server holds the answers of a dozen queries, 22 MB each, rendered once per tick (values move, so does the time of the scrape); the
 watch's own parts are on our side: stream, roll, lives, engine's windows and the journal. Told per stage: the wire and the reading of JSON,
 the sorting in, the events; and the longest time the loop was held.
 """

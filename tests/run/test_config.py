@@ -326,3 +326,38 @@ def test_web_tokens_that_are_none(text: str, key: str, words: str) -> None:
         parse_config(text, environ=WEB_TOKENS)
     assert any(problem.key == key and words in problem.text for problem in raised.value.problems), raised.value.problems
     assert not any(word in str(raised.value) for word in WEB_TOKENS.values() if word != "short")
+
+
+def test_one_prometheus_is_a_list_of_one() -> None:
+    """Where several groups of settings may stand one needs no list; what is said of it is the same."""
+    one = parse_config(
+        "collect: {prometheus: {url: 'http://p:9090', selector: '{job=~\"a|b\", env=\"x\",}'}}", "p.yaml"
+    )
+    several = parse_config(
+        "collect: {prometheus: [{url: 'http://p:9090', selector: '{job=~\"a|b\", env=\"x\",}'}]}", "p.yaml"
+    )
+    assert one == several
+    assert one.collect.prometheus[0].url == "http://p:9090"
+    assert one.streams
+    assert not Config().streams
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "words"),
+    [
+        ("url: 'p:9090'", "url", "not the base URL of a Prometheus"),
+        ("url: 'http://me:word@p'", "url", "not the base URL of a Prometheus"),
+        ("{url: 'http://p', selector: 'up{job=\"a\"}'}", "selector", "without a metric's name"),
+        ("{url: 'http://p', selector: '{job=\"a\"}) or (x'}", "selector", "matchers in braces"),
+        ("{url: 'http://p', interval_s: 0}", "interval_s", "more than 0"),
+        ("{url: 'http://p', requests: 'sum(x)'}", "requests", "a metric's name"),
+        ("{url: 'http://p', id_labels: []}", "id_labels", "at least one"),
+        ("{url: 'http://p', pprof: {port: 70000}}", "pprof.port", "0..65535"),
+    ],
+)
+def test_a_prometheus_that_cannot_be_asked(text: str, key: str, words: str) -> None:
+    """What would become part of a query or an address is checked before anybody is asked."""
+    braces = text if text.startswith("{") else f"{{{text}}}"
+    (problem,) = problems(f"collect: {{prometheus: [{braces}]}}")
+    assert problem.key == f"collect.prometheus[0].{key}"
+    assert words in problem.text

@@ -28,7 +28,7 @@ class PprofAddresses:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PrometheusSource:
-    """One Prometheus, Thanos, Mimir or VictoriaMetrics whose API is asked for the whole fleet's readings, by some fifteen queries a tick."""
+    """One Prometheus, Thanos, Mimir or VictoriaMetrics whose API is asked for the whole fleet's readings, by a dozen queries a tick."""
 
     url: str
     """Its base URL, without credentials: what stands before `/api/v1/query`. `http://prometheus:9090`, `https://mimir/prometheus`."""
