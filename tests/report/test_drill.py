@@ -26,6 +26,8 @@ def drilled() -> Drill:
         p50_ms=0.71234,
         p99_ms=3.2,
         max_ms=8,
+        late_ms=12.5,
+        cpu_cores=0.25,
         rss_max=40 << 20,
         goroutines_max=1234,
         goroutines_end=30,
@@ -43,6 +45,7 @@ def drilled() -> Drill:
         recovered_s=1.23456,
         exit_limit_s=60,
         harm=Harm.HARMED,
+        doubts=["during: latencies not compared"],
         reasons=[f"during: {HOSTILE}", *(f"reason {i}" for i in range(9)), "did not end within 60 s of SIGTERM"],
     )
     died = Trial(service="skywalking", fault="hang", died="died during", harm=Harm.DIED, reasons=["died during"])
@@ -81,6 +84,8 @@ def test_text_says_what_happened_to_each() -> None:
         assert part in said
     assert "lost    9,000 of 18,000 spans, 0 of 6,000 logs" in said
     assert "back    1.2 s after the fault" in said
+    assert "? during: latencies not compared" in said
+    assert "0.25 cores" in said
     assert "arrived 77 spans" in said
     assert "p99 3.2 ms" in said
     assert "and 3 more reasons" in said

@@ -28,6 +28,8 @@ WELL = Phase(
     p50_ms=1,
     p99_ms=5,
     max_ms=9,
+    late_ms=1,
+    cpu_cores=0.2,
     rss_max=40 << 20,
     goroutines_max=50,
 )
@@ -96,6 +98,7 @@ def test_losing_telemetry_is_no_harm() -> None:
     ("during", "says"),
     [
         ({"p99_ms": 26.0}, "p99 rose from 5.0 to 26.0 ms"),
+        ({"cpu_cores": 0.8}, "0.8 processors busy, 0.2 before"),
         ({"errors": 3}, "3 of 2,000 requests failed"),
         ({"requests": None}, "the load did not end"),
         ({"rss_max": 200 << 20}, "memory rose from 40 to 200 MiB"),
@@ -115,6 +118,8 @@ def test_harm_says_in_which_phase_and_how(during: dict[str, object], says: str) 
     "during",
     [
         {"p99_ms": 25.0},
+        {"cpu_cores": 0.69},
+        {"p99_ms": 2600.0, "late_ms": 11.0},
         {"errors": 2},
         {"rss_max": 104 << 20},
         {"goroutines_max": 250},
@@ -126,6 +131,12 @@ def test_harm_says_in_which_phase_and_how(during: dict[str, object], says: str) 
 def test_within_the_allowances_is_unharmed(during: dict[str, object]) -> None:
     """Noise of the machine, full queues, suspicions, and what is not told are no harm."""
     assert trial(**during).harm is Harm.UNHARMED
+
+
+def test_a_busy_machine_is_said() -> None:
+    """Where the load generator itself was late, latencies are not compared, and that is told."""
+    assert "the load generator itself was 11 ms late" in trial(p99_ms=2600.0, late_ms=11.0).doubts[0]
+    assert trial(late_ms=10.0).doubts == []
 
 
 def test_ending_late_or_never_is_harm() -> None:

@@ -38,6 +38,10 @@ class Phase:
     p50_ms: float | None = None
     p99_ms: float | None = None
     max_ms: float | None = None
+    late_ms: float | None = None
+    """The p99 of how late the load generator itself was woken: what this machine adds to any latency."""
+    cpu_cores: float | None = None
+    """Processors the service kept busy."""
     rss_max: int | None = None
     """Bytes resident, the most seen."""
     goroutines_max: int | None = None
@@ -81,6 +85,8 @@ class Trial:
     exit_limit_s: float = 0.0
     harm: Harm = Harm.UNHARMED
     reasons: list[str] = field(default_factory=list)
+    doubts: list[str] = field(default_factory=list)
+    """What could not be judged, and why."""
 
     def phase(self, name: str) -> Phase | None:
         return next((one for one in self.phases if one.name == name), None)

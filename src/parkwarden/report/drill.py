@@ -41,6 +41,7 @@ def _trial(one: Trial) -> dict[str, Any]:
         "fault": one.fault,
         "harm": one.harm.value,
         "reasons": one.reasons,
+        "doubts": one.doubts,
         "died": one.died or None,
         "phases": [_phase(phase) for phase in one.phases],
         "telemetry": [
@@ -61,6 +62,8 @@ def _phase(phase: Phase) -> dict[str, Any]:
         "p50_ms": _rounded(phase.p50_ms),
         "p99_ms": _rounded(phase.p99_ms),
         "max_ms": _rounded(phase.max_ms),
+        "late_ms": _rounded(phase.late_ms),
+        "cpu_cores": _rounded(phase.cpu_cores),
         "rss_max": phase.rss_max,
         "goroutines_max": phase.goroutines_max,
         "goroutines_end": phase.goroutines_end,
@@ -136,6 +139,8 @@ def _print_trial(one: Trial, console: Console) -> None:
         reasons.append(f"and {len(one.reasons) - MAX_REASONS} more reasons")
     for reason in reasons:
         console.print(f"    ! {inert(reason, 600)}", soft_wrap=True)
+    for doubt in one.doubts:
+        console.print(f"    ? {inert(doubt, 300)}", soft_wrap=True)
     for phase in one.phases:
         for found in phase.growing:
             if found.verdict != "leak":  # leaks are reasons
@@ -151,6 +156,8 @@ def _numbers(phase: Phase) -> str:
     else:
         said.append(f"p50 {_ms(phase.p50_ms)}, p99 {_ms(phase.p99_ms)}, max {_ms(phase.max_ms)}")
         said.append(f"{phase.errors or 0:,} of {phase.requests:,} failed")
+    if phase.cpu_cores is not None:
+        said.append(f"{phase.cpu_cores:.2f} cores")
     if phase.rss_max is not None:
         said.append(f"{phase.rss_max >> 20} MiB")
     if phase.goroutines_max is not None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
 import threading
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -114,7 +116,7 @@ def measure(
 ) -> Phase:
     """Load the service for `seconds` and say how that went. A service that dies in it leaves a phase with what was seen."""
     log = logs / f"load-{name}.json"
-    said = drilled.said_lines(service)
+    said, used, began = drilled.said_lines(service), _cpu_s(service), time.monotonic()
     command = load_command(load_program, drilled.work(service), rate, seconds, WARMUP_S)
     with Samples(service) as samples, Judged(service, seconds) as judged:
         load = spawn("drill load", command, log)
@@ -123,6 +125,7 @@ def measure(
                 load.process.wait(seconds + WARMUP_S + GRACE_S)
         finally:
             load.stop()
+        used_now, took = _cpu_s(service), time.monotonic() - began
     latencies = _latencies(log)
     said_now = drilled.said_lines(service)
     return Phase(
@@ -133,6 +136,8 @@ def measure(
         p50_ms=latencies.get("p50_ms"),
         p99_ms=latencies.get("p99_ms"),
         max_ms=latencies.get("max_ms"),
+        late_ms=latencies.get("late_p99_ms"),
+        cpu_cores=None if used is None or used_now is None else (used_now - used) / took,
         rss_max=samples.rss_max,
         goroutines_max=max(samples.goroutines, default=None),
         goroutines_end=samples.goroutines[-1] if samples.goroutines else None,
@@ -149,6 +154,15 @@ def _latencies(log: Path) -> Mapping[str, float]:
         if isinstance(told, dict):
             return told
     return {}
+
+
+def _cpu_s(service: LabProcess) -> float | None:
+    """Seconds of processor the process has used (/proc/PID/stat: utime and stime, proc_pid_stat(5)); None where they are not told."""
+    try:
+        fields = Path(f"/proc/{service.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    except (OSError, ValueError, IndexError):
+        return None
 
 
 def _whole(value: float | None) -> int | None:

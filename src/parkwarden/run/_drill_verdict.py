@@ -6,6 +6,11 @@ from parkwarden.model.drill import Harm, Phase, Trial
 
 SLOWER_RATIO, SLOWER_MS = 3.0, 20.0
 """The p99 may triple or rise by 20 ms, whichever is more: below that it is this machine's noise, with our own looks in it."""
+NOISY_MS = 10.0
+"""Where the load generator itself is woken so late, its p99 is something else's doing: latencies are not compared then. A service that
+takes the processors itself is found by CORES."""
+CORES_RATIO, CORES = 2.0, 0.5
+"""It may use twice the processor time or half a core more, whichever is more."""
 ERROR_SHARE = 0.001
 """Requests that may fail: a connection that is cut as the load ends."""
 GROWN_RATIO, GROWN_BYTES = 1.5, 64 << 20
@@ -20,8 +25,13 @@ NOISE_PER_MIN = 60.0
 
 
 def judge(trial: Trial) -> None:
-    """Fill in harm and reasons from the rest."""
+    """Fill in harm, reasons and doubts from the rest."""
     reasons = []
+    trial.doubts = [
+        f"{phase.name}: latencies not compared: this machine was so busy that the load generator itself was {phase.late_ms:.0f} ms late"
+        for phase in trial.phases
+        if _noisy(phase)
+    ]
     before = trial.phase("before")
     for phase in trial.phases:
         if phase is not before:
@@ -50,8 +60,11 @@ def _compared(phase: Phase, before: Phase | None) -> list[str]:
     if before is None:
         return reasons
     slower = _above(before.p99_ms, phase.p99_ms, SLOWER_RATIO, SLOWER_MS)
-    if slower:
+    if slower and not _noisy(phase):
         reasons.append(f"{phase.name}: p99 rose from {slower[0]:.1f} to {slower[1]:.1f} ms")
+    busier = _above(before.cpu_cores, phase.cpu_cores, CORES_RATIO, CORES)
+    if busier:
+        reasons.append(f"{phase.name}: it kept {busier[1]:.1f} processors busy, {busier[0]:.1f} before")
     larger = _above(before.rss_max, phase.rss_max, GROWN_RATIO, GROWN_BYTES)
     if larger:
         reasons.append(f"{phase.name}: memory rose from {larger[0] / 2**20:.0f} to {larger[1] / 2**20:.0f} MiB")
@@ -61,6 +74,10 @@ def _compared(phase: Phase, before: Phase | None) -> list[str]:
     if phase.said_lines and phase.said_lines > NOISE_PER_MIN * max(1.0, phase.seconds / 60):
         reasons.append(f"{phase.name}: {phase.said_lines:,} lines of telemetry's own in the service's log")
     return reasons
+
+
+def _noisy(phase: Phase) -> bool:
+    return phase.late_ms is not None and phase.late_ms > NOISY_MS
 
 
 def _above(before: float | None, now: float | None, ratio: float, more: float) -> tuple[float, float] | None:
