@@ -164,6 +164,7 @@ def measure(kind: Kind) -> list[str]:
         others = {name: n for name, n in points.items() if name != "ok"}
         rows.append(
             f"{kind.name:<34} {what:<24} {taken / took:>9,.0f} points/s  {(cpu_after - cpu) / took:>5.0%} of the core  "
+            f"{taken / max(cpu_after - cpu, 1e-3):>9,.0f} points per processor second  "
             f"loop held {longest * 1000:>4.0f} ms  {instances:,} instances  {others or ''}"
         )
         if counts.get("malformed") or not counts.get("taken"):

@@ -22,7 +22,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import orjson
 from google.protobuf.message import DecodeError
@@ -75,13 +75,8 @@ class Metric(NamedTuple):
     monotonic: bool
 
 
-class Raw(NamedTuple):
-    """A point as either encoding has it; `number` is its value, or its count where it has one."""
-
-    at_ns: int
-    start_ns: int
-    number: float | None
-    flags: int
+Raw: TypeAlias = tuple[int, int, float | None, int]
+"""A point as either encoding has it: time and start in ns, its value (or its count where it has one), flags."""
 
 
 class _Reader(ABC):
@@ -247,7 +242,7 @@ class _Protobuf(_Reader):
         else:
             kind = point.WhichOneof("value")
             number = None if kind is None else float(point.as_int if kind == "as_int" else point.as_double)
-        return Raw(point.time_unix_nano, point.start_time_unix_nano, number, point.flags)
+        return point.time_unix_nano, point.start_time_unix_nano, number, point.flags
 
     def key(self, point: Any) -> int:
         return hash(point.SerializeToString())
@@ -283,7 +278,7 @@ class _Json(_Reader):
             number = _number(point.get("asInt", point.get("asDouble")))
         whole = [_number(point.get(name, 0)) for name in ("timeUnixNano", "startTimeUnixNano", "flags")]
         at, start, flags = (int(n) if n is not None and 0 <= n < 2**64 else 0 for n in whole)
-        return Raw(at, start, number, flags)
+        return at, start, number, flags
 
     def key(self, point: Any) -> int:
         return hash(orjson.dumps(point))

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 MAX_MESSAGE = 4 << 20
 """Bytes of one message, unpacked, over either transport: gRPC's own default, and twice a Collector's batch of 8,192 points. Messages of
 nothing but empty parts take fifty times their size while they are read, one message at a time."""
-PAUSE_POINTS = 1_000
+PAUSE_POINTS = 500
 """Points after which others have their turn: a few milliseconds."""
 PAUSE_READINGS = 200
 """The same for readings that go to the judges."""
@@ -129,6 +129,7 @@ class OtlpStream(Stream):
             if again_s:
                 self.points["over-limit"] += message.points
                 return Taken(again_s=again_s)
+            await asyncio.sleep(0)  # reading it was a turn of its own
             counts: Counter[str] = Counter()
             for resource in message.resources:
                 self._take(resource, await self._turns(resource.told(counts)), counts)
