@@ -47,6 +47,22 @@ class Batch:
     held: Tally = field(default_factory=Tally)
 
 
+class _Sum:
+    """A tally that is added to: many times a turn, so without making a new one each time."""
+
+    __slots__ = ("bytes", "items")
+
+    def __init__(self) -> None:
+        self.items = self.bytes = 0
+
+    def add(self, items: int, weight: int) -> None:
+        self.items += items
+        self.bytes += weight
+
+    def tally(self) -> Tally:
+        return Tally(self.items, self.bytes)
+
+
 class Pump:
     def __init__(
         self,
@@ -72,25 +88,26 @@ class Pump:
         self._not_before = 0.0
         self._limit = settings.batch_items
         self._absent: dict[Signal, float] = {}
-        self._accepted = dict.fromkeys(Signal, Tally())
-        self._sent = dict.fromkeys(Signal, Tally())
-        self._dropped: dict[tuple[Signal, Reason], Tally] = {}
+        self._accepted = {signal: _Sum() for signal in Signal}
+        self._sent = {signal: _Sum() for signal in Signal}
+        self._dropped: dict[tuple[Signal, Reason], _Sum] = {}
         self._requeued = 0
 
     # what comes in
 
     def accept(self, signal: Signal, item: Item, weight: int, now: float) -> None:
-        self._accepted[signal] += Tally(1, weight)
+        self._accepted[signal].add(1, weight)
         entry = Entry(signal, item, lane_of(item), weight, now)
-        if self._absent.get(signal, 0.0) > now:
+        if self._absent and self._absent.get(signal, 0.0) > now:
             self.drop([entry], Reason.UNIMPLEMENTED)
         else:
-            self._no_room(self.queue.push(entry))
+            if gone := self.queue.push(entry):
+                self._no_room(gone)
 
     def turned_away(self, signal: Signal, reason: Reason, count: int) -> None:
         """Of what was not even looked at only the number is known: it weighs nothing in the account."""
-        self._accepted[signal] += Tally(count)
-        self._lose(signal, reason, Tally(count))
+        self._accepted[signal].add(count, 0)
+        self._lose(signal, reason, count, 0)
 
     # what goes out
 
@@ -173,7 +190,7 @@ class Pump:
             self.drop(entries[kept:], reason)  # which ones nobody says: the last are taken for them
             entries = entries[:kept]
         for entry in entries:
-            self._sent[entry.signal] += Tally(1, entry.weight)
+            self._sent[entry.signal].add(1, entry.weight)
         if not self.healthy:
             lost = sum(tally.items for tally in self._dropped.values())
             self.news.append(f"{self._where} takes it again; {self.queue.items} queued, {lost} lost so far")
@@ -200,15 +217,16 @@ class Pump:
         held = self._overflow.recalled(batch.stored)
         if held is None:  # an earlier process' file, or another one's
             held = batch.held
-            self._accepted[batch.signal] += held
+            self._accepted[batch.signal].add(held.items, held.bytes)
         self._not_before = now + PACE_S
         if outcome.ending is Ending.TAKEN:
             lost = Tally(min(held.items, max(0, outcome.rejected) + max(0, outcome.not_encodable)))
-            self._sent[batch.signal] += held - lost
-            self._lose(batch.signal, Reason.REJECTED, lost)
+            self._sent[batch.signal].add(held.items - lost.items, held.bytes)
+            self._lose(batch.signal, Reason.REJECTED, lost.items, lost.bytes)
         else:
             absent = outcome.ending is Ending.ABSENT
-            self._lose(batch.signal, Reason.UNIMPLEMENTED if absent else Reason.REJECTED, held)
+            reason = Reason.UNIMPLEMENTED if absent else Reason.REJECTED
+            self._lose(batch.signal, reason, held.items, held.bytes)
 
     def _probed(self, outcome: Outcome, now: float) -> None:
         if outcome.ending in (Ending.TAKEN, Ending.ABSENT):
@@ -242,7 +260,7 @@ class Pump:
 
     def drop(self, entries: Iterable[Entry], reason: Reason) -> None:
         for entry in entries:
-            self._lose(entry.signal, reason, Tally(1, entry.weight))
+            self._lose(entry.signal, reason, 1, entry.weight)
 
     def _no_room(self, entries: list[Entry]) -> None:
         if self._overflow is not None:
@@ -258,11 +276,14 @@ class Pump:
         if self._overflow is not None:
             self.drop(self._overflow.clear(), reason)
 
-    def _lose(self, signal: Signal, reason: Reason, tally: Tally) -> None:
-        self._dropped[signal, reason] = self._dropped.get((signal, reason), Tally()) + tally
+    def _lose(self, signal: Signal, reason: Reason, items: int, weight: int) -> None:
+        key = signal, reason
+        if key not in self._dropped:
+            self._dropped[key] = _Sum()
+        self._dropped[key].add(items, weight)
 
     def lost(self) -> dict[tuple[Signal, Reason], Tally]:
-        return dict(self._dropped)
+        return {key: told.tally() for key, told in self._dropped.items()}
 
     def account(self) -> Account:
         queued = dict.fromkeys(Signal, Tally())
@@ -274,7 +295,9 @@ class Pump:
         for entry in waiting:
             queued[entry.signal] += Tally(1, entry.weight)
         return Account(
-            dict(self._accepted), dict(self._sent), dict(self._dropped),
+            {signal: told.tally() for signal, told in self._accepted.items()},
+            {signal: told.tally() for signal, told in self._sent.items()},
+            self.lost(),
             {signal: queued[signal] + spooled[signal] for signal in Signal},
             spooled=total(spooled.values()), requeued=self._requeued, healthy=self.healthy, trouble=self.trouble,
         )  # fmt: skip

@@ -53,6 +53,7 @@ class Queue:
         self.items = 0
         self.bytes = 0
         self._lanes: dict[Lane, dict[Signal, deque[Entry]]] = {lane: {s: deque() for s in Signal} for lane in Lane}
+        self._ordered = [list(self._lanes[lane].values()) for lane in Lane]
 
     def __len__(self) -> int:
         return self.items
@@ -128,10 +129,13 @@ class Queue:
         self.bytes += entry.weight
 
     def _pop_least(self) -> Entry:
-        for lane in Lane:
-            lines = [line for line in self._lanes[lane].values() if line]
-            if lines:
-                entry = min(lines, key=lambda line: line[0].since).popleft()
+        for lines in self._ordered:
+            found = None
+            for line in lines:
+                if line and (found is None or line[0].since < found[0].since):
+                    found = line
+            if found is not None:
+                entry = found.popleft()
                 self.items -= 1
                 self.bytes -= entry.weight
                 return entry
@@ -140,7 +144,10 @@ class Queue:
 
 def lane_of(item: Item) -> Lane:
     if isinstance(item, Segment):
-        return Lane.TROUBLE if any(span.error for span in item.spans) else Lane.DETAIL
+        for span in item.spans:
+            if span.error:
+                return Lane.TROUBLE
+        return Lane.DETAIL
     if isinstance(item, MetricPoint):
         return Lane.NUMBERS
     if item.event_name:

@@ -25,6 +25,7 @@ from queue import Empty, SimpleQueue
 from random import random as _random
 
 from parkwarden.telemetry.forks import heed_forks
+from parkwarden.telemetry.reporter.gently import PAUSE_S
 from parkwarden.telemetry.reporter.inbox import Inbox
 from parkwarden.telemetry.reporter.noise import Noise, own_thread
 from parkwarden.telemetry.reporter.pump import Batch, Job, Pump
@@ -210,7 +211,7 @@ class Reporter:
         for _ in range(ROUNDS):
             if not self._settle(AT_ONCE):
                 break
-            time.sleep(0)  # whoever waits for the books or the interpreter
+            time.sleep(PAUSE_S)  # whoever waits for the books or the interpreter
         now = self._clock()
         closing = self._close_at is not None
         with self._lock:
