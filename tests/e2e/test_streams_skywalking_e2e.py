@@ -13,9 +13,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
+from grpc import aio
 
 from parkwarden.collect.limits import quiet
+from parkwarden.collect.streams.grpc_server import serve, unary
+from parkwarden.collect.streams.settings import Listener
 from parkwarden.model.errors import UnreachableError
 from parkwarden.protos import skywalking_paths as paths
 from parkwarden.protos import skywalking_pb2 as pb
@@ -23,6 +27,7 @@ from parkwarden.run._desk_build import build_desk
 from parkwarden.run._lab_process import start_service
 from parkwarden.run.lab import running
 from tests.collect.streams.skywalking.agent import FakeAgent, log, meters, segment
+from tests.e2e.test_collect_e2e import certificates
 from tests.e2e.test_watch_e2e import get, leak
 from tests.e2e.watching import Watching, watching
 
@@ -160,6 +165,33 @@ def test_a_leak_is_found_and_named_through_the_agent_alone(tmp_path: Path) -> No
     assert "main.(*leak).quote" in json.dumps(row)
     assert 'parkwarden_stream_instances{stream="skywalking"} 1.0' in metrics
     assert re.search(r'parkwarden_stream_points_total\{outcome="profile",stream="skywalking"\} [1-9]', metrics)
+
+
+def test_senders_that_speak_tls_are_taken_and_the_others_are_not(tmp_path: Path) -> None:
+    """With a certificate the port speaks TLS only, as Collectors and agents with a CA do."""
+    certificates(tmp_path)
+    listener = Listener(
+        listen="127.0.0.1:0", cert_file=str(tmp_path / "server.pem"), key_file=str(tmp_path / "server.key")
+    )
+    credentials = grpc.ssl_channel_credentials((tmp_path / "ca.pem").read_bytes())
+
+    async def echo(body: bytes, _call: object) -> bytes:
+        return body
+
+    async def main() -> None:
+        bound: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        server = asyncio.create_task(serve(listener, {"/t.S/echo": unary(echo)}, bound=bound.set_result))
+        address = await bound
+        async with aio.secure_channel(address, credentials) as channel:
+            assert await channel.unary_unary("/t.S/echo")(b"hello", timeout=10) == b"hello"
+        async with aio.insecure_channel(address) as channel:
+            with pytest.raises(aio.AioRpcError) as refused:
+                await channel.unary_unary("/t.S/echo")(b"hello", timeout=10)
+            assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
+        server.cancel()
+        await asyncio.wait([server])
+
+    asyncio.run(main())
 
 
 @pytest.mark.full

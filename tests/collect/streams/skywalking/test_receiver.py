@@ -16,6 +16,7 @@ from parkwarden.collect.streams.settings import Listener
 from parkwarden.collect.streams.skywalking import receiver as module
 from parkwarden.collect.streams.skywalking.receiver import SkyWalkingStream, place
 from parkwarden.model import Capture, Named, SiteCounts, Started
+from parkwarden.model.errors import UsageError
 from parkwarden.model.instance import Secret
 from parkwarden.protos import skywalking_paths as paths
 from parkwarden.protos import skywalking_pb2 as pb
@@ -252,6 +253,20 @@ def test_meters_beyond_what_is_taken_end_their_stream_with_a_time_to_come_back()
 
     there.run(script)
     assert there.stream.points["over-limit"] > 0
+
+
+def test_an_address_in_use_is_a_trouble_until_it_is_free() -> None:
+    """The watch goes on and says what is wrong; the part is started again."""
+    first, second = Receiver(World()), Receiver(World())
+
+    async def script(address: str) -> None:
+        second.stream._listener = Listener(listen=address)
+        with pytest.raises(UsageError):
+            await second.stream.parts()["skywalking"]()
+
+    first.run(script)
+    assert second.stream.trouble.startswith("cannot listen on 127.0.0.1:")
+    assert first.stream.trouble == ""
 
 
 def test_other_languages_agents_are_told_ok_and_nobody_here() -> None:
