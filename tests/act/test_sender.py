@@ -15,6 +15,7 @@ from parkwarden.act.sender import MAX_BACKOFF_S, MAX_RETRY_AFTER_S, Sender, back
 from parkwarden.act.settings import Pace
 from parkwarden.model import Incident, Notification
 from parkwarden.store.state import Queued
+from parkwarden.telemetry import Ring, Tracer
 from tests.act.build import FakeOutbox, incident, note
 from tests.act.virtual import run
 
@@ -56,12 +57,16 @@ class Fake:
 
 
 def deliver(
-    outbox: FakeOutbox, *channels: Fake, for_s: float = 60.0, told: Callable[[Notification, str], None] | None = None
+    outbox: FakeOutbox,
+    *channels: Fake,
+    for_s: float = 60.0,
+    told: Callable[[Notification, str], None] | None = None,
+    tracer: Tracer | None = None,
 ) -> Sender:
     """Run a sender for a while of virtual time."""
 
     async def main() -> Sender:
-        sender = Sender(outbox, channels, asyncio.get_running_loop().time, told=told, rng=lambda: 0.0)
+        sender = Sender(outbox, channels, asyncio.get_running_loop().time, told=told, rng=lambda: 0.0, tracer=tracer)
         sender.wake()
         with suppress(TimeoutError):
             async with asyncio.timeout(for_s):
@@ -81,6 +86,22 @@ def test_delivers_once_and_says_so() -> None:
     assert sorted(told) == [("i1.1.hook", ""), ("i2.1.hook", "")]
     assert sender.counts == {("hook", "delivered"): 2}
     assert hook.closed
+
+
+def test_each_attempt_is_a_span() -> None:
+    """Its peer is the channel; one that failed is an error."""
+    spans = Ring()
+    deliver(
+        FakeOutbox(note()),
+        Fake(error=DeliveryError("503", retry=True), back_at=1.0),
+        tracer=Tracer(spans, service="parkwarden", instance="x"),
+    )
+    found = [span for segment in spans.drain() for span in segment.spans]
+    assert [(span.name, span.peer, span.error) for span in found] == [
+        ("deliver", "hook", True),
+        ("deliver", "hook", False),
+    ]
+    assert found[0].tags == (("incident", "i1"),)
 
 
 def test_a_dead_channel_holds_no_other_up() -> None:

@@ -361,3 +361,37 @@ def test_a_prometheus_that_cannot_be_asked(text: str, key: str, words: str) -> N
     (problem,) = problems(f"collect: {{prometheus: [{braces}]}}")
     assert problem.key == f"collect.prometheus[0].{key}"
     assert words in problem.text
+
+
+def test_what_we_listen_on_for_senders_needs_a_token_beyond_this_host() -> None:
+    """Any address but a loopback one: a token, or said that anybody may; certificates go in pairs."""
+    found = problems(
+        "receive: {otlp: {grpc: {listen: '0.0.0.0:4317'}, http: {listen: here, cert_file: a.pem}}, points_per_s: 0}"
+    )
+    assert [problem.key for problem in found] == [
+        "receive.otlp.grpc.listen",
+        "receive.otlp.http",
+        "receive.otlp.http.listen",
+        "receive.points_per_s",
+    ]
+    good = "receive: {otlp: {grpc: {listen: '0.0.0.0:4317', token: {env: T}}, http: {listen: '0.0.0.0:4318', anybody: true}}}"
+    receive = parse_config(good, environ={"T": "t" * 16}).receive
+    assert receive.otlp.grpc.token == Secret("t" * 16)
+
+
+def test_a_back_end_of_ours_has_a_url_without_secrets() -> None:
+    """What stands in the URL would be shown; headers are secrets."""
+    found = problems(
+        "telemetry: {otlp: {url: 'http://me:word@c:4317'}, skywalking: {url: 'oap:11800', key_file: k}, metrics_every_s: 0}"
+    )
+    assert [problem.key for problem in found] == [
+        "telemetry.otlp.url",
+        "telemetry.skywalking.url",
+        "telemetry.skywalking",
+        "telemetry.metrics_every_s",
+    ]
+    text = "telemetry: {otlp: {url: 'https://c:4317', headers: {authorization: {env: T}}}}"
+    telemetry = parse_config(text, environ={"T": CANARY}).telemetry
+    assert telemetry.any
+    assert telemetry.otlp.headers["authorization"].reveal() == CANARY
+    assert CANARY not in repr(telemetry)

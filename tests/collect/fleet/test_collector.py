@@ -22,6 +22,7 @@ from parkwarden.collect.fleet.status import TargetState
 from parkwarden.model.capture import Capture
 from parkwarden.model.events import Census, Event, Gone, Leaked, Named, Read, SiteCounts, Started
 from parkwarden.model.instance import Target
+from parkwarden.telemetry import Ring, Tracer
 from tests.collect.fleet.servers import PAGE, answer, drips, endless, hangs, pages, serving
 
 QUICK = CollectSettings(interval_s=0.02, timeout_s=0.3, backoff_max_s=0.1, profile_every_s=0, census_every_s=0)
@@ -31,6 +32,7 @@ INDEX = b"".join(
 PROFILE = (Path(__file__).parents[2] / "data" / "profile_proto" / "go1.25" / "goroutine.pb.gz").read_bytes()
 LEAK = (Path(__file__).parents[2] / "data" / "profile_proto" / "go1.27" / "goroutineleak.pb.gz").read_bytes()
 TRACE = (Path(__file__).parents[2] / "data" / "trace" / "1.27" / "sample.trace").read_bytes()
+
 T = TypeVar("T")
 
 
@@ -52,9 +54,11 @@ class Seen:
 
 
 @asynccontextmanager
-async def watching(targets: list[Target], settings: CollectSettings = QUICK) -> AsyncIterator[tuple[Collector, Seen]]:
+async def watching(
+    targets: list[Target], settings: CollectSettings = QUICK, tracer: Tracer | None = None
+) -> AsyncIterator[tuple[Collector, Seen]]:
     seen = Seen()
-    collector = Collector(settings, seen.events.append, seen.captures.append)
+    collector = Collector(settings, seen.events.append, seen.captures.append, tracer=tracer)
     collector.set_targets(targets)
     task = asyncio.create_task(collector.run())
     try:
@@ -366,3 +370,28 @@ def test_places_are_spread_and_kept() -> None:
     phases = sorted(phase_of(f"target-{i}") for i in range(1_000))
     assert max(b - a for a, b in itertools.pairwise(phases)) < 0.02
     assert phase_of("a") == phase_of("a") == pytest.approx(0.9090537)
+
+
+def test_looks_are_spans() -> None:
+    """Each with its target as peer, why it was taken and what became of it; where there is no such page that is told, not an error."""
+
+    async def work() -> None:
+        spans = Ring()
+        tracer = Tracer(spans, service="parkwarden", instance="x")
+        table = {"/metrics": page(), "/debug/pprof/": INDEX, "/debug/pprof/goroutine": PROFILE}
+        target = Target(id="a", url="", labels={"service": "s"})
+        async with (
+            serving(pages(table)) as server,
+            watching([replace(target, url=server.url)], QUICK, tracer) as (collector, seen),
+        ):
+            await seen.until(lambda: bool(seen.of(Read)))
+            collector.suspect("a", "goroutine-trend")
+            await seen.until(lambda: bool(seen.captures))
+        found = [span for segment in spans.drain() for span in segment.spans]
+        profiles = [span for span in found if span.name == "look goroutine"]
+        assert profiles, [span.name for span in found]
+        assert profiles[0].peer == "a"
+        assert ("outcome", "ok") in profiles[0].tags
+        assert not profiles[0].error
+
+    uvloop.run(work())
