@@ -1,7 +1,7 @@
 """OTLP over gRPC and over HTTP (protobuf), with the answers' meanings as OTLP's specification gives them.
 
 Source: opentelemetry.io/docs/specs/otlp (1.9): failures, retryable codes, throttling, partial success.
-What is imported here is imported by the courier, with the first call: protobuf costs 30 ms and 15 MB.
+What is imported within functions is imported with the first transport, not with the package (Calling.needs).
 """
 
 from __future__ import annotations
@@ -32,6 +32,12 @@ MAX_WORDS = 200
 class OtlpGrpc(Calling):
     """OTLP/gRPC, usually on port 4317."""
 
+    needs = (
+        "parkwarden.telemetry.reporter.grpc_call",
+        "parkwarden.telemetry.reporter.otlp_encode",
+        "parkwarden.protos.rpc_status_pb2",
+    )
+
     def __init__(self, target: Target, origin: Origin) -> None:
         super().__init__()
         self._target, self._origin = target, origin
@@ -57,6 +63,8 @@ class OtlpGrpc(Calling):
 
 class OtlpHttp(Calling):
     """OTLP/HTTP, protobuf, usually on port 4318."""
+
+    needs = ("parkwarden.telemetry.reporter.http_call", "parkwarden.telemetry.reporter.otlp_encode", "email.utils")
 
     def __init__(self, target: Target, origin: Origin) -> None:
         super().__init__()

@@ -24,6 +24,11 @@ class SkyWalkingGrpc(Calling):
     """An OAP server or a Satellite, usually on port 11800."""
 
     heartbeat_s = HEARTBEAT_S
+    needs = (
+        "parkwarden.telemetry.reporter.grpc_call",
+        "parkwarden.telemetry.reporter.skywalking_encode",
+        "parkwarden.protos.skywalking_paths",
+    )
 
     def __init__(self, target: Target, origin: Origin) -> None:
         super().__init__()
