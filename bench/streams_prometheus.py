@@ -111,7 +111,7 @@ async def measured(url: str, instances: int, folder: str) -> dict[str, Any]:
             longest[0] = 0.0
             began, cpu = time.perf_counter(), time.process_time()
             await stream.tick(api)
-            rows.append((time.perf_counter() - began, time.process_time() - cpu, longest[0]))
+            rows.append((time.perf_counter() - began, time.process_time() - cpu, longest[0], stream.told_s))
             began = time.perf_counter()
             watch.engine.tick(watch.clock.now())
             beats.append(time.perf_counter() - began)
@@ -125,6 +125,8 @@ async def measured(url: str, instances: int, folder: str) -> dict[str, Any]:
         "first_tick_s": rows[0][0],
         "tick_s": sorted(row[0] for row in rows[1:])[len(rows) // 2 - 1],
         "tick_worst_s": max(row[0] for row in rows[1:]),
+        "asked_s": sorted(row[0] - row[3] for row in rows[1:])[len(rows) // 2 - 1],
+        "told_s": sorted(row[3] for row in rows[1:])[len(rows) // 2 - 1],
         "cpu_s": sorted(row[1] for row in rows[1:])[len(rows) // 2 - 1],
         "loop_held_s": max(row[2] for row in rows[1:]),
         "judged_s": max(beats[1:]),
@@ -135,9 +137,10 @@ async def measured(url: str, instances: int, folder: str) -> dict[str, Any]:
 async def _ticks(stream: Any, source: Any) -> Any:
     from concurrent.futures import ThreadPoolExecutor
 
+    from parkwarden.collect.streams.prometheus import READERS
     from parkwarden.collect.streams.prometheus_api import Api
 
-    with ThreadPoolExecutor(1) as pool:
+    with ThreadPoolExecutor(READERS) as pool:
         api = Api(source, 12345, pool)
         for tick in range(TICKS):
             yield tick, api

@@ -141,9 +141,9 @@ def _numbers(told: dict[str, Any]) -> Iterable[tuple[str, Any]]:
     if values_of is not None:
         values = values_of(told)
         try:
-            if None not in values and all(map(isfinite, values)):
+            if None not in values and isfinite(sum(values)):  # one that is not finite makes the sum so
                 return chain(zip(names, values, strict=False), last)
-        except OverflowError:
+        except (OverflowError, TypeError):
             pass
     pairs = ((name, told[name]) for name in names)
     return [(n, v) for n, v in pairs if v is not None and not (isinstance(v, float) and not isfinite(v))] + last

@@ -25,8 +25,9 @@ T = TypeVar("T")
 WARM_S = 3600.0
 """Journal read at the start: the longest window that judges look back on in full resolution."""
 
-MAX_LINES = 50_000
-"""Lines waiting for the writer: four minutes of 1,000 instances, some 15 MB. Beyond it the oldest are dropped and counted."""
+MAX_LINES = 200_000
+"""Lines waiting for the writer: two ticks of a Prometheus' 100,000 instances, a quarter of an hour of 1,000. Beyond it the oldest are dropped
+and counted."""
 
 MAX_WAITING_BYTES = 64 << 20
 """The same in bytes: lines that name sites are as long as those who are watched make them."""

@@ -49,6 +49,8 @@ BACKFILL_STEPS = 128
 MAX_BACKFILL_S = 120.0
 """How long filling in the past may take in all: the present is waiting."""
 
+READERS = 2
+"""Threads that read answers: their kernels run beside each other."""
 LARGE = 10_000
 """Instances from which what is known of them is kept out of Python's search for cycles."""
 
@@ -117,6 +119,8 @@ class PrometheusStream(Stream):
         self._instances: dict[str, Instance] = {}
         self.tick_s = 0.0
         """How long the last tick took, from the first question to the last event."""
+        self.told_s = 0.0
+        """How much of it went into the events."""
 
     def parts(self) -> Mapping[str, Part]:
         return {self.name: self.run}
@@ -125,7 +129,7 @@ class PrometheusStream(Stream):
         """Tick for ever."""
         loop = asyncio.get_running_loop()
         failures = 0
-        with ThreadPoolExecutor(1, thread_name_prefix="parkwarden-prometheus") as pool:
+        with ThreadPoolExecutor(READERS, thread_name_prefix="parkwarden-prometheus") as pool:
             api = Api(self._settings, secrets.randbits(63), pool)
             self._addresses.use(api)
             due = loop.time()
@@ -181,7 +185,9 @@ class PrometheusStream(Stream):
 
         await asyncio.gather(*map(ask, (*asked, *by_id)))
         self._ticks += 1
+        before = asyncio.get_running_loop().time()
         await self._tell()
+        self.told_s = asyncio.get_running_loop().time() - before
         if self._ticks == 1 and len(fleet) > LARGE:
             gc.freeze()  # a fleet stays: looking through it for cycles again and again would hold the loop for half a second
         self.trouble = self._told_trouble(wrong, warnings, len(asked) + len(by_id) + 1)
