@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections.abc import Iterable
 
 from parkwarden.model import Finding, Grade, Incident, IncidentState, Priority, Verdict
@@ -152,3 +154,16 @@ def test_a_url_becomes_an_address_with_its_headers() -> None:
     assert target.headers == {"authorization": "Bearer x"}
     assert "Bearer" not in repr(target)
     assert not target_of(Backend(url="http://[::1]:4317")).tls
+
+
+def test_all_back_ends_are_closed_at_once() -> None:
+    """The time for closing is each reporter's, not the sum of them."""
+    both = threading.Barrier(2, timeout=10)
+
+    class Closing(Recorder):
+        def close(self) -> None:
+            both.wait()
+
+    reporters = {name: Closing() for name in ("otlp", "skywalking")}
+    asyncio.run(Outflow(TelemetrySettings(), reporters, NOON).close())  # type: ignore[arg-type]
+    assert not both.broken

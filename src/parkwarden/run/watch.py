@@ -159,7 +159,7 @@ class Watch:
         """Everything open and resumed, nothing running yet: what `run` runs in."""
         async with AsyncExitStack() as closing:
             if self.outflow is not None:
-                closing.push_async_callback(asyncio.to_thread, self.outflow.close)
+                closing.push_async_callback(self.outflow.close)
             await asyncio.to_thread(self.memory.open)
             closing.push_async_callback(self.memory.close)
             self._state = AsyncState(await asyncio.to_thread(State.open, settings=self.config.store))
