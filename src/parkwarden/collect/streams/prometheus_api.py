@@ -1,6 +1,6 @@
 """Questions to a Prometheus HTTP API: instant and range queries, and what it scrapes.
 
-GET over a few kept connections of the fleet's own client, which reads 22 MB in 10 ms where aiohttp takes 45. One deadline for each question,
+GET over a few kept connections of the fleet's own client, which reads 22 MB in 12 ms where aiohttp takes 43. One deadline for each question,
 told to the server as well; answers bounded (formats/prometheus_api.MAX_BYTES). Raises FetchError, FormatError, LimitError, and ApiError where
 the server says no.
 """
