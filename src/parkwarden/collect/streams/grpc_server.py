@@ -11,6 +11,7 @@ headers, calls; a message is read only after the token was shown. gRPC's core un
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hmac
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
@@ -189,10 +190,16 @@ def _options(max_message: int) -> list[tuple[str, int]]:
 
 
 def _open_files() -> int:
-    """How many files this process may open."""
+    """How many files this process may open, now that it has asked for as many as all connections take."""
     try:
         import resource
     except ImportError:  # Windows has no such limit
         return 2 * MAX_CONNECTIONS
-    soft, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return 2 * MAX_CONNECTIONS if soft == resource.RLIM_INFINITY else soft
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 2 * MAX_CONNECTIONS if hard == resource.RLIM_INFINITY else min(2 * MAX_CONNECTIONS, hard)
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return 2 * MAX_CONNECTIONS
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        return wanted
+    return soft
