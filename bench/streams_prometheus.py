@@ -92,7 +92,7 @@ async def measured(url: str, instances: int, folder: str) -> dict[str, Any]:
     watch = Watch(config, tell=lambda _: None)
     roll = watch.streams.roll
     stream = PrometheusStream(
-        "prometheus[0]", source, roll, watch.clock.now, known=lambda _: False, looks=watch.collector
+        "prometheus[0]", source, roll, watch.clock.now, known=lambda _: False, looks=watch.collector, tell=print
     )
     longest, rows, beats = [0.0], [], []
 

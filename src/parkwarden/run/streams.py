@@ -63,7 +63,7 @@ def made(
         from parkwarden.collect.streams.prometheus import PrometheusStream
 
         streams += [
-            PrometheusStream(f"prometheus[{n}]", one, roll, clock, known=known, looks=collector)
+            PrometheusStream(f"prometheus[{n}]", one, roll, clock, known=known, looks=collector, tell=tell)
             for n, one in enumerate(config.collect.prometheus)
         ]
     return streams

@@ -54,6 +54,7 @@ class Prometheus:
     """Words of a query -> status and body instead of an answer."""
     warnings: tuple[str, ...] = ()
     queries: list[str] = field(default_factory=list)
+    told: list[str] = field(default_factory=list)
     url: str = ""
     server: Server | None = None
 
@@ -106,7 +107,13 @@ async def asked(
         there.url, there.server = server.url, server
         source = PrometheusSource(**{"url": server.url, "interval_s": 0.02, "backfill_s": 0.0, **settings})
         stream = PrometheusStream(
-            "prometheus[0]", source, world.roll, lambda: world.now, known=known.__contains__, looks=looks
+            "prometheus[0]",
+            source,
+            world.roll,
+            lambda: world.now,
+            known=known.__contains__,
+            looks=looks,
+            tell=there.told.append,
         )
         ((_, part),) = stream.parts().items()
         task = asyncio.ensure_future(part())
@@ -155,6 +162,7 @@ def test_a_fleet_is_read_by_questions() -> None:
             assert "X-Scope-OrgID: blue" in head
             assert "dedup=true" in head
             assert stream.trouble == ""
+            assert there.told == [f"prometheus[0]: 2 instances of {there.url}, asked every 20 ms"]
 
     asyncio.run(work())
 

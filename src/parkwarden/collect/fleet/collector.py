@@ -157,6 +157,7 @@ class Collector:
         self._adopted: dict[str, _Watched] = {}
         """Targets whose readings come from a stream, while they are suspected."""
         self._held_until: dict[str, float] = {}
+        self._releasing: asyncio.TimerHandle | None = None
         self._teller = Teller(emit)
         self._before = Before(settings.before_bytes)
         self._pool: ThreadPoolExecutor | None = None
@@ -193,8 +194,7 @@ class Collector:
         now on, with the same budgets and looks on beat, until nobody has suspected it for HELD_S. `last` is its newest reading. Cheap to call
         again; False where it cannot be taken."""
         now = self._monotonic()
-        for name in [name for name, until in self._held_until.items() if until < now]:
-            self._release(name)
+        self._release_over()
         known = self._adopted.get(target.id)
         if known is not None and (
             known.target.url != target.url or other_life(known.target.start_time, target.start_time)
@@ -211,8 +211,21 @@ class Collector:
             self._adopted[target.id] = known
         known.last = last
         self._held_until[target.id] = now + HELD_S
+        if self._releasing is None:
+            self._release_over()
         self._climb(known)
         return True
+
+    def _release_over(self) -> None:
+        """Let go of those nobody has suspected for HELD_S; come back for the others."""
+        now = self._monotonic()
+        for name in [name for name, until in self._held_until.items() if until < now]:
+            self._release(name)
+        if self._releasing is not None:
+            self._releasing.cancel()
+            self._releasing = None
+        if self._adopted:
+            self._releasing = asyncio.get_running_loop().call_later(HELD_S / 4, self._release_over)
 
     def _release(self, target_id: str) -> None:
         """Its suspicion is over: no connection stays. Its instance goes on, told of by its stream."""
@@ -237,6 +250,7 @@ class Collector:
                 self._stop(watched)
             for name in list(self._adopted):
                 self._release(name)
+            self._release_over()
             await asyncio.gather(*tasks, return_exceptions=True)
             self._pool.shutdown(wait=False, cancel_futures=True)
             self._pool = None

@@ -1,6 +1,6 @@
 """A Prometheus-compatible API as the eyes of a fleet: some dozen questions a tick bring the readings of a hundred thousand instances.
 
-    stream = PrometheusStream("prometheus[0]", settings, roll, clock, known=..., looks=collector)
+    stream = PrometheusStream("prometheus[0]", settings, roll, clock, known=..., looks=collector, tell=...)
 
 Each tick asks for one time SETTLE_S ago: first when every instance was scraped last, then for its numbers. Who was not scraped since the
 last tick is told nothing of, and goes blind as a target that does not answer does; so does who is missing from a partial answer. What answers
@@ -30,6 +30,7 @@ from parkwarden.collect.streams.prometheus_targets import Addresses
 from parkwarden.collect.streams.roll import Roll
 from parkwarden.collect.streams.stream import Part, Stream
 from parkwarden.formats.prometheus_api import ApiAnswer
+from parkwarden.model import words
 from parkwarden.model.artefact import Reading
 from parkwarden.model.errors import ParkwardenError
 from parkwarden.model.instance import Instance, Target
@@ -93,7 +94,7 @@ class Looks(Protocol):
 
 
 class PrometheusStream(Stream):
-    """See the module. `known(id)`: whose past is known already."""
+    """See the module. `known(id)`: whose past is known already; `tell(text)` is told who was found."""
 
     def __init__(
         self,
@@ -104,12 +105,14 @@ class PrometheusStream(Stream):
         *,
         known: Callable[[str], bool],
         looks: Looks,
+        tell: Callable[[str], None],
     ) -> None:
         super().__init__(name)
         self._settings = settings
         self._roll = roll
         self._clock = clock
         self._looks = looks
+        self._say = tell
         self._fleet = Fleet(settings, self.points, known)
         self._addresses = Addresses(settings)
         self._ticks = 0
@@ -157,6 +160,9 @@ class PrometheusStream(Stream):
                 await self._fill(api)
         self._filled = True
         await self.tick(api)
+        if self._ticks == 1:
+            url, interval = self._settings.url, words.seconds(self._settings.interval_s)
+            self._say(f"{self.name}: {len(self._fleet):,} instances of {url}, asked every {interval}")
 
     async def tick(self, api: Api) -> None:
         """One look at the whole fleet. Raises where not even the scrape times can be had."""
