@@ -234,6 +234,14 @@ def test_credentials_go_to_the_target_and_nowhere_else() -> None:
     run(work())
 
 
+@pytest.mark.parametrize("headers", [{"X-Scope-OrgID": "a\r\nX: y"}, {"X: y\r\nZ": "a"}, {"": "a"}, {"X": "\u00fc"}])
+def test_headers_that_are_none(headers: dict[str, str]) -> None:
+    """Further headers of a question cannot smuggle others in."""
+    with pytest.raises(FetchError) as caught:
+        Client(Target(id="t", url="http://127.0.0.1:1"), Room(), TlsContexts(), Names(), headers)
+    assert caught.value.code == "bad-credentials"
+
+
 def test_unix_sockets(tmp_path: Path) -> None:
     """A path in place of host and port."""
 
