@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from parkwarden.collect.streams import roll as roll_module
@@ -107,3 +109,15 @@ def test_a_flood_of_names_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [world.roll.seen("otlp", instance(f"{n}")) for n in range(4)] == [True, True, False, False]
     assert world.roll.seen("otlp", instance("1"))
     assert world.roll.refused == {"too-many-instances": 2}
+
+
+def test_who_restarted_while_we_were_away_begins_a_new_life() -> None:
+    """Known from before a restart of ours: the same start time goes on, another one is another life, told before its first reading."""
+    for start, lives in ((100.4, 0), (900.0, 1)):
+        w = World()
+        w.roll.resumed(replace(instance(), start_time=100.0))
+        assert w.roll.seen("prometheus[0]", instance())
+        assert w.roll.read("a:1", NOON, Reading(goroutines=3, start_time=start))
+        started = [e for e in w.events if isinstance(e, Started)]
+        assert [e.instance.start_time for e in started] == [900.0] * lives
+        assert isinstance(w.events[-1], Read)

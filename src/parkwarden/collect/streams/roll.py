@@ -110,8 +110,10 @@ class Roll:
             if restarted(last, reading):
                 self.restarts += 1
                 self._begin_life(told, reading.start_time, at)
-        elif reading.start_time is not None and told.instance.start_time is None:
-            self._begin_life(told, reading.start_time, at)
+        elif reading.start_time is not None:  # the first since we know of it, or since a restart of ours
+            known = told.instance.start_time
+            if known is None or other_life(known, reading.start_time):
+                self._begin_life(told, reading.start_time, at)
         reading.at = at
         told.last = reading
         self._emit(Read(at, instance_id, reading))
