@@ -6,13 +6,15 @@ import asyncio
 from collections import Counter
 from typing import Any
 
+import aiohttp
+import cramjam
 import pytest
 
 from parkwarden.collect.streams.admission import Admission
 from parkwarden.collect.streams.http_server import Message, RefusedError
 from parkwarden.collect.streams.remote_write import DOUBLE_S, SHARDS_S, RemoteWriteStream
 from parkwarden.collect.streams.settings import Listener
-from parkwarden.model import Started
+from parkwarden.model import Secret, Started
 from tests.collect.streams.world import NOON, World
 from tests.formats.remote_writes import STALE_BITS, Series, version_1, version_2
 
@@ -146,3 +148,34 @@ def test_who_is_forgotten_can_come_again() -> None:
     r.send(version_1([told("go_goroutines", 13, at=r.world.now)]))
     r.wait(SHARDS_S + 0.1)
     assert [x.goroutines for x in r.world.readings()] == [12, 13]
+
+
+def test_a_sender_is_taken_over_http() -> None:
+    """The whole way: a packed message with the token at our path, and the counts of 2.0 in the answer."""
+    one = told("go_goroutines", 12)
+
+    async def work() -> None:
+        world = World()
+        where: list[str] = []
+        listener = Listener(listen="127.0.0.1:0", token=Secret("a long enough token"))
+        stream = RemoteWriteStream(listener, {}, world.roll, Admission(lambda: 0.0), where.append)
+        tasks = [asyncio.ensure_future(part()) for part in stream.parts().values()]
+        while not where:
+            await asyncio.sleep(0.005)
+        headers = {
+            "Authorization": "Bearer a long enough token",
+            "Content-Encoding": "snappy",
+            "Content-Type": "application/x-protobuf;proto=io.prometheus.write.v2.Request",
+            "X-Prometheus-Remote-Write-Version": "2.0.0",
+        }
+        body = bytes(cramjam.snappy.compress_raw(version_2([one])))
+        url = f"http://127.0.0.1:{stream.port}/api/v1/write"
+        async with aiohttp.ClientSession() as session, session.post(url, data=body, headers=headers) as answer:
+            assert answer.status == 204
+            assert answer.headers["X-Prometheus-Remote-Write-Samples-Written"] == "1"
+        assert "10.0.0.1:80" in world.roll
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    asyncio.run(work())
