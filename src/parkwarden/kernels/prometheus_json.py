@@ -144,10 +144,13 @@ def _number(data, at, end):
             return 0.0, bad
         power += -exponent if down else exponent
     value = np.float64(mantissa)
-    scale = 1.0
-    for _ in range(min(abs(power), 400)):
-        scale *= 10.0
-    value = value * scale if power > 0 else value / scale
+    left = min(abs(power), 700)
+    while left > 0:  # in steps that a float64 holds
+        scale = 1.0
+        for _ in range(min(left, 300)):
+            scale *= 10.0
+        value = value * scale if power > 0 else value / scale
+        left -= 300
     return (-value if negative else value), at
 
 
