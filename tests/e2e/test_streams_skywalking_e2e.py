@@ -195,6 +195,37 @@ def test_senders_that_speak_tls_are_taken_and_the_others_are_not(tmp_path: Path)
 
 
 @pytest.mark.full
+def test_a_fleet_that_comes_back_at_once_is_taken(tmp_path: Path) -> None:
+    """A thousand agents after our restart: gRPC's core would turn many of their first calls away at random, beyond a thousand that wait."""
+    fleet = 1_000
+
+    async def one(address: str, number: int) -> None:
+        async with FakeAgent(
+            address, "fleet", f"i-{number}", metadata=[("authentication", "agents-word-0123456789")]
+        ) as agent:
+            await agent.introduce()
+            streams = [agent.stream(path) for path in (paths.METER_BATCHES, paths.SEGMENTS, paths.LOGS)]
+            for _ in range(2):
+                at_ms = int(time.time() * 1000)
+                told = meters(agent.service, agent.instance, at_ms, {})
+                await streams[0].write(pb.MeterDataCollection(meterData=told).SerializeToString())
+                await streams[1].write(segment(agent.service, agent.instance, at_ms).SerializeToString())
+                await agent.beat()
+                await asyncio.sleep(5)
+            assert not any(stream.done() for stream in streams)
+
+    async def all_of_them(address: str) -> None:
+        await asyncio.gather(*(one(address, number) for number in range(fleet)))
+
+    with watching(config(tmp_path), {"PW_AGENTS": "agents-word-0123456789"}) as watch:
+        asyncio.run(all_of_them(address_of(watch)))
+        metrics = get(f"{watch.pages()}/metrics")
+        assert watch.stop() == 130
+    assert f'parkwarden_stream_instances{{stream="skywalking"}} {fleet}.0' in metrics
+    assert f'outcome="segment",stream="skywalking"}} {2 * fleet}.0' in metrics
+
+
+@pytest.mark.full
 def test_the_real_agent_s_service_is_known_and_its_leak_is_found(tmp_path: Path) -> None:
     """skywalking-go 0.6.0, woven into a service by its toolexec: its runtime meters become readings, its properties labels, its segments evidence,
     and a planted leak is found. Release 0.6.0 has no pprof tasks, so that the line is not named through it, and it is said why."""

@@ -181,6 +181,11 @@ def _options(max_message: int) -> list[tuple[str, int]]:
         ("grpc.max_metadata_size", MAX_METADATA),
         ("grpc.max_concurrent_streams", MAX_STREAMS),
         ("grpc.max_allowed_incoming_connections", min(MAX_CONNECTIONS, _open_files() // 2)),
+        (
+            "grpc.server.max_pending_requests",
+            MAX_CALLS,
+        ),  # else a fleet that comes back at once is turned away at random
+        ("grpc.server.max_pending_requests_hard_limit", 2 * MAX_CALLS),
         ("grpc.server_handshake_timeout_ms", int(HANDSHAKE_S * 1000)),
         ("grpc.max_connection_idle_ms", int(IDLE_S * 1000)),
         ("grpc.keepalive_time_ms", int(PING_S * 1000)),

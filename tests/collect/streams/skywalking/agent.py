@@ -126,7 +126,8 @@ class FakeAgent:
         """What the receiver said to profiles."""
 
     async def __aenter__(self) -> FakeAgent:
-        self._channel = aio.insecure_channel(self._address)
+        alone = [("grpc.use_local_subchannel_pool", 1)]  # a connection of its own, as agents have
+        self._channel = aio.insecure_channel(self._address, options=alone)
         return self
 
     async def __aexit__(self, *_: object) -> None:
