@@ -6,8 +6,8 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
-SLICE = 16
-"""Items encoded in one go: about a quarter of a millisecond. The interpreter itself would let a thread go on for five."""
+SLICE = 6
+"""Items encoded in one go: about a tenth of a millisecond. The interpreter itself would let a thread go on for five."""
 PAUSE_S = 0.00005
 """Long enough that a host's thread that waits is woken and gets to run; a pause of 0 mostly hands the interpreter to nobody."""
 
