@@ -40,7 +40,7 @@ def rendered(field: str, metric: str, at: float, tick: int, instances: int) -> b
 
 def serve(port: Any, instances: int) -> None:
     """A server of our own process: the answer of a query is made before it is asked for."""
-    from parkwarden.collect.streams.prometheus import OFTEN
+    from parkwarden.collect.streams.prometheus.stream import OFTEN
 
     metrics = {"at": "", **OFTEN}
     answers: dict[str, bytes] = {}
@@ -81,8 +81,8 @@ async def measured(url: str, instances: int, folder: str) -> dict[str, Any]:
     """TICKS ticks of a stream into a watch's own windows and journal."""
     import aiohttp
 
-    from parkwarden.collect.streams.prometheus import PrometheusStream
-    from parkwarden.collect.streams.prometheus_settings import PrometheusSource
+    from parkwarden.collect.streams.prometheus.settings import PrometheusSource
+    from parkwarden.collect.streams.prometheus.stream import PrometheusStream
     from parkwarden.run.config import Config
     from parkwarden.run.watch import Watch
     from parkwarden.store.settings import StoreSettings
@@ -137,8 +137,8 @@ async def measured(url: str, instances: int, folder: str) -> dict[str, Any]:
 async def _ticks(stream: Any, source: Any) -> Any:
     from concurrent.futures import ThreadPoolExecutor
 
-    from parkwarden.collect.streams.prometheus import READERS
-    from parkwarden.collect.streams.prometheus_api import Api
+    from parkwarden.collect.streams.prometheus.api import Api
+    from parkwarden.collect.streams.prometheus.stream import READERS
 
     with ThreadPoolExecutor(READERS) as pool:
         api = Api(source, 12345, pool)

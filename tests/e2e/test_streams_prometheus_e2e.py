@@ -124,7 +124,11 @@ store: {{folder: {tmp_path / "data"}}}
             points = metric(watch, "parkwarden_stream_points_total")
             sent = {key: n for key, n in points.items() if 'stream="remote-write"' in key and n}
             told = {key.split('outcome="')[1].split('"')[0]: n for key, n in sent.items()}
-            assert set(told) <= {"taken", "no-field", "stale"}  # a scrape that took too long on a busy machine ends its series
+            assert set(told) <= {
+                "taken",
+                "no-field",
+                "stale",
+            }  # a scrape that took too long on a busy machine ends its series
             assert told["taken"] > 10 * SENT
             assert json.loads(get(f"{watch.pages()}/readyz"))["ready"] is True
             assert watch.stop() == 130

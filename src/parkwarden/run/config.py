@@ -25,7 +25,7 @@ from parkwarden.alert.policy import Policy
 from parkwarden.collect.discovery.addresses import BadAddressError, parse_url
 from parkwarden.collect.discovery.settings import DiscoverySettings, StaticTargets
 from parkwarden.collect.fleet.settings import CollectSettings
-from parkwarden.collect.streams.prometheus_settings import PrometheusSource
+from parkwarden.collect.streams.prometheus.settings import PrometheusSource
 from parkwarden.collect.streams.settings import Listener, ReceiveSettings
 from parkwarden.judge.fleet.rules import Rules
 from parkwarden.model.errors import UsageError

@@ -60,7 +60,7 @@ def made(
 
         streams.append(RemoteWriteStream(receive.remote_write, receive.labels, roll, admission, tell))
     if config.collect.prometheus:
-        from parkwarden.collect.streams.prometheus import PrometheusStream
+        from parkwarden.collect.streams.prometheus.stream import PrometheusStream
 
         streams += [
             PrometheusStream(f"prometheus[{n}]", one, roll, clock, known=known, looks=collector, tell=tell)

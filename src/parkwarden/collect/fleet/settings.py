@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from parkwarden.collect import limits
-from parkwarden.collect.streams.prometheus_settings import PrometheusSource
+from parkwarden.collect.streams.prometheus.settings import PrometheusSource
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

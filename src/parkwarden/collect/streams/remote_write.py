@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 
 from parkwarden.collect.streams.assembly import Assembly
 from parkwarden.collect.streams.http_server import HttpServer, Message, RefusedError, Route
-from parkwarden.collect.streams.prometheus_fleet import identity
+from parkwarden.collect.streams.prometheus.fleet import identity
 from parkwarden.collect.streams.stream import Part, Stream
 from parkwarden.formats import remote_write
 from parkwarden.formats.runtime_names import FIELDS, NO_LIMIT

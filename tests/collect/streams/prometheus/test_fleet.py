@@ -6,8 +6,8 @@ import json
 from collections import Counter
 from typing import Any
 
-from parkwarden.collect.streams.prometheus_fleet import Fleet
-from parkwarden.collect.streams.prometheus_settings import PrometheusSource
+from parkwarden.collect.streams.prometheus.fleet import Fleet
+from parkwarden.collect.streams.prometheus.settings import PrometheusSource
 from parkwarden.formats.prometheus_api import ApiAnswer, read
 from tests.collect.streams.world import NOON
 

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from parkwarden.collect.discovery.addresses import clean_labels
-from parkwarden.collect.streams.prometheus_settings import PrometheusSource
+from parkwarden.collect.streams.prometheus.settings import PrometheusSource
 from parkwarden.formats.prometheus_api import ApiAnswer
 from parkwarden.formats.runtime_names import FLOATS, NO_LIMIT
 from parkwarden.model.artefact import Reading

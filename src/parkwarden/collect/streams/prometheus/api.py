@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from parkwarden.collect.fleet.http import Answer, Client, Names, Room, TlsContexts
-from parkwarden.collect.streams.prometheus_settings import PrometheusSource
+from parkwarden.collect.streams.prometheus.settings import PrometheusSource
 from parkwarden.formats.prometheus_api import MAX_BYTES, ApiAnswer, read
 from parkwarden.model.errors import ParkwardenError
 from parkwarden.model.instance import Target

@@ -8,12 +8,12 @@ from urllib.parse import urlsplit
 
 from parkwarden.collect.discovery.addresses import BadAddressError, parse_url, path_of
 from parkwarden.collect.fleet.http import FetchError
-from parkwarden.collect.streams.prometheus_settings import PrometheusSource
+from parkwarden.collect.streams.prometheus.settings import PrometheusSource
 from parkwarden.model.errors import ParkwardenError
 from parkwarden.model.instance import Instance, Target
 
 if TYPE_CHECKING:
-    from parkwarden.collect.streams.prometheus_api import Api
+    from parkwarden.collect.streams.prometheus.api import Api
 
 FRESH_S = 300.0
 """How long an answer of /api/v1/targets is believed: it is large, and only suspicions ask for it."""
@@ -67,7 +67,7 @@ class Addresses:
         self._asking = loop.create_task(self._ask(self._api))
 
     async def _ask(self, api: Api) -> None:
-        from parkwarden.collect.streams.prometheus_fleet import identity
+        from parkwarden.collect.streams.prometheus.fleet import identity
 
         try:
             active = await api.targets()

@@ -23,10 +23,10 @@ from dataclasses import replace
 from typing import Protocol
 
 from parkwarden.collect.fleet.http import FetchError
-from parkwarden.collect.streams.prometheus_api import Api
-from parkwarden.collect.streams.prometheus_fleet import Fleet
-from parkwarden.collect.streams.prometheus_settings import PrometheusSource
-from parkwarden.collect.streams.prometheus_targets import Addresses
+from parkwarden.collect.streams.prometheus.api import Api
+from parkwarden.collect.streams.prometheus.fleet import Fleet
+from parkwarden.collect.streams.prometheus.settings import PrometheusSource
+from parkwarden.collect.streams.prometheus.targets import Addresses
 from parkwarden.collect.streams.roll import Roll
 from parkwarden.collect.streams.stream import Part, Stream
 from parkwarden.formats.prometheus_api import ApiAnswer

@@ -14,9 +14,9 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from parkwarden.collect.streams import prometheus as module
-from parkwarden.collect.streams.prometheus import PrometheusStream
-from parkwarden.collect.streams.prometheus_settings import PprofAddresses, PrometheusSource
+from parkwarden.collect.streams.prometheus import stream as module
+from parkwarden.collect.streams.prometheus.settings import PprofAddresses, PrometheusSource
+from parkwarden.collect.streams.prometheus.stream import PrometheusStream
 from parkwarden.model import Auth, Reading, Secret, Started, Target
 from tests.collect.fleet.servers import Server, answer, serving
 from tests.collect.streams.world import NOON, World
