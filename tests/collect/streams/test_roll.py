@@ -26,6 +26,17 @@ def test_an_instance_is_announced_once_and_again_when_it_changed() -> None:
     assert (last.instance.version, last.instance.start_time) == ("2", NOON - 60)
 
 
+def test_a_new_one_is_announced_in_its_life() -> None:
+    """A stream that knows the start time only from the reading says so at once: one announcement, not two; later words do not take it away."""
+    world = World()
+    who = instance()
+    for step in range(2):
+        assert world.roll.seen("prometheus[0]", who, NOON - 60)
+        assert world.roll.read("a:1", NOON - 10 + step, Reading(goroutines=3, start_time=NOON - 60))
+    assert world.roll.seen("prometheus[0]", instance(), NOON - 60)
+    assert [e.instance.start_time for e in world.events if isinstance(e, Started)] == [NOON - 60]
+
+
 def test_who_told_first_goes_on_telling() -> None:
     """Two streams about one instance would mix two clocks in one window; a direct target goes before all."""
     world = World()

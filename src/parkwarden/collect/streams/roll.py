@@ -30,6 +30,8 @@ class _Told:
     stream: str
     heard: float
     """When its last word came, by our clock."""
+    given: Instance | None = None
+    """As its stream last told of it: who is told of by the same object has not changed."""
     last: Reading | None = None
 
 
@@ -72,8 +74,9 @@ class Roll:
         """Known from before a restart of ours: it keeps its windows, and belongs to the first stream that tells of it."""
         self._told[instance.id] = _Told(instance, "", self._clock())
 
-    def seen(self, stream: str, instance: Instance) -> bool:
-        """A stream tells of an instance. Announces who is new or changed; False where it is not taken. Cheap where nothing changed."""
+    def seen(self, stream: str, instance: Instance, start_time: float | None = None) -> bool:
+        """A stream tells of an instance. Announces who is new (in the life that began at `start_time`, if it does not say so itself) or changed;
+        False where it is not taken. Cheapest where a stream tells of it by the same object again."""
         told = self._told.get(instance.id)
         if self._direct(instance.id):
             if told is not None:  # it became a target of our own
@@ -82,14 +85,16 @@ class Roll:
         if told is None:
             if len(self._told) >= MAX_INSTANCES:
                 return self._refuse("too-many-instances")
-            told = self._told[instance.id] = _Told(instance, stream, self._clock())
-            self._emit(Started(instance, self._clock()))
+            new = instance if instance.start_time is not None else replace(instance, start_time=start_time)
+            self._told[instance.id] = _Told(new, stream, self._clock(), given=instance)
+            self._emit(Started(new, self._clock()))
             return True
         if told.stream != stream:
             if told.stream:
                 return self._refuse("other-stream")
             told.stream = stream
-        if told.instance is not instance:
+        if told.given is not instance:
+            told.given = instance
             self._changed(told, instance)
         return True
 

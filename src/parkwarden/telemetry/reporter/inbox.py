@@ -32,6 +32,9 @@ class Inbox:
         }
         self._bell = threading.Lock()
 
+    def __len__(self) -> int:
+        return len(self._small) + len(self._large)
+
     def put(self, signal: Signal, item: Item, weight: int) -> None:
         small = weight <= SMALL_BYTES
         line, most = (self._small, SMALL_ITEMS) if small else (self._large, LARGE_ITEMS)

@@ -25,7 +25,7 @@ from queue import Empty, SimpleQueue
 from random import random as _random
 
 from parkwarden.telemetry.forks import heed_forks
-from parkwarden.telemetry.reporter.gently import PAUSE_S
+from parkwarden.telemetry.reporter.gently import PAUSE_S, pace
 from parkwarden.telemetry.reporter.inbox import Inbox
 from parkwarden.telemetry.reporter.noise import Noise, own_thread
 from parkwarden.telemetry.reporter.pump import Batch, Job, Pump
@@ -48,11 +48,13 @@ from parkwarden.telemetry.segment import Segment
 
 TURN_S = 0.1
 """How often the keeper looks into the inbox: ten times a second costs a thousandth of a core."""
-AT_ONCE = 256
-"""Items the keeper counts before it lets others have the books, and the interpreter."""
+AT_ONCE = 32
+"""Items the keeper counts before it lets others have the books, and the interpreter: some 50 µs."""
+SHARE = 4
+"""Or this part of what waits, if that is more: a host that never lets go of the interpreter is kept up with."""
 OVERDUE_S = 1.0
 """Beyond its deadline (and after being aborted) a call has this long to come back; then its courier is left alone for good."""
-ROUNDS = 20
+ROUNDS = 32
 """Of them before it looks after calls again: more than an inbox holds."""
 MAX_COURIERS = 3
 """Threads that may hang; beyond, calls wait in the last one's line (and are overdue again) until one comes back."""
@@ -209,7 +211,7 @@ class Reporter:
         """One look at everything; whether all is done."""
         self._hear()
         for _ in range(ROUNDS):
-            if not self._settle(AT_ONCE):
+            if not self._settle(max(AT_ONCE, len(self._inbox) // SHARE)):
                 break
             time.sleep(PAUSE_S)  # whoever waits for the books or the interpreter
         now = self._clock()
@@ -310,6 +312,7 @@ class Reporter:
 
     def _job(self, batch: Batch, deadline: float) -> Outcome:
         items = [entry.item for entry in batch.entries]
+        pace(self._pump.queue.items)
         if batch.job is Job.SEND or self._spool is None:
             return self._transport.send(batch.signal, items, deadline)
         if batch.job is Job.STORE:

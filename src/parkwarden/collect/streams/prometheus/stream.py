@@ -19,7 +19,6 @@ import random
 import secrets
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from typing import Protocol
 
 from parkwarden.collect.fleet.http import FetchError
@@ -33,7 +32,7 @@ from parkwarden.formats.prometheus_api import ApiAnswer
 from parkwarden.model import words
 from parkwarden.model.artefact import Reading
 from parkwarden.model.errors import ParkwardenError
-from parkwarden.model.instance import Instance, Target
+from parkwarden.model.instance import Target
 
 SETTLE_S = 1.0
 """How far in the past a tick looks: a scrape that is being written while several questions are asked would be seen by some of them only."""
@@ -119,7 +118,6 @@ class PrometheusStream(Stream):
         self._empty: set[str] = set()
         """Fields that nobody told when they were last asked for."""
         self._filled = False
-        self._instances: dict[str, Instance] = {}
         self.tick_s = 0.0
         """How long the last tick took, from the first question to the last event."""
         self.told_s = 0.0
@@ -285,7 +283,7 @@ class PrometheusStream(Stream):
             try:
                 more = False
                 for who, at, reading in readings:
-                    if roll.seen(name, self._in_this_life(who, reading)):
+                    if roll.seen(name, who, reading.start_time):
                         roll.read(who.id, at, reading)
                     if loop.time() > until:
                         more = True
@@ -294,19 +292,6 @@ class PrometheusStream(Stream):
                 if collecting:
                     gc.enable()
             await asyncio.sleep(0)
-
-    def _in_this_life(self, who: Instance, reading: Reading) -> Instance:
-        """The same object as long as nothing changed, so that the roll need not compare."""
-        known = self._roll.instance(who.id)
-        if known is None:
-            return replace(who, start_time=reading.start_time)
-        if self._instances.get(who.id) is who:
-            return known
-        self._instances[who.id] = who
-        return who
-
-    def gone(self, instance_id: str) -> None:
-        self._instances.pop(instance_id, None)
 
     def _told_trouble(self, wrong: Mapping[str, str], warnings: Iterable[str], asked: int) -> str:
         """What is wrong, the worst first, in one sentence."""
