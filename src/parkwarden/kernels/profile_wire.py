@@ -22,58 +22,14 @@ import numba
 import numpy as np
 from numba import carray
 
+from parkwarden.kernels._wire_common import field, varint
+
 # Slots of `counts`
 SAMPLE_TYPES, SAMPLES, MAPPINGS, LOCATIONS, FUNCTIONS, STRINGS, COMMENTS = 0, 1, 2, 3, 4, 5, 6
 LOCATION_IDS, VALUES, LABELS, LINES, UNKNOWN, DAMAGED, DAMAGED_AT = 7, 8, 9, 10, 11, 12, 13
 COUNTS = 14
 
 _HASH = np.int64(-7046029254386353131)  # 2^64 / golden ratio, odd: a multiplication spreads low bits upwards
-
-
-@numba.njit
-def _varint(view, pos, end):
-    """(value, next position); position -1 where the varint is cut off or longer than 10 bytes."""
-    if pos < end and view[pos] < 0x80:  # nine of ten varints are one byte
-        return np.int64(view[pos]), pos + 1
-    value = np.int64(0)
-    shift = np.int64(0)
-    while pos < end and shift < 70:
-        byte = np.int64(view[pos])
-        pos += 1
-        if shift < 64:
-            value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, pos
-        shift += 7
-    return value, np.int64(-1)
-
-
-@numba.njit
-def _field(view, pos, end):
-    """(number, wire type, value, payload start, next position) of one field; next position -1 = damaged."""
-    bad = np.int64(-1)
-    zero = np.int64(0)
-    key, pos = _varint(view, pos, end)
-    if pos < 0:
-        return zero, zero, zero, zero, bad
-    number = (key >> 3) & 0x1FFFFFFF
-    wire = key & 7
-    if number == 0:
-        return zero, zero, zero, zero, bad
-    if wire == 0:
-        value, pos = _varint(view, pos, end)
-        return number, wire, value, zero, pos
-    if wire == 2:
-        length, pos = _varint(view, pos, end)
-        if pos < 0 or length < 0 or length > end - pos:
-            return number, wire, zero, zero, bad
-        return number, wire, length, pos, pos + length
-    if wire == 1 or wire == 5:
-        size = np.int64(8) if wire == 1 else np.int64(4)
-        if end - pos < size:
-            return number, wire, zero, zero, bad
-        return number, wire, zero, pos, pos + size
-    return number, wire, zero, zero, bad
 
 
 @numba.njit
@@ -89,7 +45,7 @@ def _fields(view, pos, end, row, at, width, fill):
     if fill:
         _zero(row, at, width)
     while pos < end:
-        number, wire, value, _start, pos = _field(view, pos, end)
+        number, wire, value, _start, pos = field(view, pos, end)
         if pos < 0:
             return False
         if fill and wire == 0 and number <= width:
@@ -108,7 +64,7 @@ def _repeated(view, wire, value, start, stop, out, n, fill):
         return n
     pos = start
     while pos < stop:
-        value, pos = _varint(view, pos, stop)
+        value, pos = varint(view, pos, stop)
         if pos < 0:
             return np.int64(-1)
         if fill:
@@ -122,7 +78,7 @@ def _sample(view, pos, end, row, at, location_ids, values, labels, c, fill):
     n_loc, n_val, n_label = c[LOCATION_IDS], c[VALUES], c[LABELS]
     first_loc, first_val, first_label = n_loc, n_val, n_label
     while pos < end:
-        number, wire, value, start, pos = _field(view, pos, end)
+        number, wire, value, start, pos = field(view, pos, end)
         if pos < 0:
             return False
         if number == 1:
@@ -152,7 +108,7 @@ def _mapping(view, pos, end, row, at, fill):
     if fill:
         _zero(row, at, 7)
     while pos < end:
-        number, wire, value, _start, pos = _field(view, pos, end)
+        number, wire, value, _start, pos = field(view, pos, end)
         if pos < 0:
             return False
         if wire == 0 and number <= 6 and fill:
@@ -171,7 +127,7 @@ def _location(view, pos, end, row, at, lines, c, fill):
     if fill:
         _zero(row, at, 6)
     while pos < end:
-        number, wire, value, start, pos = _field(view, pos, end)
+        number, wire, value, start, pos = field(view, pos, end)
         if pos < 0:
             return False
         if wire == 0 and number <= 3:
@@ -261,7 +217,7 @@ def scan(
     pos = np.int64(0)
     while pos < size:
         begin = pos
-        number, wire, value, start, pos = _field(data, pos, size)
+        number, wire, value, start, pos = field(data, pos, size)
         if pos < 0:
             return begin
         ok = True

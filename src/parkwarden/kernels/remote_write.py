@@ -10,6 +10,7 @@ import numba
 import numpy as np
 
 from parkwarden.kernels._series_hash import hash_of, is_name, label_hash, mixed
+from parkwarden.kernels._wire_common import field, varint
 
 # Slots of `counts`
 SERIES, POINTS, HISTOGRAMS, EXEMPLARS, SYMBOLS, AT = range(6)
@@ -19,56 +20,12 @@ DAMAGED, TOO_MUCH = -1, -2
 
 
 @numba.njit
-def _varint(data, at, end):
-    """(value, next position); position -1 where the varint is cut off or longer than 10 bytes."""
-    value = np.int64(0)
-    shift = np.int64(0)
-    while at < end and shift < 70:
-        byte = np.int64(data[at])
-        at += 1
-        if shift < 64:
-            value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, at
-        shift += 7
-    return value, np.int64(-1)
-
-
-@numba.njit
-def _field(data, at, end):
-    """(number, wire type, value, payload start, next position) of one field; next position -1 = damaged."""
-    bad = np.int64(-1)
-    zero = np.int64(0)
-    key, at = _varint(data, at, end)
-    if at < 0:
-        return zero, zero, zero, zero, bad
-    number = (key >> 3) & 0x1FFFFFFF
-    wire = key & 7
-    if number == 0:
-        return zero, zero, zero, zero, bad
-    if wire == 0:
-        value, at = _varint(data, at, end)
-        return number, wire, value, zero, at
-    if wire == 2:
-        length, at = _varint(data, at, end)
-        if at < 0 or length < 0 or length > end - at:
-            return number, wire, zero, zero, bad
-        return number, wire, length, at, at + length
-    if wire == 1 or wire == 5:
-        size = np.int64(8) if wire == 1 else np.int64(4)
-        if end - at < size:
-            return number, wire, zero, zero, bad
-        return number, wire, zero, at, at + size
-    return number, wire, zero, zero, bad
-
-
-@numba.njit
 def _sample(data, at, end):
     """(milliseconds, bits of the value, whether it can be read) of a Sample."""
     time = np.int64(0)
     bits = np.int64(0)
     while at < end:
-        number, wire, value, start, at = _field(data, at, end)
+        number, wire, value, start, at = field(data, at, end)
         if at < 0:
             return time, bits, False
         if number == 2 and wire == 0:
@@ -90,7 +47,7 @@ def _label(data, at, end, seed):
     begin = none
     stop = none
     while at < end:
-        number, wire, _value, start, at = _field(data, at, end)
+        number, wire, _value, start, at = field(data, at, end)
         if at < 0:
             return np.int64(0), none, none, False
         if number == 1 and wire == 2:
@@ -118,7 +75,7 @@ def scan(data, size, version, seed, symbols, hashes, names, series, firsts, time
     own = 1 if version == 1 else 5
     while at < size:
         counts[AT] = at
-        number, wire, _value, start, at = _field(data, at, size)
+        number, wire, _value, start, at = field(data, at, size)
         if at < 0:
             return DAMAGED
         if version == 2 and number == 4 and wire == 2:
@@ -140,7 +97,7 @@ def scan(data, size, version, seed, symbols, hashes, names, series, firsts, time
         total = np.int64(0)
         pos = start
         while pos < at:
-            number, wire, _value, inner, pos = _field(data, pos, at)
+            number, wire, _value, inner, pos = field(data, pos, at)
             if pos < 0:
                 return DAMAGED
             if wire != 2:
@@ -155,10 +112,10 @@ def scan(data, size, version, seed, symbols, hashes, names, series, firsts, time
                     names[2 * n + 1] = stop
             elif number == 1:
                 while inner < pos:
-                    key, inner = _varint(data, inner, pos)
+                    key, inner = varint(data, inner, pos)
                     if inner < 0:
                         return DAMAGED
-                    value, inner = _varint(data, inner, pos)
+                    value, inner = varint(data, inner, pos)
                     if inner < 0 or key < 0 or value < 0 or key >= known or value >= known:
                         return DAMAGED
                     if is_name(data, symbols[3 * key], symbols[3 * key + 1]):
