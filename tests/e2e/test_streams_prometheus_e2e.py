@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import re
-import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from parkwarden.run.lab import running
+from tests.e2e.prometheus import free_port, prometheus
 from tests.e2e.test_watch_e2e import QUIET_S, get, leak
 from tests.e2e.test_watch_faults_e2e import fleet
-from tests.e2e.test_watch_prometheus_e2e import free_port, program
 from tests.e2e.watching import Watching, watching
 
 pytestmark = pytest.mark.e2e
@@ -29,14 +27,12 @@ FOUND_S = 45.0
 """From the leak to the alert with its line: 25 s of readings, and looks."""
 
 
-@contextlib.contextmanager
-def scraping(folder: Path, fleet: list[str], shop: str, write_to: int) -> Iterator[str]:
-    """A Prometheus that scrapes the fleet and, under another name than its address, the shop; what it scrapes as job `sent` it writes to us as
-    well. Its base URL."""
+def scraping(fleet: list[str], shop: str, write_to: int) -> str:
+    """What a Prometheus is told that scrapes the fleet and, under another name than its address, the shop; what it scrapes as job `sent` it
+    writes to us as well."""
     hosts = [url.removeprefix("http://") for url in fleet]
     sent = [{"targets": [host], "labels": {"instance": f"sent-{n}"}} for n, host in enumerate(hosts[:SENT])]
-    (folder / "prometheus.yml").write_text(
-        f"""
+    return f"""
 global: {{scrape_interval: 1s, scrape_timeout: 1s}}
 scrape_configs:
   - {{job_name: fleet, static_configs: [{{targets: {json.dumps(hosts)}}}]}}
@@ -48,33 +44,6 @@ remote_write:
     authorization: {{credentials: {TOKEN}}}
     write_relabel_configs: [{{source_labels: [job], regex: sent, action: keep}}]
 """
-    )
-    port = free_port()
-    command = [
-        program("prometheus"),
-        f"--config.file={folder / 'prometheus.yml'}",
-        f"--storage.tsdb.path={folder / 'tsdb'}",
-    ]
-    with (folder / "prometheus.log").open("wb") as log:
-        server = subprocess.Popen(
-            [*command, f"--web.listen-address=127.0.0.1:{port}", "--storage.remote.flush-deadline=1s"],
-            stdout=log,
-            stderr=log,
-        )
-    try:
-        base = f"http://127.0.0.1:{port}"
-        end = time.monotonic() + 30
-        while True:
-            with contextlib.suppress(OSError):
-                get(f"{base}/-/ready")
-                break
-            assert server.poll() is None, (folder / "prometheus.log").read_text()
-            assert time.monotonic() < end
-            time.sleep(0.1)
-        yield base
-    finally:
-        server.terminate()
-        server.wait(20)
 
 
 def metric(watch: Watching, name: str) -> dict[str, float]:
@@ -97,7 +66,7 @@ def test_a_prometheus_is_eyes_enough(go_build: Callable[..., Path], tmp_path: Pa
     with (
         fleet(go_build, TARGETS) as urls,
         running("shop", []) as shop,
-        scraping(tmp_path, urls, shop.url, port) as base,
+        prometheus(tmp_path, scraping(urls, shop.url, port), "--storage.remote.flush-deadline=1s") as base,
     ):
         file.write_text(
             f"""

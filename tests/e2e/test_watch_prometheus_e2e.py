@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import shutil
-import socket
 import subprocess
 import time
 import urllib.error
 import urllib.parse
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.e2e.prometheus import free_port, program, prometheus
 from tests.e2e.test_watch_e2e import get
 from tests.e2e.test_watch_faults_e2e import fleet, sd
 from tests.e2e.watching import Watching, watching
@@ -27,18 +25,6 @@ TOKEN = "a-token-of-this-test-0123456789"
 SOON_S = 60.0
 
 
-def program(name: str) -> str:
-    found = shutil.which(name)
-    assert found, f"{name} is missing: sh tools/setup-e2e.sh"
-    return found
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
-
-
 def write(file: Path, text: str) -> None:
     """As Prometheus asks for it: in one step."""
     part = file.with_name(f"{file.name}.part")
@@ -46,11 +32,9 @@ def write(file: Path, text: str) -> None:
     os.replace(part, file)
 
 
-@contextlib.contextmanager
-def prometheus(folder: Path, watch_port: int, targets: Path) -> Iterator[str]:
-    """Its base URL. It scrapes us every second and whatever the file names."""
-    (folder / "prometheus.yml").write_text(
-        f"""
+def scraping(watch_port: int, targets: Path) -> str:
+    """What a Prometheus is told that scrapes us every second and whatever the file names."""
+    return f"""
 global: {{scrape_interval: 1s, scrape_timeout: 1s}}
 scrape_configs:
   - job_name: parkwarden
@@ -59,34 +43,6 @@ scrape_configs:
   - job_name: fleet
     file_sd_configs: [{{files: [{targets}], refresh_interval: 1s}}]
 """
-    )
-    subprocess.run([program("promtool"), "check", "config", folder / "prometheus.yml"], check=True, capture_output=True)
-    port = free_port()
-    with (folder / "prometheus.log").open("wb") as log:
-        server = subprocess.Popen(
-            [
-                program("prometheus"),
-                f"--config.file={folder / 'prometheus.yml'}",
-                f"--storage.tsdb.path={folder / 'tsdb'}",
-                f"--web.listen-address=127.0.0.1:{port}",
-            ],
-            stdout=log,
-            stderr=log,
-        )
-    try:
-        base = f"http://127.0.0.1:{port}"
-        end = time.monotonic() + SOON_S
-        while True:
-            with contextlib.suppress(OSError):
-                get(f"{base}/-/ready")
-                break
-            assert server.poll() is None, (folder / "prometheus.log").read_text()
-            assert time.monotonic() < end
-            time.sleep(0.2)
-        yield base
-    finally:
-        server.terminate()
-        server.wait(20)
 
 
 def query(base: str, expression: str) -> dict[tuple[tuple[str, str], ...], float]:
@@ -131,7 +87,7 @@ store: {{folder: {tmp_path / "data"}}}
         )
         with (
             watching(file, {"PW_TOKEN": TOKEN}) as watch,
-            prometheus(tmp_path, port, targets) as base,
+            prometheus(tmp_path, scraping(port, targets)) as base,
         ):
             for count in (4, 6, 2):
                 wanted = publish(count)
