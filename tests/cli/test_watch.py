@@ -28,7 +28,7 @@ def test_nothing_to_watch_is_told_with_the_next_step(capsys: pytest.CaptureFixtu
     empty.write_text("log: {level: info}\n")
     assert refused(capsys, config_file=empty) == (
         f"error[nothing-to-watch]: {empty} names no targets\n"
-        "  next: give it targets or a discovery (docs/configuration.md), or a URL beside -c\n"
+        "  next: give it targets, a discovery, a Prometheus or a receiver (docs/configuration.md), or a URL beside -c\n"
     )
 
 

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, StreamingResponse
 from starlette.routing import Route
 
-from parkwarden.web import serve as module
+from parkwarden.collect import serve as module
 
 QUESTION = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
 
