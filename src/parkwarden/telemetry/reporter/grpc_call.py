@@ -140,12 +140,11 @@ class GrpcChannel:
             room = min(
                 self._h2.local_flow_control_window(call.stream), self._h2.max_outbound_frame_size, len(body) - at
             )
-            if room <= 0:
+            if room <= 0:  # now, and not each frame: a busy host makes us wait for the interpreter after every write
                 self._hear(wire, call, deadline)
                 continue
             self._h2.send_data(call.stream, body[at : at + room])
             at += room
-            wire.write(self._h2.data_to_send(), deadline)
         if not call.over:
             self._h2.end_stream(call.stream)
         wire.write(self._h2.data_to_send(), deadline)

@@ -54,7 +54,11 @@ class Noise:
 
     def _losses(self, lost: Mapping[tuple[Signal, Reason], Tally]) -> str:
         new = {key: tally.items - self._told.get(key, Tally()).items for key, tally in lost.items()}
-        parts = [f"{signal} {reason} {count}" for (signal, reason), count in sorted(new.items()) if count]
+        parts = [
+            f"{signal} {reason} {count}"
+            for (signal, reason), count in sorted(new.items())
+            if count and reason is not Reason.UNIMPLEMENTED  # that has a line of its own, when it is met
+        ]
         self._told = dict(lost)
         return f"dropped: {', '.join(parts)}" if parts else ""
 

@@ -55,7 +55,7 @@ class OtlpGrpc(Calling):
         from parkwarden.telemetry.reporter.otlp_encode import request_of
 
         request, failed = request_of(signal, items, self._origin)
-        reply: Reply = channel.call(GRPC_PATHS[signal], [request.SerializeToString()], deadline)
+        reply: Reply = channel.call(GRPC_PATHS[signal], [request], deadline)
         if reply.status == 0:
             return _taken(signal, items, reply.messages[0] if reply.messages else b"", failed)
         return _grpc_refusal(reply)
@@ -84,7 +84,7 @@ class OtlpHttp(Calling):
 
         request, failed = request_of(signal, items, self._origin)
         path = f"{self._target.path.rstrip('/')}/v1/{signal}"
-        reply: HttpReply = channel.post(path, "application/x-protobuf", request.SerializeToString(), deadline)
+        reply: HttpReply = channel.post(path, "application/x-protobuf", request, deadline)
         if 200 <= reply.status < 300:
             return _taken(signal, items, reply.body, failed)
         return _http_refusal(reply)

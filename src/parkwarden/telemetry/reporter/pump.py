@@ -116,20 +116,20 @@ class Pump:
         if self.under_way is not None:
             return None
         over = late or (closing and self._closing_failures >= CLOSING_FAILURES)
-        batch = self._store(over)
+        batch = self._store(over, closing)
         if batch is None and not over and (closing or now >= self._not_before):
             batch = self._batch(now, closing)
             self._last_call = now if batch is not None else self._last_call
         self.under_way = batch
         return batch
 
-    def _store(self, over: bool) -> Batch | None:
+    def _store(self, over: bool, closing: bool) -> Batch | None:
         """What is to be written to disk: while there is time what found no room, at the end all there is."""
         if self._overflow is None:
             return None
         if over:
             self._overflow.add(self.queue.pop_all(), force=True)
-        found = self._overflow.next(1 if over else WORTH_ITEMS)
+        found = self._overflow.next(1 if over or closing else WORTH_ITEMS)
         return None if found is None else Batch(*found, job=Job.STORE)
 
     def _batch(self, now: float, closing: bool) -> Batch | None:
@@ -173,7 +173,9 @@ class Pump:
         if outcome.ending is Ending.ABSENT:
             self._absent[batch.signal] = now + self._settings.absent_s
             self.drop([*batch.entries, *self.queue.pop_all(batch.signal)], Reason.UNIMPLEMENTED)
-            self.news.append(f"{self._where} takes no {batch.signal}: not offered for {self._settings.absent_s:.0f} s")
+            self.news.append(
+                f"{self._where} takes no {batch.signal}: dropped and counted for {self._settings.absent_s:.0f} s"
+            )
             return
         self._closing_failures += closing
         if outcome.ending is Ending.REJECTED:

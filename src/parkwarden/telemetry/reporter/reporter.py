@@ -54,8 +54,6 @@ SHARE = 4
 """Or this part of what waits, if that is more: a host that never lets go of the interpreter is kept up with."""
 OVERDUE_S = 1.0
 """Beyond its deadline (and after being aborted) a call has this long to come back; then its courier is left alone for good."""
-ROUNDS = 32
-"""Of them before it looks after calls again: more than an inbox holds."""
 MAX_COURIERS = 3
 """Threads that may hang; beyond, calls wait in the last one's line (and are overdue again) until one comes back."""
 SPOOL_S = 0.5
@@ -199,26 +197,26 @@ class Reporter:
         self._hire()  # now: while the interpreter ends no thread may be begun
         done = False
         while not done:
+            more = False
             try:
-                done = self._turn()
+                done, more = self._turn()
             except Exception as error:  # a fault of ours must not end the counting
                 self._noise.say([f"a fault of the reporter's own: {type(error).__name__}: {error}"[:200]], {})
-            if not done:
+            if more:
+                time.sleep(PAUSE_S)  # whoever waits for the books or the interpreter
+            elif not done:
                 self._inbox.wait(TURN_S)
         self._calls.put(None)
 
-    def _turn(self) -> bool:
-        """One look at everything; whether all is done."""
+    def _turn(self) -> tuple[bool, bool]:
+        """One look at everything; whether all is done, and whether more waits to be counted."""
         self._hear()
-        for _ in range(ROUNDS):
-            if not self._settle(max(AT_ONCE, len(self._inbox) // SHARE)):
-                break
-            time.sleep(PAUSE_S)  # whoever waits for the books or the interpreter
+        more = self._settle(max(AT_ONCE, len(self._inbox) // SHARE))
         now = self._clock()
         closing = self._close_at is not None
         with self._lock:
             if closing and now >= (self._close_at or 0.0):
-                return True
+                return True, False
             batch = self._pump.due(now, closing, late=closing and now >= self._send_until)
             idle = batch is None and self._pump.under_way is None
             lost, news = self._pump.lost(), self._pump.news
@@ -226,7 +224,7 @@ class Reporter:
         self._noise.say(news, lost)
         if batch is not None:
             self._send(batch, now)
-        return closing and idle
+        return closing and idle and not more, more
 
     def _send(self, batch: Batch, now: float) -> None:
         self._couriers = [courier for courier in self._couriers if courier.is_alive()]
@@ -301,6 +299,7 @@ class Reporter:
 
     def _carry(self, calls: SimpleQueue[tuple[Batch, float] | None], outcomes: SimpleQueue[Outcome]) -> None:
         own_thread(True)
+        pace(self._behind)
         while (call := calls.get()) is not None:
             batch, deadline = call
             try:
@@ -310,9 +309,12 @@ class Reporter:
             outcomes.put(outcome)
             self._inbox.ring()
 
+    def _behind(self) -> int:
+        """Items that wait; while closing more than any, as then only the host's end waits for us."""
+        return sys.maxsize if self._closed else len(self._inbox) + self._pump.queue.items
+
     def _job(self, batch: Batch, deadline: float) -> Outcome:
         items = [entry.item for entry in batch.entries]
-        pace(self._pump.queue.items)
         if batch.job is Job.SEND or self._spool is None:
             return self._transport.send(batch.signal, items, deadline)
         if batch.job is Job.STORE:
