@@ -3,10 +3,14 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
 
 from parkwarden.model import Finding, Grade, Incident, IncidentState, Priority, Verdict
 from parkwarden.model.instance import Secret
-from parkwarden.run.outflow import HELD_S, Outflow, points_of, target_of
+from parkwarden.run.backends import Backend as Place
+from parkwarden.run.backends import Fault
+from parkwarden.run.outflow import HELD_S, Outflow, made, points_of, target_of
 from parkwarden.run.status import WatchStatus
 from parkwarden.telemetry import Ring, Segment
 from parkwarden.telemetry.reporter import Account, LogRecord, MetricKind, MetricPoint, Severity
@@ -167,3 +171,26 @@ def test_all_back_ends_are_closed_at_once() -> None:
     reporters = {name: Closing() for name in ("otlp", "skywalking")}
     asyncio.run(Outflow(TelemetrySettings(), reporters, NOON).close())  # type: ignore[arg-type]
     assert not both.broken
+
+
+def test_what_a_watch_could_not_tell_the_next_one_does(tmp_path: Path) -> None:
+    """`telemetry.spool`: an incident told while the back end is away outlives the watch, in a folder of that back end's own."""
+    with Place(Fault.REFUSED) as away:
+        settings = TelemetrySettings(otlp=OtlpBackend(url=f"http://{away.address}"), spool=str(tmp_path), metrics=False)
+        first = made(settings, lambda: NOON)
+        first.beat(NOON, [incident()], [], lambda: WatchStatus(started_at=NOON))
+        asyncio.run(first.close())
+    assert [path.parent.name for path in tmp_path.rglob("*.spool")] == ["otlp"]
+    came, bodies = threading.Event(), list[bytes]()
+
+    def take(path: str, message: bytes) -> None:
+        bodies.append(message)
+        if b"goroutines leak" in message:
+            came.set()
+
+    with Place(Fault.HEALTHY, take=take) as there:
+        again = made(replace(settings, otlp=OtlpBackend(url=f"http://{there.address}")), lambda: NOON)
+        again.beat(NOON, [incident(id="i2", title="another one")], [], lambda: WatchStatus(started_at=NOON))
+        assert came.wait(20.0), bodies
+        asyncio.run(again.close())
+    assert not list(tmp_path.rglob("*.spool"))

@@ -15,6 +15,7 @@ import platform
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -31,6 +32,7 @@ from parkwarden.telemetry.reporter import (
     Reporter,
     Severity,
     SkyWalkingGrpc,
+    Spool,
     Target,
 )
 
@@ -58,10 +60,16 @@ def made(settings: TelemetrySettings, clock: Callable[[], float]) -> Outflow:
     reporters: dict[str, Reporter] = {}
     if settings.otlp.url:
         transport = OtlpGrpc if settings.otlp.protocol == "grpc" else OtlpHttp
-        reporters["otlp"] = Reporter(transport(target_of(settings.otlp), origin))
+        reporters["otlp"] = Reporter(transport(target_of(settings.otlp), origin), spool=_spool(settings, "otlp"))
     if settings.skywalking.url:
-        reporters["skywalking"] = Reporter(SkyWalkingGrpc(target_of(settings.skywalking), origin))
+        skywalking = SkyWalkingGrpc(target_of(settings.skywalking), origin)
+        reporters["skywalking"] = Reporter(skywalking, spool=_spool(settings, "skywalking"))
     return Outflow(settings, reporters, clock())
+
+
+def _spool(settings: TelemetrySettings, name: str) -> Spool | None:
+    """A folder for each back end: what one of them has not got the other one has."""
+    return Spool(Path(settings.spool) / name) if settings.spool else None
 
 
 def target_of(backend: Backend) -> Target:
@@ -111,7 +119,7 @@ class Outflow:
                 reporter.metrics(points)
 
     async def close(self) -> None:
-        """Give the back ends a last chance, all at once: a second and a half at most."""
+        """Give the back ends a last chance, all at once: a second at most."""
         await asyncio.gather(*(asyncio.to_thread(reporter.close) for reporter in self._reporters.values()))
 
     def items(self) -> Counter[tuple[str, str, str]]:

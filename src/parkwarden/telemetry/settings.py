@@ -51,6 +51,8 @@ class TelemetrySettings:
     """Between two reports of the numbers."""
     instance: str = ""
     """What this watch calls itself, for several on one host; "" = the host's name."""
+    spool: str = ""
+    """A folder that keeps what memory has no room for, and what is unsent at the end, until a back end takes it: 64 MiB for each. "" = none."""
 
     @property
     def any(self) -> bool:
