@@ -36,6 +36,16 @@ def test_losses_are_summed_up_once_a_minute() -> None:
     assert said == [f"telemetry: dropped: traces queue_full {count}" for count in (610, 600)]
 
 
+def test_what_a_back_end_does_not_take_is_said_once() -> None:
+    """When it is met, by a line of its own: the sums leave it out, the account does not."""
+    said: list[str] = []
+    noise = Noise(6, lambda: 0.0, said.append)
+    noise.last({(Signal.TRACES, Reason.UNIMPLEMENTED): Tally(9)})
+    assert said == []
+    noise.last({(Signal.TRACES, Reason.UNIMPLEMENTED): Tally(10), (Signal.TRACES, Reason.EXIT): Tally(2)})
+    assert said == ["telemetry: dropped: traces exit 2"]
+
+
 def test_a_log_that_blocks_holds_up_nobody() -> None:
     """A pipe nobody reads: the line waits on a thread of its own, and there is never a second one."""
     stuck, entered = threading.Event(), []

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from parkwarden.telemetry.reporter import Ending, Outcome, Reason, ReporterSettings, Signal
-from parkwarden.telemetry.reporter.pump import PROBE_ITEMS, Batch, Pump
+from parkwarden.telemetry.reporter.pump import PROBE_ITEMS, Batch, Job, Pump
 from parkwarden.telemetry.reporter.records import Item, Tally, total
 from tests.telemetry.reporter.things import TAKEN, UNREACHED, UNSURE, log, point, segment
 
@@ -238,3 +238,12 @@ def test_a_heartbeat_is_an_empty_call_when_there_is_nothing_to_send() -> None:
     it.ended(TAKEN, 0.0)
     assert it.due(19.0) is None
     assert it.due(20.0) == Batch(Signal.TRACES)
+
+
+def test_what_waits_for_the_disk_is_written_at_the_end() -> None:
+    """However little it is, and however well the back end is: nothing is given up that there is room for."""
+    it = Pump(SETTINGS, "there", lambda: 0.5, spools=True)
+    feed(it, SETTINGS.queue_items + 3, log())
+    batch = it.due(0.0, closing=True)
+    assert batch is not None
+    assert (batch.job, len(batch.entries)) == (Job.STORE, 3)
