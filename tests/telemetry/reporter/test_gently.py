@@ -35,7 +35,8 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
 
 def slices(clock: Clock, count: int) -> list[int]:
     """Items between one pause and the next."""
-    found, seen = [], len(clock.slept)
+    found: list[int] = []
+    seen = len(clock.slept)
     for number, _ in enumerate(gently(range(count))):
         if len(clock.slept) > seen:
             found.append(number - sum(found))
