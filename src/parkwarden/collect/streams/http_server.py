@@ -21,6 +21,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from parkwarden.model.listening import split_listen
+
 if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
@@ -115,14 +117,13 @@ class HttpServer:
         from parkwarden.collect.serve import bind, serve
 
         listener = self._listener
-        host, _, port = listener.listen.rpartition(":")
-        sock = bind(host.strip("[]"), int(port), f"receive.{self._setting}.listen")
+        host, port = split_listen(listener.listen)
+        sock = bind(host, port, f"receive.{self._setting}.listen")
         try:
             self.port = sock.getsockname()[1]
             paths = " ".join(self._routes)
-            self._tell(
-                f"{self._setting}: {'https' if listener.cert_file else 'http'}://{host}:{self.port} takes {paths}"
-            )
+            scheme, at = "https" if listener.cert_file else "http", f"[{host}]" if ":" in host else host
+            self._tell(f"{self._setting}: {scheme}://{at}:{self.port} takes {paths}")
             await serve(self._answer, sock, listener.cert_file, listener.key_file, senders=True)
         finally:
             self.port = 0
