@@ -10,9 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from parkwarden.kernels import cache_dir
 from parkwarden.model import ParkwardenError
-from parkwarden.run._desk_build import build_desk
+from parkwarden.run._desk_build import build_desk, builds_dir
 from parkwarden.run._lab_build import find_go, go_environment
 from parkwarden.run._lab_process import LabProcess, free_port, spawn, start_service
 from tests.e2e.otlp_backend import OtlpBackend
@@ -105,7 +104,7 @@ def test_a_services_otlp_metrics_drive_the_watch_and_its_findings_come_back_as_o
 @pytest.fixture(scope="module")
 def collector() -> Path:
     """A Collector built from the Go module proxy, once for all runs; skips, and says so, where it cannot be fetched."""
-    home = cache_dir().parent / f"otel-collector-{COLLECTOR}"
+    home = builds_dir() / f"otel-collector-{COLLECTOR}"
     program = home / "out" / "collector"
     if program.exists():
         return program

@@ -52,7 +52,8 @@ REQUEST_NAMES = (
     "requests_total",
 )
 """Names request totals are exported under; the first of them on the page counts, summed over its series."""
-FLOATS = {"last_gc_at", "gc_cpu_fraction", "gc_cpu_s", "cpu_s", "start_time"}
+FLOATS = {"last_gc_at", "gc_cpu_fraction", "gc_cpu_s", "cpu_s", "mem_stall_share", "start_time"}
+"""Fields of Reading that are no whole numbers."""
 NO_LIMIT = 1 << 62
 """GOMEMLIMIT off is exported as MaxInt64, rounded by float."""
 

@@ -53,8 +53,7 @@ def build_desk(name: str, into: Path, tell: Tell) -> Path:
 def _agent(tell: Tell) -> Path:
     """The folder in our cache that holds `agent` and the build cache of what it touched, made if it is not there."""
     recipe = labs_folder() / "instrumented" / "agent"
-    cache = cache_dir() if os.environ.get("PARKWARDEN_CACHE_DIR") else cache_dir().parent
-    home = cache / f"skywalking-agent-{AGENT_RELEASE}-{_key(recipe)}"
+    home = builds_dir() / f"skywalking-agent-{AGENT_RELEASE}-{_key(recipe)}"
     if (home / "agent").exists():
         return home
     home.mkdir(parents=True, exist_ok=True)
@@ -73,6 +72,11 @@ def _agent(tell: Tell) -> Path:
         go_build("the SkyWalking agent", folder, program, modules=True, package=f"{AGENT_MODULE}/cmd")
         os.replace(program, home / "agent")
     return home
+
+
+def builds_dir() -> Path:
+    """Where large builds are kept: our cache folder, beside the kernels', or the one that was asked for."""
+    return cache_dir() if os.environ.get("PARKWARDEN_CACHE_DIR") else cache_dir().parent
 
 
 def _key(recipe: Path) -> str:

@@ -116,7 +116,7 @@ class Streams:
 
     def instances(self) -> Counter[str]:
         """Instances by the stream that tells of them."""
-        return Counter(self.roll.stream_of(instance.id) or "" for instance in self.roll)
+        return self.roll.by_stream()
 
     def _stream_of(self, instance_id: str) -> Stream | None:
         return self._by_name.get(self.roll.stream_of(instance_id) or "")

@@ -25,11 +25,17 @@ MAX_LABEL_VALUE = 256
 _NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*", re.ASCII)
 _PLAIN = re.compile(r"(?:(https?)://)?((?:[a-z0-9_-]+\.)*[a-z0-9_-]+):([0-9]{1,5})", re.ASCII)
 """What nearly all addresses look like: 20,000 of them are read in a fifth of the time a URL library takes."""
+_ADDRESS = re.compile(r"(?:\[[0-9a-fA-F:.]{2,45}\]|[A-Za-z0-9][A-Za-z0-9._-]{0,252}):[0-9]{1,5}", re.ASCII)
 _UNPRINTABLE = re.compile(r"[\x00-\x20\x7f-\xa0\u2028\u2029]")
 
 
 class BadAddressError(ValueError):
     """Not an address of a target; the text says why without showing it."""
+
+
+def is_address(text: str) -> bool:
+    """Whether a name that somebody tells is `host:port`, as targets of our own are named."""
+    return _ADDRESS.fullmatch(text) is not None
 
 
 def parse_url(text: str) -> tuple[str, str]:

@@ -10,6 +10,7 @@ import re
 from dataclasses import fields
 from enum import StrEnum
 
+from parkwarden.formats.runtime_names import RISING
 from parkwarden.model.artefact import Reading
 from parkwarden.model.instance import START_JITTER_S
 
@@ -93,11 +94,8 @@ def restarted(last: Reading, now: Reading) -> bool:
         apart = abs(last.start_time - now.start_time)
         if apart == 0 or apart > START_JITTER_S:
             return apart > 0
-    for name in _RISING:
+    for name in RISING:
         before, after = getattr(last, name), getattr(now, name)
         if before is not None and after is not None and after < before:
             return True
     return False
-
-
-_RISING = ("num_gc", "total_alloc", "cpu_s", "gc_cpu_s", "requests_total")

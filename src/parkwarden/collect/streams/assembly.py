@@ -8,6 +8,7 @@ first piece. What comes later still for a time already handed over is late: coun
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -16,16 +17,20 @@ from operator import itemgetter
 from typing import TypeAlias
 
 from parkwarden.collect.streams.roll import Roll
+from parkwarden.formats.runtime_names import FLOATS
 from parkwarden.model.artefact import Reading
 
 SAME_S = 0.5
 """Apart, two times are two readings: half of the shortest interval anybody reports at."""
 LINGER_S = 2.0
 """How long pieces of one reading may take to come: senders that shard do so within a second."""
+FLUSH_S = 0.5
+"""Between two looks for readings of which nothing more came."""
+PAUSE_READINGS = 200
+"""Readings handed over before others have their turn: 10 ms."""
 SUMMED = frozenset(("requests_total",))
 """Fields of which the pieces are added up: one series per handler and status."""
 
-_FLOATS = frozenset(("last_gc_at", "gc_cpu_fraction", "gc_cpu_s", "cpu_s", "mem_stall_share", "start_time"))
 _FIELDS = frozenset(field.name for field in fields(Reading)) - {"at", "go_version"}
 
 _Held: TypeAlias = tuple[float, float, dict[str, float]]
@@ -78,7 +83,7 @@ class Assembly:
             self._close(instance_id)
 
     def flush(self, *, everything: bool = False, most: int = 0) -> bool:
-        """Hand over what has lingered long enough, of `most` instances (0 = all); whether more has. Call it every half second."""
+        """Hand over what has lingered long enough, of `most` instances (0 = all); whether more has."""
         before = self._monotonic() - self._linger_s
         done = 0
         while self._open:
@@ -90,6 +95,14 @@ class Assembly:
             self._close(name)
             done += 1
         return False
+
+    async def keep_flushing(self, then: Callable[[], None]) -> None:
+        """Hand over what has lingered, for ever, a turn at a time; `then` is called after each look."""
+        while True:
+            await asyncio.sleep(FLUSH_S)
+            while self.flush(most=PAUSE_READINGS):
+                await asyncio.sleep(0)
+            then()
 
     def forget(self, instance_id: str) -> None:
         """An instance is gone."""
@@ -106,7 +119,7 @@ class Assembly:
         told: dict[str, float | int] = {}
         for name, value in values.items():
             if name in _FIELDS and 0 <= value < math.inf:
-                told[name] = value if name in _FLOATS else int(value)
+                told[name] = value if name in FLOATS else int(value)
         self._points["unusable"] += len(values) - len(told)
         if size := len(told):
             taken = self._roll.read(instance_id, at, Reading.of(told))

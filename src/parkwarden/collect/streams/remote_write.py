@@ -44,8 +44,6 @@ TIMES = 8
 """Scrapes of one instance whose pieces are waited for at once: at an interval of a second."""
 DOUBLE_S = 300.0
 """How long an id belongs to the label set that had it: as long as Prometheus shows a series that is not marked stale."""
-FLUSH_S = 0.5
-"""Between two looks for readings of which nothing more came."""
 PAUSE_POINTS = 2_000
 """Points after which others have their turn: a few milliseconds."""
 
@@ -202,14 +200,13 @@ class RemoteWriteStream(Stream):
         return who.id
 
     async def _flush(self) -> None:
-        while True:
-            await asyncio.sleep(FLUSH_S)
-            while self._assembly.flush(most=PAUSE_POINTS // 10):
-                await asyncio.sleep(0)
-            doubled = self._monotonic() - self._doubled_at < DOUBLE_S
-            self.trouble = (
-                "several label sets have the same `instance`: its readings are those of the first" if doubled else ""
-            )
+        await self._assembly.keep_flushing(self._look_at_ourselves)
+
+    def _look_at_ourselves(self) -> None:
+        doubled = self._monotonic() - self._doubled_at < DOUBLE_S
+        self.trouble = (
+            "several label sets have the same `instance`: its readings are those of the first" if doubled else ""
+        )
 
 
 def _version(message: Message) -> int:

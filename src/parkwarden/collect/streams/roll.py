@@ -18,6 +18,8 @@ from parkwarden.model.instance import Instance, other_life
 
 MAX_INSTANCES = 1 << 17
 """Instances of all streams together: 131,072, at some 20 KiB of windows each."""
+MAX_ID = 200
+"""Characters of an instance's id that a sender makes up."""
 MAX_AHEAD_S = 60.0
 """How far a sender's clock may lead ours."""
 FORGET_S = 3600.0
@@ -64,6 +66,10 @@ class Roll:
 
     def __iter__(self) -> Iterator[Instance]:
         return (told.instance for told in self._told.values())
+
+    def by_stream(self) -> Counter[str]:
+        """Instances by the stream that tells of them, "" for those that only a journal has told of: asked for at every page."""
+        return Counter(told.stream for told in self._told.values())
 
     def stream_of(self, instance_id: str) -> str | None:
         """The name of the stream an instance belongs to."""

@@ -23,10 +23,8 @@ import h2.events
 import h2.exceptions
 
 from parkwarden.telemetry.reporter.target import Target
-from parkwarden.telemetry.reporter.wire import BrokenError, NotReachedError, Wire
+from parkwarden.telemetry.reporter.wire import MAX_REPLY, BrokenError, Channel, NotReachedError, Wire
 
-MAX_REPLY = 256 * 1024
-"""Bytes of an answer: a partial success and its sentence fit a thousand times."""
 MAX_WORDS = 200
 """Characters of what a back end says that are kept."""
 
@@ -56,12 +54,11 @@ class _Call:
     over: bool = False
 
 
-class GrpcChannel:
+class GrpcChannel(Channel):
     """Connects with the first call, and again after whatever broke."""
 
     def __init__(self, target: Target) -> None:
-        self._target = target
-        self._wire: Wire | None = None
+        super().__init__(target)
         self._h2: Any = None
         self._leaving = False
         self._greeted = False
@@ -88,17 +85,6 @@ class GrpcChannel:
         if self._leaving:
             self.drop()
         return _reply(call)
-
-    def drop(self) -> None:
-        """Forget the connection."""
-        if self._wire is not None:
-            self._wire.close()
-        self._wire = None
-
-    def abort(self) -> None:
-        """From another thread."""
-        if (wire := self._wire) is not None:
-            wire.abort()
 
     def _connected(self, deadline: float) -> Wire:
         if self._wire is not None and self._stale(self._wire):

@@ -8,10 +8,7 @@ from typing import Any
 import h11
 
 from parkwarden.telemetry.reporter.target import Target
-from parkwarden.telemetry.reporter.wire import BrokenError, Wire
-
-MAX_REPLY = 256 * 1024
-"""Bytes of an answer: a partial success and its sentence fit a thousand times."""
+from parkwarden.telemetry.reporter.wire import MAX_REPLY, BrokenError, Channel, Wire
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,12 +18,11 @@ class HttpReply:
     body: bytes
 
 
-class HttpChannel:
+class HttpChannel(Channel):
     """Connects with the first post, and again after whatever broke."""
 
     def __init__(self, target: Target) -> None:
-        self._target = target
-        self._wire: Wire | None = None
+        super().__init__(target)
         self._h11: Any = None
 
     def post(self, path: str, content_type: str, body: bytes, deadline: float) -> HttpReply:
@@ -73,17 +69,6 @@ class HttpChannel:
         else:
             self.drop()
         return HttpReply(status, retry_after, bytes(body))
-
-    def drop(self) -> None:
-        """Forget the connection."""
-        if self._wire is not None:
-            self._wire.close()
-        self._wire = None
-
-    def abort(self) -> None:
-        """From another thread."""
-        if (wire := self._wire) is not None:
-            wire.abort()
 
     def _connected(self, deadline: float) -> Wire:
         if self._wire is not None and self._wire.pending() is not None:  # closed, or talking out of turn

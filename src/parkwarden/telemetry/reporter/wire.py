@@ -17,6 +17,9 @@ from parkwarden.telemetry.reporter.target import Target
 CHUNK = 64 * 1024
 """Bytes read or written at a time."""
 
+MAX_REPLY = 256 * 1024
+"""Bytes of an answer: a partial success and its sentence fit a thousand times."""
+
 
 class NotReachedError(Exception):
     """The back end has surely seen nothing of the call."""
@@ -136,3 +139,22 @@ def _said(error: Exception) -> str:
     if isinstance(error, TimeoutError):
         return "no answer in time"
     return f"{type(error).__name__}: {error}"[:200]
+
+
+class Channel:
+    """One connection that is kept, whatever is spoken over it."""
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self._wire: Wire | None = None
+
+    def drop(self) -> None:
+        """Forget the connection."""
+        if self._wire is not None:
+            self._wire.close()
+        self._wire = None
+
+    def abort(self) -> None:
+        """From another thread."""
+        if (wire := self._wire) is not None:
+            wire.abort()

@@ -13,16 +13,14 @@ Nothing at all, or SDKs' `unknown_service`, is nobody: instances cannot be told 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 
 from parkwarden.collect.discovery._pods import unix_seconds
-from parkwarden.collect.discovery.addresses import clean_labels
+from parkwarden.collect.discovery.addresses import clean_labels, is_address
+from parkwarden.collect.streams.roll import MAX_ID
 from parkwarden.model.instance import Instance
 from parkwarden.model.safe import inert
 
-MAX_ID = 200
-"""Characters of an instance's id that a sender makes up."""
 UNKNOWN = "unknown_service"
 """What SDKs say where nobody told them a name."""
 
@@ -39,8 +37,6 @@ LABELS = {
     "pid": ("process.pid",),
 }
 """Labels of ours and the attributes they are read from; the first that is told counts."""
-
-_ADDRESS = re.compile(r"(?:\[[0-9a-fA-F:.]{2,45}\]|[A-Za-z0-9][A-Za-z0-9._-]{0,252}):[0-9]{1,5}", re.ASCII)
 
 
 def instance_of(attributes: Mapping[str, str], labels: Mapping[str, str]) -> Instance | None:
@@ -65,7 +61,7 @@ def is_foreign(attributes: Mapping[str, str]) -> bool:
 def _place(attributes: Mapping[str, str], told: Mapping[str, str]) -> str:
     own, service = attributes.get("service.instance.id", ""), told["service"]
     pod, host = told["pod"], attributes.get("host.name", "")
-    if _ADDRESS.fullmatch(own):
+    if is_address(own):
         place = own
     elif pod:
         place = "/".join(

@@ -46,10 +46,6 @@ MAX_MESSAGE = 4 << 20
 nothing but empty parts take fifty times their size while they are read, one message at a time."""
 PAUSE_POINTS = 500
 """Points after which others have their turn: a few milliseconds."""
-PAUSE_READINGS = 200
-"""The same for readings that go to the judges."""
-FLUSH_S = 0.5
-"""Between two looks for readings of which nothing more came."""
 SHARED_S = 300.0
 """How long two processes under one name are a trouble after they were last seen."""
 
@@ -196,13 +192,12 @@ class OtlpStream(Stream):
         return who
 
     async def _flush(self) -> None:
-        while True:
-            await asyncio.sleep(FLUSH_S)
-            while self._assembly.flush(most=PAUSE_READINGS):
-                await asyncio.sleep(0)
-            at, name = self._shared
-            fresh = bool(name) and self._monotonic() - at < SHARED_S
-            self.trouble = f"several processes send as {name}: give each its service.instance.id" if fresh else ""
+        await self._assembly.keep_flushing(self._look_at_ourselves)
+
+    def _look_at_ourselves(self) -> None:
+        at, name = self._shared
+        fresh = bool(name) and self._monotonic() - at < SHARED_S
+        self.trouble = f"several processes send as {name}: give each its service.instance.id" if fresh else ""
 
     # gRPC
 

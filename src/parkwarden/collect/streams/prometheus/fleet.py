@@ -90,9 +90,6 @@ class Fleet:
     def __len__(self) -> int:
         return len(self.instances)
 
-    def row(self, instance_id: str) -> int | None:
-        return self._rows.get(instance_id)
-
     def begin(self, times: list[float]) -> None:
         """A new tick at these times (one, or the steps of a range)."""
         self._times = times

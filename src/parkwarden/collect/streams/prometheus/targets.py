@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from parkwarden.collect.discovery.addresses import BadAddressError, parse_url, path_of
 from parkwarden.collect.fleet.http import FetchError
+from parkwarden.collect.streams.prometheus.fleet import identity
 from parkwarden.collect.streams.prometheus.settings import PrometheusSource
 from parkwarden.model.errors import ParkwardenError
 from parkwarden.model.instance import Instance, Target
@@ -67,8 +68,6 @@ class Addresses:
         self._asking = loop.create_task(self._ask(self._api))
 
     async def _ask(self, api: Api) -> None:
-        from parkwarden.collect.streams.prometheus.fleet import identity
-
         try:
             active = await api.targets()
         except (FetchError, ParkwardenError) as error:

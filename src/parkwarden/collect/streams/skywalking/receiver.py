@@ -8,8 +8,6 @@ for pprof tasks there may be one.
 
 from __future__ import annotations
 
-import asyncio
-import re
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,11 +16,12 @@ from typing import TYPE_CHECKING, TypeVar
 import grpc
 from google.protobuf.message import DecodeError, Message
 
-from parkwarden.collect.discovery.addresses import clean_labels
+from parkwarden.collect.discovery.addresses import clean_labels, is_address
 from parkwarden.collect.streams import grpc_server
 from parkwarden.collect.streams.admission import Admission
 from parkwarden.collect.streams.assembly import Assembly
 from parkwarden.collect.streams.grpc_server import Call, both_streams, client_stream, come_back_later, unary
+from parkwarden.collect.streams.roll import MAX_ID
 from parkwarden.collect.streams.skywalking.brought import Brought
 from parkwarden.collect.streams.skywalking.lately import FILE, MAX_BYTES_OF_ALL, Lately
 from parkwarden.collect.streams.skywalking.meters import Batch, batches
@@ -43,32 +42,25 @@ if TYPE_CHECKING:
 
 MAX_MESSAGE = 5 << 18
 """Bytes of one message, unpacked: a profile's pieces have 1 MiB, a batch of meters 60 KB."""
-MAX_ID = 200
-"""Characters of an instance's id that a sender makes up."""
 MAX_HELD = 1_000
 """Meters of one time that are gathered where each is a message of its own: agents have 60."""
 SEGMENTS_PER_S = 4_000
 """Segments and log records that are looked at, of all agents: they are evidence, and must not take the time of meters. A quarter of a core."""
 MAX_REMEMBERED = 32_768
 """Segments whose ids are remembered, so that those sent again after a reconnect are not kept twice."""
-FLUSH_S = 0.5
-"""Between two looks for readings of which nothing more came."""
 SAVES_S = (0.0, 30.0, 120.0)
 """After the begin of a suspicion, while it lasts: what ran lately is saved. Its incident may open later than it is first suspected."""
-PAUSE_READINGS = 200
-"""Readings handed over before others have their turn: 10 ms."""
 MAX_MUTE = 1_000
 """Instances remembered as told of that nobody can ask them for a profile."""
 NOTHING = b""
 """`Commands` with no command."""
 
 M = TypeVar("M", bound=Message)
-_ADDRESS = re.compile(r"(?:\[[0-9a-fA-F:.]{2,45}\]|[A-Za-z0-9][A-Za-z0-9._-]{0,252}):[0-9]{1,5}", re.ASCII)
 
 
 def place(service: str, instance: str) -> str:
     """The id of an instance: its name where that is an address, as our own targets are named; else `service/instance`."""
-    if _ADDRESS.fullmatch(instance):
+    if is_address(instance):
         return instance
     return inert("/".join(filter(None, (service, instance))), MAX_ID)
 
@@ -190,11 +182,7 @@ class SkyWalkingStream(Stream):
             raise
 
     async def _flush(self) -> None:
-        while True:
-            await asyncio.sleep(FLUSH_S)
-            while self._assembly.flush(most=PAUSE_READINGS):
-                await asyncio.sleep(0)
-            self._tasks.tidy()
+        await self._assembly.keep_flushing(self._tasks.tidy)
 
     # meters
 
