@@ -16,7 +16,6 @@ import json
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -34,6 +33,7 @@ import numpy as np
 
 from bench.measure import ROOT
 from bench.sections import Row
+from parkwarden.run._lab_process import free_port
 
 INSTANCES = 100_000
 QUICK_INSTANCES = 20_000
@@ -316,9 +316,7 @@ def _evaluations(url: str) -> dict[str, float]:
 @contextmanager
 def _running(folder: Path, pages: _Pages) -> Iterator[str]:
     """A Prometheus of our own on a free loopback port, ended at the end."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     address = f"127.0.0.1:{pages.server_address[1]}"
     interval = 1 + len(pages.shards) * SHARD // SCRAPED_PER_S
     targets = "\n".join(f'  - {{targets: ["{address}"], labels: {{shard: "{i}"}}}}' for i in range(len(pages.shards)))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import socket
 import subprocess
 import time
 import urllib.error
@@ -12,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from parkwarden.run._lab_process import free_port
+
 READY_S = 60.0
 
 
@@ -19,12 +20,6 @@ def program(name: str) -> str:
     found = shutil.which(name)
     assert found, f"{name} is missing: sh tools/setup-e2e.sh"
     return found
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
 
 
 @contextmanager

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
-import socket
 import subprocess
 import time
 import urllib.request
@@ -22,6 +21,7 @@ from parkwarden.act.settings import AlertmanagerSettings, AppriseSettings, Chann
 from parkwarden.act.webhook import SIGNATURE, verify
 from parkwarden.alert.policy import Policy
 from parkwarden.model import Act, Notification, Priority, Secret, Tell
+from parkwarden.run._lab_process import free_port
 from tests.act.build import FakeOutbox, incident, note
 from tests.alert.build import World, leak, left, trend
 from tests.e2e.receiver import Receiver
@@ -41,12 +41,6 @@ receivers:
       - url: {url}/hook
         send_resolved: true
 """
-
-
-def free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
 
 
 def eventually(what: Callable[[], Any], within_s: float = 20.0) -> Any:

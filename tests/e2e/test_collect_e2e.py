@@ -23,6 +23,7 @@ from parkwarden.collect.fleet.status import TargetState, TargetStatus
 from parkwarden.model.capture import Capture
 from parkwarden.model.events import Census, Event, Leaked, Named, Read, SiteCounts, Started
 from parkwarden.model.instance import Auth, Target
+from parkwarden.run._lab_process import free_port
 
 pytestmark = pytest.mark.e2e
 
@@ -127,12 +128,7 @@ def test_a_restart_on_the_same_port_is_a_new_life(go_build: Callable[..., Path],
 
 @pytest.fixture
 def lab_port() -> int:
-    """A port that was free a moment ago."""
-    import socket
-
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
+    return free_port()
 
 
 def certificates(folder: Path) -> None:

@@ -6,7 +6,6 @@ import asyncio
 import http.server
 import json
 import shutil
-import socket
 import subprocess
 import threading
 import time
@@ -22,6 +21,7 @@ from parkwarden.collect.discovery.http_sd import HttpDiscovery
 from parkwarden.collect.discovery.settings import FileSd, HttpSd
 from parkwarden.collect.discovery.source import Source
 from parkwarden.model.instance import Target
+from parkwarden.run._lab_process import free_port
 
 pytestmark = pytest.mark.e2e
 
@@ -67,8 +67,7 @@ class Prometheus:
     def __init__(self, folder: Path, scrape: str) -> None:
         program = shutil.which("prometheus")
         assert program, "no prometheus: run `make e2e`"
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         (folder / "prometheus.yml").write_text(f"global: {{scrape_interval: 1h}}\nscrape_configs:\n{scrape}")
         self.log = (folder / "log").open("wb")
         self.process = subprocess.Popen(

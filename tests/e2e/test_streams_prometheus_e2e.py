@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from parkwarden.run._lab_process import free_port
 from parkwarden.run.lab import running
-from tests.e2e.prometheus import free_port, prometheus
+from tests.e2e.prometheus import prometheus
 from tests.e2e.test_watch_e2e import QUIET_S, get, leak
 from tests.e2e.test_watch_faults_e2e import fleet
 from tests.e2e.watching import Watching, watching

@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.prometheus import free_port, program, prometheus
+from parkwarden.run._lab_process import free_port
+from tests.e2e.prometheus import program, prometheus
 from tests.e2e.test_watch_e2e import get
 from tests.e2e.test_watch_faults_e2e import fleet, sd
 from tests.e2e.watching import Watching, watching

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -292,8 +293,17 @@ def test_memory_of_a_process_is_told_in_bytes() -> None:
 
 
 def test_a_free_port_can_be_bound() -> None:
-    """The port handed out is one a service can listen on."""
-    assert 1024 <= _lab_process.free_port() <= 65535
+    """The ports handed out are ones a service can listen on, each is given once, and none is of those the system gives out by itself."""
+    ports = [_lab_process.free_port() for _ in range(50)]
+    assert len(set(ports)) == 50
+    assert all(_lab_process.LOWEST_FREE_PORT <= port <= _lab_process.HIGHEST_FREE_PORT for port in ports)
+    for port in ports:
+        with (
+            socket.create_server(("127.0.0.1", port)) as taken,
+            socket.create_connection(("127.0.0.1", port)) as caller,
+        ):
+            assert taken.getsockname()[1] == port
+            assert caller.getsockname()[1] not in ports
 
 
 def test_no_answer_is_a_typed_error() -> None:

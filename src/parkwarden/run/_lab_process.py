@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -27,12 +28,17 @@ STOP_S = 3.0
 """After SIGTERM, before SIGKILL."""
 PORT_TRIES = 3
 """Another program may take the free port between our look and the service's start."""
+LOWEST_FREE_PORT, HIGHEST_FREE_PORT = 15_000, 32_767
+"""What `free_port` gives: above what services are known by, below what systems give out by themselves."""
+MAX_PORTS_TRIED = 200
 FETCH_TIMEOUT_S = 30.0
 MAX_FETCH_BYTES = 64 << 20
 """Labs write at most a few MB per file."""
 LOG_TAIL_BYTES = 2000
 POLL_S = 0.05
 
+_given: set[int] = set()
+_chance = random.SystemRandom()  # who seeds `random` for a test must not make two processes agree
 _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
@@ -110,10 +116,35 @@ def resident_bytes(pid: int) -> int | None:
 
 
 def free_port() -> int:
-    """A TCP port on the loopback that was free a moment ago."""
+    """A TCP port on the loopback that is free, and stays so but for somebody who asks for it by its number.
+
+    It lies below the range the system takes ports of outgoing connections and of listeners without a wish from (ip(7),
+    ip_local_port_range): a port of that range is soon somebody else's where hundreds of connections come and go. No
+    port is given twice in a process.
+    """
+    ports = range(LOWEST_FREE_PORT, min(_first_local_port(), HIGHEST_FREE_PORT + 1))
+    for port in _chance.sample(ports, min(len(ports), MAX_PORTS_TRIED)):
+        if port not in _given and _can_be_bound(port):
+            _given.add(port)
+            return port
+    with socket.create_server(("127.0.0.1", 0)) as any_port:  # the system keeps next to none outside of its range
+        return int(any_port.getsockname()[1])
+
+
+def _first_local_port() -> int:
+    try:
+        return int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    except (OSError, ValueError, IndexError):  # no Linux: elsewhere the range begins at 49152 (RFC 6335)
+        return HIGHEST_FREE_PORT + 1
+
+
+def _can_be_bound(port: int) -> bool:
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as s:
-        s.bind(("127.0.0.1", 0))
-        return int(s.getsockname()[1])
+        try:
+            s.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 def fetch(url: str, timeout_s: float = FETCH_TIMEOUT_S) -> bytes:
