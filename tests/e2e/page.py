@@ -161,5 +161,5 @@ def opened(*files: Path | str) -> Iterator[LiveBoard]:
             yield LiveBoard(None, found[1], said=[found[2]])  # type: ignore[arg-type]
         finally:
             process.send_signal(signal.SIGINT)
-            _, errors = process.communicate(timeout=20)
+            _, errors = process.communicate(timeout=60)
     assert (process.returncode, errors) == (0, "")

@@ -43,7 +43,7 @@ receivers:
 """
 
 
-def eventually(what: Callable[[], Any], within_s: float = 20.0) -> Any:
+def eventually(what: Callable[[], Any], within_s: float = 60.0) -> Any:
     """The first true answer of `what`."""
     end = time.monotonic() + within_s
     while time.monotonic() < end:

@@ -23,7 +23,7 @@ from parkwarden.run.lab import LabResult, run_lab, running
 
 pytestmark = pytest.mark.e2e
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 @pytest.fixture(scope="module")

@@ -69,7 +69,7 @@ def test_ctrl_c_ends_with_a_whole_line(service: str, number: signal.Signals, tmp
         while time.monotonic() < deadline and not (file.exists() and file.stat().st_size):
             time.sleep(0.2)
         process.send_signal(number)
-        _, errors = process.communicate(timeout=15)
+        _, errors = process.communicate(timeout=60)
     finally:
         process.kill()
         process.wait()

@@ -29,7 +29,7 @@ KINDS = (
     "ticker-never-stopped",
 )
 UNPROVABLE = ("ticker-never-stopped",)
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 @pytest.fixture(scope="module")

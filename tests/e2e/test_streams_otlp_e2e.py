@@ -60,7 +60,7 @@ store: {{folder: {folder / "data"}}}
 
 def listening(watch: Watching, kind: str) -> str:
     """host:port that the watch takes metrics on."""
-    told = watch.wait(lambda: watch.said("info", "otlp", f"{kind}://"), 20.0)
+    told = watch.wait(lambda: watch.said("info", "otlp", f"{kind}://"))
     found = re.search(kind + r"://([\w.]+:\d+)", told[0]["text"])
     assert found is not None
     return found[1]
@@ -85,7 +85,7 @@ def test_a_services_otlp_metrics_drive_the_watch_and_its_findings_come_back_as_o
             service = start_desk(desk, tmp_path, f"http://{listening(watch, 'grpc')}")
             try:
                 leaking(watch, service)
-                record, about = watch.wait(lambda: backend.logs("parkwarden.incident"), 10)[0]
+                record, about = watch.wait(lambda: backend.logs("parkwarden.incident"))[0]
                 metrics = get(f"{watch.pages()}/metrics")
             finally:
                 service.stop()
@@ -158,8 +158,8 @@ service:
         service = start_desk(desk, tmp_path, f"http://127.0.0.1:{front}", "grpc" if kind == "grpc" else "http/protobuf")
         try:
             leaking(watch, service)
-            watch.wait(lambda: "parkwarden.incident" in log.read_text() and "parkwarden.ticks" in log.read_text(), 20)
-            watch.wait(lambda: re.search(r"Name\s+: beat", log.read_text()), 20)
+            watch.wait(lambda: "parkwarden.incident" in log.read_text() and "parkwarden.ticks" in log.read_text())
+            watch.wait(lambda: re.search(r"Name\s+: beat", log.read_text()))
         finally:
             service.stop()
             between.stop()

@@ -55,7 +55,7 @@ store: {{folder: {folder / "data"}}}
 
 
 def address_of(watch: Watching) -> str:
-    told = watch.wait(lambda: watch.said("info", "skywalking: grpc://"), 20)[0]["text"]
+    told = watch.wait(lambda: watch.said("info", "skywalking: grpc://"))[0]["text"]
     return re.findall(r"grpc://(\S+)", told)[0]
 
 
@@ -250,8 +250,8 @@ def test_the_real_agent_s_service_is_known_and_its_leak_is_found(tmp_path: Path)
             found = watch.wait(lambda: incident(watch, "goroutines rise by"), 60)
             row = json.loads(get(f"{watch.pages()}/api/v1/instances"))["instances"][0]
             told = get(f"{service.url}/metrics")
-            watch.wait(lambda: watch.said("capture", "segments"), 10)
-            watch.wait(lambda: watch.said("info", "does not ask for pprof tasks"), 10)
+            watch.wait(lambda: watch.said("capture", "segments"))
+            watch.wait(lambda: watch.said("info", "does not ask for pprof tasks"))
             metrics = get(f"{watch.pages()}/metrics")
         finally:
             service.stop()

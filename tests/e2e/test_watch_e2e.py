@@ -134,12 +134,12 @@ def test_a_watch_resumes_where_it_was_killed(shop: LabProcess, receiver: Receive
         time.sleep(QUIET_S)
         leak(shop.url)
         first = watch.wait(lambda: receiver.bodies("firing"), 60)[0]
-        watch.wait(lambda: watch.said("delivery", "has been told"), 10)  # and it is written down that it was told
+        watch.wait(lambda: watch.said("delivery", "has been told"))  # and it is written down that it was told
         watch.process.kill()
         watch.process.wait()
     try:
         with watching(file) as watch:
-            watch.wait(lambda: watch.said("info", "resumed: 1 open incidents"), 20)
+            watch.wait(lambda: watch.said("info", "resumed: 1 open incidents"))
             time.sleep(12)
             assert len(receiver.bodies("firing")) == 1
             cure(shop.url)
@@ -165,7 +165,7 @@ def test_our_pages_are_shut_to_the_world_without_a_token(shop: LabProcess, recei
     file.write_text(text.replace(f"url: {receiver.url}", f"url: {receiver.url}, secret: {{env: PW_HOOK}}"))
     with watching(file, {"PW_TOKEN": token, "PW_HOOK": hook_secret}) as watch:
         pages = watch.pages()
-        watch.wait(lambda: watch.said("info", "watching 1 target"), 20)
+        watch.wait(lambda: watch.said("info", "watching 1 target"))
         with pytest.raises(urllib.error.HTTPError, match="401"):
             get(f"{pages}/metrics")
         metrics = get(f"{pages}/metrics", token)
@@ -181,10 +181,10 @@ def test_nothing_is_left_behind_by_an_end(shop: LabProcess, receiver: Receiver, 
     """After Ctrl-C no thread, child or lock remains: a second watch on the same folder starts at once; a third beside it is refused."""
     file = config(tmp_path, shop.url, receiver.url)
     with watching(file) as first:
-        first.wait(lambda: first.said("info", "watching 1 target"), 20)
+        first.wait(lambda: first.said("info", "watching 1 target"))
         assert first.stop() == 130
     with watching(file) as second:
-        second.wait(lambda: second.said("info", "watching 1 target"), 20)
+        second.wait(lambda: second.said("info", "watching 1 target"))
         third = subprocess.run(
             [*COMMAND, "watch", "-c", str(file)], capture_output=True, text=True, check=False, timeout=30
         )

@@ -221,8 +221,8 @@ def test_a_full_disk_holds_no_alert_back(leaking: LabProcess, receiver: Receiver
         disk.room(watch)
         room_at = time.time()
         watch.wait(lambda: not ready(pages), SOON_S)
-        assert watch.wait(lambda: watch.said("recovered", "state") and watch.said("recovered", "journal"), 20)
-        watch.wait(lambda: time.time() > room_at + 3, 10)
+        assert watch.wait(lambda: watch.said("recovered", "state") and watch.said("recovered", "journal"))
+        watch.wait(lambda: time.time() > room_at + 3)
         assert metric(pages, 'parkwarden_dropped_total{what="journal_lines"}') == 0
         assert metric(pages, "parkwarden_outbox_waiting") == 0
         assert watch.stop() == 130
@@ -286,11 +286,11 @@ def test_damaged_files_are_told_and_passed_over(leaking: LabProcess, receiver: R
     before = len(receiver.requests)
     with watching(file) as watch:
         pages = pages_of(watch)
-        watch.wait(lambda: watch.said("trouble", "state.db was damaged", "set aside as state.db.corrupt-"), 20)
-        watch.wait(lambda: watch.said("trouble", "journal", "damaged tail"), 5)
+        watch.wait(lambda: watch.said("trouble", "state.db was damaged", "set aside as state.db.corrupt-"))
+        watch.wait(lambda: watch.said("trouble", "journal", "damaged tail"))
         lost = metric(pages, 'parkwarden_dropped_total{what="journal_tail_bytes"}')
         assert lost >= 5000
-        watch.wait(lambda: watch.said("info", "resumed: 0 open incidents"), 5)
+        watch.wait(lambda: watch.said("info", "resumed: 0 open incidents"))
         watch.wait(lambda: len(receiver.requests) > before, SOON_S)
         assert ready(pages) == {}
         assert watch.stop() == 130
@@ -342,11 +342,11 @@ def test_a_clock_that_jumps_is_no_growth_and_no_silence(
         for step, sign in (("+3600", "+3600"), ("+0", "-3600")):
             looks = looks_of(pages)
             offset.write_text(step)
-            watch.wait(lambda sign=sign: watch.said("info", "clock was set by", sign), 20)
+            watch.wait(lambda sign=sign: watch.said("info", "clock was set by", sign))
             watch.wait(lambda looks=looks: looks_of(pages) >= looks + 2, 30)
             assert get(f"{pages}/healthz") == "ok\n"
             assert ready(pages) == {}
-            watch.wait(lambda: metric(pages, 'parkwarden_targets{state="up"}') == 1, 20)
+            watch.wait(lambda: metric(pages, 'parkwarden_targets{state="up"}') == 1)
             assert "blind" not in watch.log
         ticks = metric(pages, "parkwarden_ticks_total")
         watch.wait(lambda: metric(pages, "parkwarden_ticks_total") > ticks, 30)

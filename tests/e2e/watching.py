@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+PATIENCE_S = 60.0
+"""For what comes in seconds: how soon is a promise of some tests only, and a loaded machine breaks none of the others."""
 COMMAND = [sys.executable, "-c", "from parkwarden.cli import main; main()"]
 
 
@@ -47,7 +49,7 @@ class Watching:
         """Headlines of a kind that hold all these words."""
         return [h for h in self.headlines if h["kind"] == kind and all(w in h["text"] for w in words)]
 
-    def wait(self, what: Callable[[], Any], within_s: float) -> Any:
+    def wait(self, what: Callable[[], Any], within_s: float = PATIENCE_S) -> Any:
         """The first true value of `what`; fails with the process's last words."""
         end = time.monotonic() + within_s
         while time.monotonic() < end:
@@ -62,7 +64,7 @@ class Watching:
 
     def pages(self) -> str:
         """Base URL of its own pages."""
-        told = self.wait(lambda: self.said("info", "our own pages"), 20.0)
+        told = self.wait(lambda: self.said("info", "our own pages"))
         return f"http://127.0.0.1:{told[0]['port']}"
 
     def stop(self, number: signal.Signals = signal.SIGINT) -> int:
@@ -70,7 +72,7 @@ class Watching:
         if self.process.poll() is None:
             self.process.send_signal(number)
         try:
-            code = self.process.wait(20)
+            code = self.process.wait(PATIENCE_S)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
