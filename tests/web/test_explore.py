@@ -202,3 +202,41 @@ def test_every_kind_of_file_has_its_page(board: Board) -> None:
 
 def _is_input(path: Path) -> bool:
     return path.is_file() and path.suffix not in (".go", ".md", ".mod", ".sum", ".py") and path.stat().st_size < 1 << 20
+
+
+def test_advice_keeps_its_lines(board: Board) -> None:
+    """The cure of a pattern is code of several lines, indented, not one line with escapes in it."""
+    found = page(board, f"/explore/{opened(board, ('locks', LOCKS))}")
+    cure = re.search(r"What to do</h3>.*?<code>([^<]*\n[^<]*)</code></pre>", found, re.DOTALL)
+    assert cure is not None
+    assert cure[1].startswith("l.mu.Lock()\ndefer l.mu.Unlock()\n")
+    assert "\\n" not in cure[1]
+
+
+LOCKS = b"".join(
+    b"goroutine %d [sync.Mutex.Lock, 7 minutes]:\nsync.runtime_SemacquireMutex(0x1)\n\t/go/src/runtime/sema.go:95 +0x25\n"
+    b"sync.(*Mutex).Lock(0x1)\n\t/go/src/sync/mutex.go:46 +0x1d\nmain.post()\n\t/src/shop/post.go:7 +0x1d\n"
+    b"created by main.main in goroutine 1\n\t/src/shop/main.go:3 +0x1d\n\n" % n
+    for n in range(2, 60)
+)
+
+
+def test_who_has_no_stack_has_a_name(board: Board) -> None:
+    """Go lists a goroutine that has not run yet without frames: its row is a link that says so, and so does its box."""
+    profile = b"goroutine profile: total 3\n2 @ 0x1 0x2\n#\t0x1\tmain.wait+0x1\t/src/a.go:3\n\n1 @\n\n"
+    found = page(board, f"/explore/{opened(board, ('goroutine.txt', profile))}")
+    rows = re.findall(r'<a class="open" href="/explore/[^"]*"><span class="fn"[^>]*>([^<]*)</span>', found)
+    assert sorted(rows) == ["(no stack told)", "main.wait"]
+    assert '"(no stack told)"' in found
+
+
+def test_what_cannot_be_read_is_not_called_well(board: Board) -> None:
+    """Noise, nothing and a cut profile: neither page nor list says that nothing is wrong."""
+    for name, body, outcome in (
+        ("noise.bin", bytes(range(256)) * 8, "could not be read"),
+        ("empty.txt", b"", "could not be read"),
+    ):
+        found = page(board, f"/explore/{opened(board, (name, body))}")
+        assert f"<h1>{name}: {outcome}</h1>" in found
+        assert "The input could not be read." in found
+    assert "nothing wrong" not in page(board, "/explore")

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 
 from parkwarden.judge.grade import ADVICE, grade
 from parkwarden.model import Case, Cluster, Evidence, Finding, Look, Source, Verdict
+from parkwarden.model.words import goroutines
 from parkwarden.stacks.cluster import Grouping
 from parkwarden.stacks.culprit import culprit, leak_path
 from parkwarden.stacks.libraries import Library
@@ -89,12 +90,12 @@ def _finding(case: Case, cluster: Cluster, context: PatternContext, accusation: 
 
 
 def _title(cluster: Cluster, count: int, best: Match | None, library: Library | None) -> str:
-    where = f"{cluster.site.function} ({cluster.site.file.rsplit('/', 1)[-1]}:{cluster.site.line})"
+    where = cluster.site.where if cluster.site.function else "a place that is not told"
     if best is not None:
-        return f"{best.pattern.title}: {count:,} goroutines at {where}"
+        return f"{best.pattern.title}: {goroutines(count)} at {where}"
     if library is not None:
         return f"{count:,} goroutines of {library.name}, where {library.expected} is usual"
-    return f"{count:,} goroutines in `{cluster.site.wait_reason}` at {where}"
+    return f"{goroutines(count)} in `{cluster.site.wait_reason}` at {where}"
 
 
 def _cure(best: Match | None, library: Library | None) -> str:

@@ -17,6 +17,11 @@ def count(n: float) -> str:
     return f"{int(n):,}"
 
 
+def goroutines(n: int) -> str:
+    """`1 goroutine`, `2,090 goroutines`."""
+    return f"{count(n)} goroutine{'s' * (n != 1)}"
+
+
 def size(n: float) -> str:
     """Bytes in binary units: `46.6 MiB`."""
     value = float(n)
@@ -82,12 +87,20 @@ NEVER_S = 1e9
 
 
 def time_left(left_s: float, limit: str, low_s: float | None = None, high_s: float | None = None) -> str:
-    """`12 min until memory limit (9 min to 17 min)`, the interval where it is told; `never` for what has no end."""
-    text = f"{seconds(left_s)} until {UNTIL.get(limit) or limit.replace('-', ' ') or 'the limit'}"
+    """`12 min until memory limit (9 min to 17 min)`, the interval where it is told; `never` for what has no end; nothing left is `now`."""
+    what = UNTIL.get(limit) or limit.replace("-", " ") or "the limit"
+    if left_s <= 0:
+        return f"now: {what}"
+    text = f"{_left(left_s)} until {what}"
     if low_s is None:
         return text
-    late = seconds(high_s) if high_s is not None and high_s < NEVER_S else "never"
-    return f"{text} ({seconds(low_s)} to {late})"
+    late = _left(high_s) if high_s is not None and high_s < NEVER_S else "never"
+    return f"{text} ({_left(low_s)} to {late})"
+
+
+def _left(value: float) -> str:
+    """A second is as near as anybody can act on."""
+    return f"{value:.0f} s" if value < 1 else seconds(value)
 
 
 def moment(text: str) -> str:

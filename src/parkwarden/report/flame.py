@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from parkwarden.model import Cluster, Frame
+from parkwarden.report.words import NO_STACK
 
 MAX_NODES = 4_000
 """Boxes of one graph. At 1,280 px a box of less than 1/4,000 of the width cannot be seen, and each costs the page bytes."""
@@ -99,7 +100,7 @@ def _chain(cluster: Cluster) -> list[str]:
     site = cluster.site
     start = STARTED + site.created_by.function if site.created_by else UNKNOWN_START
     frames: Sequence[Frame] = site.frames or (Frame(site.function),)
-    names = [frame.function for frame in reversed(frames)]
+    names = [frame.function or NO_STACK for frame in reversed(frames)]
     if site.wait_reason:
         names.append(f"[{site.wait_reason}]")
     return [start, *names]

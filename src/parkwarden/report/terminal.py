@@ -460,7 +460,7 @@ def _cluster(cluster: Cluster, case: Case, console: Console, *, diff: bool, look
     parts += [(inert(site.wait_reason, 60) or "no state told", "bold"), (f"  {inert(site.id, 20)}", _DIM)]
     _say(console, *parts)
     inner = user_frame(site.frames, case.user_modules)
-    _say(console, (inert(site.function), "bold"), indent=11)
+    _say(console, (inert(site.function) or words.NO_STACK, "bold"), indent=11)
     _say(console, (middle(inert(words.place(words.site_frame(cluster))), max(24, console.width - 12)), _DIM), indent=11)
     if inner is not None and inner.function != site.function:
         _who(console, "yours: ", inner, "yellow")
@@ -553,7 +553,7 @@ def _creations(trace: Trace, console: Console, user_modules: Sequence[str], show
         per_s = one.count / trace.duration_s if trace.duration_s > 0 else 0.0
         kept = one.alive / one.count if one.count else 0.0
         style = "bold red" if kept > 0.5 and one.count >= 50 else ""
-        leaf = one.stack.frames[0] if one.stack.frames else Frame("unknown")
+        leaf = one.stack.frames[0] if one.stack.frames else Frame("")
         parents = f" · by {words.count(one.parents)} goroutine{'s' * (one.parents > 1)}" if one.parents else ""
         console.print()
         _say(
@@ -574,7 +574,7 @@ def _waits(trace: Trace, console: Console, user_modules: Sequence[str], show_all
     ranked = sorted(trace.waits, key=lambda one: -one.total_s)
     limit = len(ranked) if show_all else MAX_WAITS
     for one in ranked[:limit]:
-        leaf = blocked_frame(one.stack.frames) if one.stack.frames else Frame("unknown")
+        leaf = blocked_frame(one.stack.frames) if one.stack.frames else Frame("")
         still = f" · {words.count(one.open)} still waiting" if one.open else ""
         console.print()
         _say(
@@ -589,7 +589,7 @@ def _waits(trace: Trace, console: Console, user_modules: Sequence[str], show_all
 
 def _who(console: Console, what: str, frame: Frame, style: str = "") -> None:
     """`what` and a frame on one line where it fits: without the package's directories if it has to be."""
-    name, where = inert(frame.function), inert(words.short_place(frame))
+    name, where = inert(frame.function) or words.NO_STACK, inert(words.short_place(frame))
     if len(what) + len(name) + len(where) + 14 > console.width:
         name = inert(words.short_function(frame.function)) or name
     _say(console, what, (name, style), (f"  {where}", _DIM), indent=11, hang=7)

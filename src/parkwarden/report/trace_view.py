@@ -39,7 +39,7 @@ def trace_view(name: str, trace: Trace, user_modules: Sequence[str], limits: Lim
                 "peak": f"{one.peak_per_s:,.0f}",
                 "alive": words.count(one.alive),
                 "kept": one.count > 0 and one.alive * 2 > one.count,
-                "at": frame_view(one.stack.frames[0] if one.stack.frames else Frame("unknown"), limits),
+                "at": frame_view(one.stack.frames[0] if one.stack.frames else Frame(""), limits),
                 "start": frame_view(one.start, limits),
                 "mine": mine_view(one.stack.frames, user_modules, limits),
             }
@@ -53,7 +53,7 @@ def trace_view(name: str, trace: Trace, user_modules: Sequence[str], limits: Lim
                 "count": words.count(one.count),
                 "max": words.seconds(one.max_s),
                 "open": words.count(one.open),
-                "at": frame_view(blocked_frame(one.stack.frames) if one.stack.frames else Frame("unknown"), limits),
+                "at": frame_view(blocked_frame(one.stack.frames) if one.stack.frames else Frame(""), limits),
                 "mine": mine_view(one.stack.frames, user_modules, limits),
             }
             for one in waits[: limits.rows]

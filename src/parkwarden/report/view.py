@@ -65,8 +65,8 @@ def json_block(data: dict[str, Any]) -> Any:
 def frame_view(frame: Frame, limits: Limits) -> dict[str, str]:
     """A function and its place, each whole and short."""
     return {
-        "name": inert(frame.function, limits.name),
-        "short": inert(words.short_function(frame.function) or frame.function, limits.name),
+        "name": inert(frame.function or words.NO_STACK, limits.name),
+        "short": inert(words.short_function(frame.function) or frame.function or words.NO_STACK, limits.name),
         "place": inert(words.place(frame), limits.name),
         "short_place": inert(words.short_place(frame), limits.name),
     }
@@ -111,11 +111,11 @@ def finding_view(finding: Finding, limits: Limits) -> dict[str, Any]:
 
 
 def prose(text: str) -> list[tuple[str, list[tuple[bool, str]]]]:
-    """Blocks of (kind, pieces); a piece is (is code, text): backticks make code inside a line."""
+    """Blocks of (kind, pieces); a piece is (is code, text): backticks make code inside a line, and a code block's pieces are its lines."""
     blocks: list[tuple[str, list[tuple[bool, str]]]] = []
     for block in words.prose(text):
         if block.kind == "code":
-            blocks.append(("code", [(True, "\n".join(inert_lines("\n".join(block.lines))))]))
+            blocks.append(("code", [(True, line) for line in inert_lines("\n".join(block.lines))]))
             continue
         pieces = inert(block.lines[0], 4000).split("`")
         blocks.append((block.kind, [(i % 2 == 1 and i < len(pieces) - 1, piece) for i, piece in enumerate(pieces)]))

@@ -41,6 +41,8 @@ def overall(report: Report) -> tuple[Verdict, str]:
     unread = sum(
         entry.kind == Kind.UNKNOWN or any(p.code == "reader-failed" for p in entry.problems) for entry in report.inputs
     )
+    if unread == len(report.inputs) > 0:
+        return Verdict.UNKNOWN, "None of the inputs could be read." if unread > 1 else "The input could not be read."
     if unread:
         return Verdict.UNKNOWN, f"Nothing found, but {unread} of {len(report.inputs)} inputs could not be read."
     if not any(entry.used for entry in report.inputs):
@@ -54,6 +56,10 @@ GRADE_WORDS = {
     Grade.AMBER: "amber: grows",
     Grade.RED: "red: grows fast",
 }
+
+
+NO_STACK = "(no stack told)"
+"""Instead of a function's name: Go lists a goroutine that has not run yet without frames, and a trace that was cut has lost them."""
 
 
 def place(frame: Frame) -> str:

@@ -27,7 +27,7 @@ from parkwarden.judge.fuse import MAX_CONFIDENCE, rank
 from parkwarden.judge.grade import ADVICE, grade
 from parkwarden.judge.site_leak import when
 from parkwarden.model import Cluster, Evidence, Finding, Frame, Instance, ServiceKey, Signal, Site, TimeLeft, Verdict
-from parkwarden.model.words import RUNS_OUT, percent, within
+from parkwarden.model.words import RUNS_OUT, goroutines, percent, within
 from parkwarden.stacks import holders
 from parkwarden.stacks.culprit import culprit, leak_path
 from parkwarden.stacks.patterns import PATTERNS, Pattern, match
@@ -281,7 +281,7 @@ def _tell(key: ServiceKey, site_id: str, witnesses: Sequence[Signal], scene: Sce
         code=pattern.code if pattern else "PW100",
         verdict=verdict,
         confidence=confidence,
-        title=f"{what.kind}: {count or 0:,} goroutines at {what.where}",
+        title=f"{what.kind}: {goroutines(count or 0)} at {what.where}",
         pattern=pattern.id if pattern else "goroutine-leak",
         service=key[0],
         instance=instances[0] if len(instances) == 1 else None,
@@ -450,7 +450,7 @@ def _wait(key: ServiceKey, site_id: str, said: Sequence[Signal], scene: Scene, n
         code=said[0].code,
         verdict=verdict,
         confidence=confidence,
-        title=f"waits without a deadline: {count:,} goroutines at {what.where}",
+        title=f"waits without a deadline: {goroutines(count)} at {what.where}",
         pattern=said[0].detector,
         service=key[0],
         instance=instances[0] if len(instances) == 1 else None,

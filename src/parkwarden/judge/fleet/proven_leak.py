@@ -112,7 +112,7 @@ def signals(table: SiteTable, judged: list[Proven], now: float) -> list[Signal]:
         row = one.row
         proof = table.proofs[row]
         count = int(table.recent[row, -1])
-        again = "" if proof.looks == 1 else f", again in {proof.looks - 1} later profiles"
+        again = "" if proof.looks == 1 else f", again in {proof.looks - 1} later profile{'s' * (proof.looks > 2)}"
         silent = table.asked_at is not None and table.asked_at > proof.last_at
         sticky = "; the last profile was silent, which takes nothing back" if silent else ""
         leak = proof.count > 1 and not one.standing

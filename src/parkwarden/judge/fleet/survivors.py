@@ -42,6 +42,7 @@ from parkwarden.aggregate.sites import SiteTable
 from parkwarden.judge.fleet import laplace, serving, tide
 from parkwarden.judge.fleet.settled import log_odds, log_odds_young
 from parkwarden.model import Signal, Verdict
+from parkwarden.model.words import seconds
 
 if TYPE_CHECKING:
     from parkwarden.aggregate.sites import SiteWindows
@@ -576,7 +577,7 @@ def signals(table: SiteTable, judged: list[Judged], now: float) -> list[Signal]:
                     "leavers": j.leavers,
                     "age_s": j.age_s,
                 },
-                text=f"{j.survivors} goroutines have come and stayed for over {j.age_s / 60:.0f} min, {leavers}, "
+                text=f"{j.survivors} goroutines have come and stayed for over {seconds(j.age_s)}, {leavers}, "
                 f"{min(j.odds, 1e9):,.0f} times likelier than in a crowd that has settled{doubt}",
             )
         )

@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from parkwarden.model import Cluster, UsageError, words
+from parkwarden.model import Cluster, Kind, UsageError, Verdict, words
 from parkwarden.report import flame
 from parkwarden.report import words as told
 from parkwarden.report.view import (
@@ -130,6 +130,8 @@ def _bag_row(bag: OpenedBag) -> dict[str, Any]:
     for artefact in bag.case.artefacts:
         kinds[str(artefact.kind)] = kinds.get(str(artefact.kind), 0) + 1
     worst = bag.report.findings[0] if bag.report.findings else None
+    verdict = told.overall(bag.report)[0]
+    unread = all(one.kind == Kind.UNKNOWN or (one.problems and not one.records) for one in bag.report.inputs)
     return {
         "id": bag.id,
         "name": bag.name,
@@ -146,6 +148,11 @@ def _bag_row(bag: OpenedBag) -> dict[str, Any]:
         "pinned": bag.pinned,
         "verdict": str(worst.verdict) if worst else "",
         "title": told.title(worst) if worst else "",
+        "outcome": "could not be read"
+        if unread
+        else "nothing wrong found"
+        if verdict is Verdict.OK
+        else "nothing found",
         "redacted": bag.report.redacted,
         "go": bag.case.build.go_version.removeprefix("go"),
     }
