@@ -86,6 +86,14 @@ def test_pace_and_time_left() -> None:
     assert result(open_fds=1200, open_before=1190).time_left_s == 0.0
 
 
+@pytest.mark.parametrize("width", [80, 110])
+def test_how_a_holder_is_known_is_said_at_any_width(width: int) -> None:
+    """Proof, match and hint are told apart also in 80 columns, which is what a pipe and a log have."""
+    said = text(result(), width)
+    assert "its frames hold it" in said
+    assert "both grew alike" in text(result(), width, show_all=True)
+
+
 @pytest.mark.parametrize("width", [60, 110])
 def test_hostile_names_are_inert(width: int) -> None:
     """Paths, peers and commands with escapes are shown as what they are; an ASCII output gets ASCII."""

@@ -7,7 +7,7 @@ import math
 import pytest
 
 from parkwarden.model import Frame, TimeLeft
-from parkwarden.model.words import sparkline, within
+from parkwarden.model.words import sparkline, time_left, within
 from parkwarden.report import words
 from tests.report import samples
 
@@ -161,3 +161,10 @@ def test_counts_over_time_are_a_picture(values: list[float], wanted: str) -> Non
 def test_a_time_and_its_interval_share_a_unit(value: float, low: float, high: float, wanted: str) -> None:
     """Minutes beside minutes: what is read at a glance at night."""
     assert within(value, low, high) == wanted
+
+
+def test_time_left_that_is_over_is_now() -> None:
+    """What runs out at once is told so, and nobody is told microseconds to act in."""
+    assert time_left(0.0, "fd-limit", 0.0, 0.0) == "now: file descriptors run out"
+    assert time_left(0.7, "thread-limit", 0.0, 3.8) == "1 s until threads run out (0 s to 3.8 s)"
+    assert time_left(90.0, "memory-limit", 0.2, 120.0) == "90 s until memory limit (0 s to 2 min)"

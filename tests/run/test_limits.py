@@ -13,7 +13,7 @@ import pytest
 
 from parkwarden.judge.limits import STREAMING, State
 from parkwarden.model import UnreachableError, UsageError
-from parkwarden.run.limits import LimitOptions, examine
+from parkwarden.run.limits import TREND_LOOKS, LimitOptions, examine
 
 METRICS = b"""go_goroutines 12
 go_threads 9
@@ -147,7 +147,7 @@ def test_a_pid_is_looked_at_from_outside() -> None:
     assert facts.now.descriptors is not None
     assert facts.now.threads is not None
     assert found.kinds is not None
-    assert len(facts.looks) == 6
+    assert TREND_LOOKS <= len(facts.looks) <= 6  # a busy machine takes fewer of them, never too few for a trend
     assert found.watched_s > 0
 
 

@@ -59,6 +59,21 @@ def test_equal_numbers_are_a_hint_and_uneven_ones_are_not() -> None:
     assert told([Standing(WAITING, 35, 30)], {"file": (35, 35)})[0] == []
 
 
+def test_numbers_that_are_equal_hint_where_both_grew_by_a_few() -> None:
+    """Two looks are never of one instant: eight more pidfds beside six more goroutines are no even ratio, thirteen of each are a hint."""
+    assert told([Standing(WAITING, 13, 7)], {"pidfd": (13, 5)})[0] == [("pidfd", "main.upload", 13, "number")]
+    assert told([Standing(WAITING, 13, 7)], {"pidfd": (19, 11)})[0] == []
+    assert told([Standing(WAITING, 13, 13)], {"pidfd": (13, 5)})[0] == []
+    assert told([Standing(WAITING, 13, 7)], {"pidfd": (13, 13)})[0] == []
+
+
+def test_watchers_and_timers_made_per_request_have_a_line() -> None:
+    """Every kind a service can leak by the hundred is matched, not files and pipes alone; the runtime's own one or two are nobody's."""
+    for kind in ("inotify", "eventpoll", "timerfd", "eventfd"):
+        assert told([Standing(WAITING, 60, 20)], {kind: (61, 21)}) == ([(kind, "main.upload", 60, "growth")], {kind: 1})
+        assert told([Standing(WAITING, 60, 20)], {kind: (1, 1)}) == ([], {kind: 1})
+
+
 @given(
     st.lists(
         st.tuples(

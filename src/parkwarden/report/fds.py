@@ -27,6 +27,8 @@ MIN_SHARE = 0.01
 MAX_CONNECTIONS = 10
 """Rows of the tables: what fits a screen."""
 MAX_PROBLEMS = 6
+WIDE = 90
+"""Columns of a terminal from which on there is room for bars, and for a column that says how a holder is known."""
 BAR = 16
 """Characters of the largest bar."""
 WARN, FULL = 0.7, 0.9
@@ -167,7 +169,7 @@ def _by_kind(result: FdsResult, console: Console, show_all: bool) -> None:
     if result.watched_s:
         table.add_column("grown", justify="right", no_wrap=True)
     table.add_column("kind", no_wrap=True)
-    wide = console.width >= 90
+    wide = console.width >= WIDE
     if wide:
         table.add_column("", no_wrap=True)
     table.add_column("what", overflow="fold")
@@ -211,8 +213,8 @@ def _who(result: FdsResult, console: Console, show_all: bool) -> None:
         ):
             if name == "grown" and not result.watched_s:
                 continue
-            if name == "known by" and console.width < 90:
-                continue
+            if name == "known by" and console.width < WIDE:
+                continue  # it stands under the line then
             table.add_column(
                 name, justify="right" if justify == "right" else "left", no_wrap=justify == "right", overflow="fold"
             )
@@ -227,8 +229,10 @@ def _who(result: FdsResult, console: Console, show_all: bool) -> None:
             if result.watched_s:
                 cells.append(f"{holder.grown:+,}" if holder.grown else "")
             cells.append(where)
-            if console.width >= 90:
+            if console.width >= WIDE:
                 cells.append(BY[holder.by])
+            else:
+                cells[-1] += f"\n{BY[holder.by]}"
             table.add_row(*(_cell(console, cell, "bold" if i == 0 else "") for i, cell in enumerate(cells)))
         console.print(table)
         if len(result.holders) > len(shown):

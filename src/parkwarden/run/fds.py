@@ -127,6 +127,8 @@ def _eyes_of_pid(pid: int, options: FdsOptions, problems: list[Problem]) -> Call
     if url is None:
         text = "none of its listeners answers as pprof: which goroutines hold the descriptors is not known"
         problems.append(Problem("no-pprof", f"process {pid}", text))
+    else:
+        _load()
 
     def see() -> _Seen:
         at = time.time()
@@ -136,6 +138,16 @@ def _eyes_of_pid(pid: int, options: FdsOptions, problems: list[Problem]) -> Call
         return _Seen(at, local, seen.artefacts, [cost, *seen.cost])
 
     return see
+
+
+def _load() -> None:
+    """What asks and reads pages, before the first look: loaded in the middle of it, its goroutines are seconds younger than its descriptors,
+    and what grew alike seems not to have."""
+    import aiohttp  # noqa: F401
+
+    from parkwarden.collect.fleet.looks import warm
+
+    warm()
 
 
 def _pprof_of(pid: int, options: FdsOptions) -> str | None:

@@ -4,8 +4,8 @@
 
 Frames prove what a goroutine holds (stacks/holders.py). What no frame tells (a temporary file kept by somebody who waits on a
 channel, the parent's end of a child's input) is matched by numbers: a site of the user's whose goroutines grew by as many as a kind of
-descriptor did, or by half or a third as many (two pipes for each command), held what grew. Where nothing grew, equal numbers are
-a hint, and said to be one.
+descriptor did, or by half or a third as many (two pipes for each command), held what grew. Where nothing grew, or both grew though not
+alike (a few between two looks that are not of the same instant), equal numbers are a hint, and said to be one.
 
 Blind: descriptors that no goroutine waits for (kept in a map or a pool), and several sites that share one kind in no even ratio.
 """
@@ -26,11 +26,12 @@ MAX_RATIO = 4
 CLOSE = 0.15
 """How far a ratio may be from a whole number: the two looks at descriptors and goroutines are not taken at the same instant."""
 EQUAL = 0.03
-"""The same where nothing grew: numbers alone are alike by chance much more often."""
+"""The same of numbers alone: they are alike by chance much more often."""
 MATCHED = {
     "pipe": "pipes", "socket": "connections", "file": "files", "deleted-file": "temporary files", "pidfd": "child processes",
+    "inotify": "file watches", "eventpoll": "pollers", "timerfd": "timers", "eventfd": "event counters",
 }  # fmt: skip
-"""Kinds that are matched by numbers; of the others a process has a few, or the runtime's own."""
+"""Kinds that are matched by numbers; devices and the rest are no one thing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +93,11 @@ def _match(left: int, grown: int, known: Sequence[tuple[Standing, Frame | None]]
     """The site of the user's that fits descriptors best: by growth where both grew, else by number."""
     best: tuple[tuple[bool, float, int, str], _Match] | None = None
     for one, line in known:
+        more = one.grown or 0
+        together = grown == more == 0 or min(grown, more) > 0
         for by, descriptors, goroutines, close in (
-            ("growth", grown, one.grown or 0, CLOSE),
-            ("number", 0 if grown or one.grown else left, one.count, EQUAL),
+            ("growth", grown, more, CLOSE),
+            ("number", left if together else 0, one.count, EQUAL),
         ):
             if line is None or min(descriptors, goroutines, left) < MIN_MATCHED:
                 continue

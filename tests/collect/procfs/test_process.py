@@ -117,6 +117,38 @@ def test_refused_descriptors_are_a_problem(tmp_path: Path, monkeypatch: pytest.M
     assert "CAP_SYS_PTRACE" in local.problems[0].text
 
 
+def test_links_that_may_not_be_read_are_no_descriptors_of_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without the right to trace a process of our own user its numbers can be listed and no link be read: their number is told, no kind."""
+    root = grow(tmp_path, FDS)
+
+    def refuse(*_: object, **__: object) -> str:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os, "readlink", refuse)
+    local = look(PID, root=root)
+    assert (local.kinds, local.open_files, local.open_fds) == (None, (), look(PID, root=root, files=False).open_fds)
+    assert local.open_fds
+    assert [(p.code, p.where) for p in local.problems] == [("denied", f"{root}/{PID}/fd/*")]
+
+
+def test_a_link_too_long_to_be_read_is_open_nevertheless(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever opens files below a path longer than a page hides no descriptor by it."""
+    plain = os.readlink
+
+    def long(name: str, **kwargs: int) -> str:
+        if name == "15":
+            raise OSError(36, "File name too long")
+        return plain(name, **kwargs)
+
+    monkeypatch.setattr(os, "readlink", long)
+    local = look(PID, root=grow(tmp_path, FDS))
+    assert local.open_fds == len(FDS)
+    assert local.kinds is not None
+    assert (local.kinds["file"], local.kinds["other"]) == (1, 3)
+
+
 def test_missing_parts_are_problems_and_no_error(tmp_path: Path) -> None:
     """A /proc that hides most of itself (a sandbox) still tells the rest."""
     root = grow(tmp_path, {0: "/dev/null", 1: "socket:[7]"})

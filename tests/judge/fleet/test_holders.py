@@ -48,3 +48,22 @@ def test_who_does_not_grow_with_them_is_not_accused() -> None:
     for other in (0, 4):
         finding = found(per_connection=other)
         assert "net/http.(*persistConn).readLoop" in finding.title
+
+
+def test_our_own_looks_hold_nothing() -> None:
+    """A trace is taken because the limit is near: the goroutine that writes it grew from none to one, and is no holder of anything."""
+    tracing = Frame("runtime/trace.(*traceMultiplexer).startLocked.func1", "runtime/trace/subscribe.go", 167)
+    render = Frame("main.render", "/src/report.go", 12)
+    for frame, named in ((tracing, False), (render, True)):
+        engine = Engine()
+        engine.feed(Started(Instance(id="i1", labels={"service": "reports"}, start_time=T0), T0))
+        engine.feed(Named(Site("one", "syscall", *frame, (frame,), None)))
+        said: list[Finding] = []
+        for beat in range(37):
+            at = T0 + 5.0 * beat
+            used = (20 << 20) + beat * (3 << 20)
+            engine.feed(Read(at, "i1", Reading(at=at, goroutines=60, mem_used=used, mem_limit=160 << 20)))
+            engine.feed(SiteCounts(at, "i1", {"one": beat // 3} if beat > 5 else {}))
+            said = [f for f in engine.tick(at).findings if f.code == "PW522"] or said
+        assert said
+        assert (frame.function in said[0].title) == named

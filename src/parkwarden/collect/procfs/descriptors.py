@@ -54,7 +54,11 @@ def count(proc: Proc, pid: int) -> int | None:
 
 
 def opened(proc: Proc, pid: int) -> Opened | None:
-    """All descriptors of a process; None where that is refused. One that was closed meanwhile is none."""
+    """All descriptors of a process; None where that is refused. One that was closed meanwhile is none.
+
+    Who is of the same user but may not trace the process (another container's root, one that is not dumpable) may list the numbers and read
+    no link: fs/proc/base.c: proc_fd_access_allowed. That is a refusal too, not a process without descriptors.
+    """
     path = proc.path(pid, "fd")
     try:
         folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
@@ -62,7 +66,6 @@ def opened(proc: Proc, pid: int) -> Opened | None:
         proc.refused(path, error)
         return None
     targets: list[str] = []
-    refused: OSError | None = None
     try:
         try:
             names = os.listdir(folder)
@@ -74,12 +77,13 @@ def opened(proc: Proc, pid: int) -> Opened | None:
                 targets.append(os.readlink(name, dir_fd=folder))
             except FileNotFoundError:
                 continue
-            except OSError as error:
-                refused = error
+            except PermissionError as error:
+                proc.refused(f"{path}/*", error)
+                return None
+            except OSError:  # a path longer than a page is ENAMETOOLONG: open it is nevertheless
+                targets.append("unreadable:")
     finally:
         os.close(folder)
-    if refused is not None:
-        proc.refused(f"{path}/*", refused)
     found = sorted_out(targets)
     if len(names) > MAX_FDS:
         found.kinds["other"] += len(names) - MAX_FDS

@@ -51,6 +51,8 @@ LEAST_PER_MIN = 0.2
 """Goroutines a minute below which a site does not grow: one in five minutes is chance."""
 LOOKBACK_S = 600.0
 """Growth of sites is looked at over no less: profiles come once a minute."""
+LOOKS = ("runtime/trace.", "runtime/pprof.", "net/http/pprof.")
+"""Frames of whoever looks at the process, or writes what is looked at: they come when a limit is near, because it is near."""
 CALLS = ("syscall",)
 """Wait reasons of goroutines that hold a thread."""
 
@@ -203,7 +205,7 @@ def _companion(chief: _Place, places: list[_Place]) -> _Place | None:
 def _places(
     sites: SiteWindows, instance: str, now: float, since: float | None, own: Callable[[Site], bool]
 ) -> list[_Place]:
-    """All sites of an instance with goroutines now, and how they grow."""
+    """All sites of an instance with goroutines now, but for our own looks at it, and how they grow."""
     table = sites.tables.get(instance)
     if table is None or table.last_at is None or not len(table.rows):
         return []
@@ -211,9 +213,9 @@ def _places(
     count = table.recent[rows, -1]
     growth = _growth(table, min(now - LOOKBACK_S, now if since is None else since))[rows]
     return [
-        _Place(site := sites.site(name), int(n), float(g), own(site))
-        for name, n, g in zip(table.rows, count.tolist(), growth.tolist(), strict=True)
-        if n > 0
+        _Place(site, int(n), float(g), own(site))
+        for site, n, g in zip(map(sites.site, table.rows), count.tolist(), growth.tolist(), strict=True)
+        if n > 0 and not any(frame.function.startswith(LOOKS) for frame in site.frames)
     ]
 
 
