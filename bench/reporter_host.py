@@ -1,8 +1,8 @@
 """A host process with one telemetry library in it: requests at a steady rate, a pause, and the end. Started by bench/reporter.py.
 
-    python reporter_host.py LIBRARY HOST:PORT REQUESTS PER_SECOND IDLE_S
+    python reporter_host.py LIBRARY HOST:PORT REQUESTS PER_SECOND IDLE_S FOLDER
 
-Prints a line of JSON when it is done and only has to end (`bye`, on the clock all processes share). A request is a tenth of a
+FOLDER is for the spool of those that have one. Prints a line of JSON when it is done and only has to end (`bye`, on the clock all processes share). A request is a tenth of a
 millisecond of work and two spans.
 """
 
@@ -16,9 +16,11 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 Request = Callable[[Callable[[], None]], None]
+Begin = Callable[[str, int, str], Request]
 BLOCK = bytes(4096)
 
 
@@ -27,19 +29,19 @@ def work() -> None:
         hashlib.md5(BLOCK, usedforsecurity=False).digest()
 
 
-def nothing(host: str, port: int) -> Request:
+def nothing(host: str, port: int, folder: str) -> Request:
     return lambda do: do()
 
 
-def ours(kind: str) -> Callable[[str, int], Request]:
-    def begin(host: str, port: int) -> Request:
+def ours(kind: str, spools: bool = False) -> Begin:
+    def begin(host: str, port: int, folder: str) -> Request:
         from parkwarden.telemetry import Tracer
         from parkwarden.telemetry import reporter as made
 
         transport = getattr(made, kind)(made.Target(host=host, port=port), made.Origin("bench", "bench-1"))
         told: list[made.Reporter] = []
         atexit.register(lambda: print(json.dumps(account(told[0].account())), flush=True))  # runs after the reporter's
-        told.append(made.Reporter(transport))
+        told.append(made.Reporter(transport, spool=made.Spool(Path(folder)) if spools else None))
         tracer = Tracer(told[0], service="bench", instance="bench-1", rate=1.0)
 
         def request(do: Callable[[], None]) -> None:
@@ -61,8 +63,8 @@ def account(told: Any) -> dict[str, Any]:
     }
 
 
-def opentelemetry(kind: str) -> Callable[[str, int], Request]:
-    def begin(host: str, port: int) -> Request:
+def opentelemetry(kind: str) -> Begin:
+    def begin(host: str, port: int, folder: str) -> Request:
         from opentelemetry.sdk.resources import Resource
         from opentelemetry.sdk.trace import TracerProvider
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
@@ -91,7 +93,7 @@ def opentelemetry(kind: str) -> Callable[[str, int], Request]:
     return begin
 
 
-def skywalking(host: str, port: int) -> Request:
+def skywalking(host: str, port: int, folder: str) -> Request:
     from skywalking import agent, config
     from skywalking.trace.context import get_context
     from skywalking.trace.tags import TagHttpURL
@@ -109,11 +111,13 @@ def skywalking(host: str, port: int) -> Request:
     return request
 
 
-LIBRARIES: dict[str, Callable[[str, int], Request]] = {
+LIBRARIES: dict[str, Begin] = {
     "none": nothing,
     "parkwarden OTLP/gRPC": ours("OtlpGrpc"),
     "parkwarden OTLP/HTTP": ours("OtlpHttp"),
     "parkwarden SkyWalking": ours("SkyWalkingGrpc"),
+    "parkwarden OTLP/gRPC, spool": ours("OtlpGrpc", spools=True),
+    "parkwarden SkyWalking, spool": ours("SkyWalkingGrpc", spools=True),
     "opentelemetry-sdk OTLP/gRPC": opentelemetry("grpc"),
     "opentelemetry-sdk OTLP/HTTP": opentelemetry("http"),
     "apache-skywalking": skywalking,
@@ -121,11 +125,11 @@ LIBRARIES: dict[str, Callable[[str, int], Request]] = {
 
 
 def main() -> None:
-    library, address, requests, per_second, idle_s = sys.argv[1:]
+    library, address, requests, per_second, idle_s, folder = sys.argv[1:]
     with suppress(OSError):  # root may: what else the machine does is not what is measured
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
     host, _, port = address.rpartition(":")
-    request = LIBRARIES[library](host, int(port))
+    request = LIBRARIES[library](host, int(port), folder)
     times = []
     due = time.perf_counter() + 0.1
     for _ in range(int(requests)):

@@ -34,6 +34,8 @@ RESET_BYTES = 512
 """Of a request's body, before a resetting back end breaks off: it has begun, and is not done."""
 FLAP_UP_S, FLAP_DOWN_S = 2.0, 2.0
 """How long a flapping back end is there, and is not."""
+MET_S = 0.05
+"""How often a flapping back end looks whether anybody has come yet."""
 ACCEPT_BUFFER = 4096
 """Receive buffer of a slow drain's connections, so that the system does not drain for it."""
 STOP_S = 5.0
@@ -62,7 +64,7 @@ class Fault(StrEnum):
     RESOURCE_EXHAUSTED = "resource-exhausted"
     """gRPC's RESOURCE_EXHAUSTED, HTTP's 429 with Retry-After."""
     FLAPPING = "flapping"
-    """Healthy and refused by turns."""
+    """Healthy and refused by turns, from the first connection on."""
 
 
 class Backend:
@@ -137,6 +139,9 @@ class Backend:
                 listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, ACCEPT_BUFFER)
             server = await asyncio.start_server(self._talk, sock=listener, limit=MAX_MESSAGE, backlog=128)
             self._ready.set()
+            if self.fault is Fault.FLAPPING:
+                while not (self.seen["connections"] or self._over.is_set()):
+                    await self._pause(MET_S)
             await self._pause(up if self.fault is Fault.FLAPPING else None)
             server.close()
             for talk in list(self._talks):

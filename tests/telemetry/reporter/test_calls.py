@@ -7,6 +7,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent import futures
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import ClassVar
 
 import grpc
 import pytest
@@ -14,9 +16,11 @@ import pytest
 from parkwarden.run.backends import Backend, Fault
 from parkwarden.telemetry.reporter import Ending, Origin, OtlpGrpc, OtlpHttp, Signal, SkyWalkingGrpc, Target
 from parkwarden.telemetry.reporter.grpc_call import GrpcChannel
+from parkwarden.telemetry.reporter.otlp import GZIP, packed
+from parkwarden.telemetry.reporter.otlp_encode import request_of
 from parkwarden.telemetry.reporter.transport import Calling
 from parkwarden.telemetry.reporter.wire import BrokenError, NotReachedError
-from tests.telemetry.reporter.things import segment
+from tests.telemetry.reporter.things import log, segment
 
 ORIGIN = Origin("shop", "shop-1")
 TRANSPORTS = [OtlpGrpc, OtlpHttp, SkyWalkingGrpc]
@@ -147,6 +151,93 @@ def test_a_real_grpc_server_understands_us(real: Target) -> None:
     assert (refused.status, refused.words, refused.details) == (8, "zu viel: 100 %", b"\x08\x08")
     assert channel.call("/a.B/unknown", [b"x"], deadline).status == 12
     channel.drop()
+
+
+def test_a_real_grpc_server_unpacks(real: Target) -> None:
+    """gRPC's own compression, message by message."""
+    channel = GrpcChannel(real)
+    reply = channel.call("/a.B/count", [packed(bytes(300_000))] * 2, time.monotonic() + 9.0, GZIP)
+    assert reply.messages == (b"2 600000 Bearer x True",)
+    channel.drop()
+
+
+@pytest.mark.parametrize("kind", [OtlpGrpc, OtlpHttp])
+def test_requests_go_packed(kind: Callable[..., Calling]) -> None:
+    """A third of the bytes, and the same message; what is small goes as it is."""
+    got: list[bytes] = []
+    with Backend(Fault.HEALTHY, take=lambda path, message: got.append(message)) as backend:
+        transport = kind(target(backend), ORIGIN)
+        assert transport.send(Signal.TRACES, MANY, time.monotonic() + ANSWER_S).ending is Ending.TAKEN
+        assert transport.send(Signal.TRACES, MANY[:2], time.monotonic() + ANSWER_S).ending is Ending.TAKEN
+        assert got == [request_of(Signal.TRACES, items, ORIGIN)[0] for items in (MANY, MANY[:2])]
+        assert backend.seen["bytes"] < len(got[0]) / 3
+
+
+class Fussy(BaseHTTPRequestHandler):
+    """Says `status` to whatever is packed, and to the rest 200, or (at /gone) 404."""
+
+    protocol_version = "HTTP/1.1"
+    status = 415
+    seen: ClassVar[list[str]] = []
+
+    def do_POST(self) -> None:
+        encoding = self.headers.get("Content-Encoding", "")
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.seen.append(encoding)
+        self.send_response(self.status if encoding else 404 if "gone" in self.path else 200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Nothing."""
+
+
+@pytest.mark.parametrize("status", [400, 404, 415, 501])
+def test_who_takes_nothing_packed_over_http_gets_it_plain(status: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same batch, at once; from then on nothing is packed. A no to both is what it says."""
+    monkeypatch.setattr(Fussy, "status", status)
+    monkeypatch.setattr(Fussy, "seen", [])
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Fussy)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        transport = OtlpHttp(Target(host="127.0.0.1", port=server.server_port), ORIGIN)
+        for _ in range(2):
+            assert transport.send(Signal.TRACES, MANY, time.monotonic() + ANSWER_S).ending is Ending.TAKEN
+        assert Fussy.seen == [GZIP, "", ""]
+        gone = OtlpHttp(Target(host="127.0.0.1", port=server.server_port, path="/gone"), ORIGIN)
+        assert gone.send(Signal.TRACES, MANY, time.monotonic() + ANSWER_S).ending is Ending.ABSENT
+        transport.abort()
+        gone.abort()
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def test_who_takes_nothing_packed_over_grpc_gets_it_plain() -> None:
+    """A real server without compression says UNIMPLEMENTED, as to what it does not know."""
+    got: list[int] = []
+
+    def take(request: bytes, context: grpc.ServicerContext) -> bytes:
+        got.append(len(request))
+        return b""
+
+    handlers = {"Export": grpc.unary_unary_rpc_method_handler(take)}
+    service = "opentelemetry.proto.collector.trace.v1.TraceService"
+    identity_only = [("grpc.compression_enabled_algorithms_bitset", 1)]
+    server = grpc.server(futures.ThreadPoolExecutor(2), options=identity_only)
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, handlers),))
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    try:
+        transport = OtlpGrpc(Target(host="127.0.0.1", port=port), ORIGIN)
+        for _ in range(2):
+            assert transport.send(Signal.TRACES, MANY, time.monotonic() + ANSWER_S).ending is Ending.TAKEN
+        assert got == [len(request_of(Signal.TRACES, MANY, ORIGIN)[0])] * 2
+        logs = [log(str(number) * 20) for number in range(100)]
+        assert transport.send(Signal.LOGS, logs, time.monotonic() + ANSWER_S).ending is Ending.ABSENT
+        transport.abort()
+    finally:
+        server.stop(None)
 
 
 def test_what_speaks_no_http2_is_not_reached(real: Target) -> None:

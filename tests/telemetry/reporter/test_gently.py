@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from parkwarden.telemetry.reporter import gently as module
-from parkwarden.telemetry.reporter.gently import CALM, HURRY, HURRY_S, KEPT_S, MOST, PAUSE_S, SLICE, gently, pace
+from parkwarden.telemetry.reporter.gently import ALONE, CALM, HURRY, HURRY_S, KEPT_S, MOST, PAUSE_S, SLICE, gently, pace
 
 
 class Clock:
@@ -69,3 +69,9 @@ def test_who_is_behind_a_host_that_lets_nobody_run_takes_more_each_time(clock: C
     assert max(found) <= MOST
     waiting[0] = 0
     assert slices(clock, 2 * SLICE + 1) == [SLICE, SLICE]
+
+
+def test_at_the_end_nobody_rests(clock: Clock) -> None:
+    """Where the host only waits for us each pause would be its delay."""
+    pace(lambda: ALONE)
+    assert slices(clock, 3 * MOST) == []

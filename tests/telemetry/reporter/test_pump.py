@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from parkwarden.telemetry.reporter import Ending, Outcome, Reason, ReporterSettings, Signal
-from parkwarden.telemetry.reporter.pump import PROBE_ITEMS, Batch, Job, Pump
+from parkwarden.telemetry.reporter.pump import FIRST_ITEMS, PACE_S, PROBE_ITEMS, ROOM, Batch, Job, Pump
 from parkwarden.telemetry.reporter.records import Item, Tally, total
 from tests.telemetry.reporter.things import TAKEN, UNREACHED, UNSURE, log, point, segment
 
@@ -228,6 +228,59 @@ def test_a_batch_that_is_too_large_is_halved() -> None:
     it.due(5.0)
     it.ended(TAKEN, 5.0)
     assert sent(it, 5.0) == 8
+
+
+def behind_a_link(items_per_s: float, delay_s: float = 0.0) -> tuple[Pump, list[int]]:
+    """Two minutes behind a back end that takes `delay_s` for a call and so many items a second; 30 are made a second: the batches."""
+    it, now, made, sizes = pump(ReporterSettings()), 0.0, 0, []
+    while now < 120.0:
+        feed(it, int(30 * now) - made, segment(), now, Signal.TRACES)
+        made = int(30 * now)
+        batch = it.due(now)
+        if batch is None:
+            now += 0.05
+            continue
+        took, deadline = delay_s + len(batch.entries) / items_per_s, it._settings.call_s
+        now += min(took, deadline)
+        sizes.append(len(batch.entries))
+        it.ended(TAKEN if took <= deadline else UNSURE, now)
+    return it, sizes
+
+
+def test_behind_a_slow_link_batches_fit_into_their_time() -> None:
+    """Though more is made than can be brought over: no call runs into its deadline, nothing goes twice, the link is used."""
+    it, sizes = behind_a_link(20.0)
+    assert it.healthy
+    assert it.account().requeued == 0
+    assert max(sizes) / 20.0 <= ROOM * ReporterSettings().call_s
+    assert sum(sizes) > 0.9 * 20.0 * 120.0
+
+
+def test_a_back_end_that_is_only_late_gets_full_batches() -> None:
+    """What a call takes whatever is in it is no reason to send less: it keeps up."""
+    it, sizes = behind_a_link(1e6, delay_s=1.5)
+    assert it.queue.items < 30 * 5
+    assert max(sizes) > FIRST_ITEMS
+    feed(it, 2_000, segment(), 120.0, Signal.TRACES)
+    found, now = [], 120.0
+    while it.queue.items > 100:
+        if (batch := it.due(now)) is not None:
+            found.append(len(batch.entries))
+            it.ended(TAKEN, now + 1.5)
+            now += 1.5
+        now += PACE_S
+    assert found[:3] == [128, 256, 512]
+
+
+def test_a_link_that_grew_slow_gets_half_of_it() -> None:
+    """A call that hardly made it would not have made it again."""
+    it = pump()
+    feed(it, 40, segment(), signal=Signal.TRACES)
+    assert sent(it, 0.0) == 16
+    it.ended(TAKEN, 4.9)
+    assert sent(it, 5.0) == 8
+    it.ended(TAKEN, 5.1)
+    assert sent(it, 5.2) == 16
 
 
 def test_a_heartbeat_is_an_empty_call_when_there_is_nothing_to_send() -> None:

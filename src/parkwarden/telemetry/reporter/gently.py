@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from sys import maxsize
 from typing import TypeVar
 
 SLICE = 4
@@ -22,6 +23,8 @@ HURRY, HURRY_S = 16, 0.00005
 KEPT_S, MOST = 0.002, 512
 """Who was kept waiting longer than this shares with a host that never lets go of the interpreter, and takes twice as many when its
 turn comes, up to MOST: both go on for five milliseconds at a time then."""
+ALONE = maxsize
+"""So many wait when the host only waits for us to be done: slices of MOST then."""
 
 T = TypeVar("T")
 
@@ -41,9 +44,12 @@ def gently(items: Iterable[T]) -> Iterator[T]:
         left -= 1
         if left > 0:
             continue
-        if behind() <= CALM:
+        waiting = behind()
+        if waiting <= CALM:
             time.sleep(PAUSE_S)
             size = SLICE
+        elif waiting >= ALONE:
+            size = MOST
         else:
             began = time.perf_counter()
             time.sleep(HURRY_S)

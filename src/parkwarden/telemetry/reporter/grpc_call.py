@@ -3,7 +3,7 @@
 Unary calls and client streams look the same on the wire, and one call is made at a time. A new connection is used once the
 back end has said its first HTTP/2 frame: what only accepts has then seen nothing of a call.
 
-Source: grpc/doc/PROTOCOL-HTTP2.md, statuscodes.md, http-grpc-status-mapping.md.
+Source: grpc/doc/PROTOCOL-HTTP2.md, compression.md, statuscodes.md, http-grpc-status-mapping.md.
 """
 
 from __future__ import annotations
@@ -63,10 +63,11 @@ class GrpcChannel(Channel):
         self._leaving = False
         self._greeted = False
 
-    def call(self, path: str, messages: Sequence[bytes], deadline: float) -> Reply:
-        """Raises NotReachedError, or BrokenError where it is not known what the back end has."""
+    def call(self, path: str, messages: Sequence[bytes], deadline: float, encoding: str = "") -> Reply:
+        """`encoding`: what the messages are packed with, "" = they are not. Raises NotReachedError, or BrokenError where it is not
+        known what the back end has."""
         try:
-            return self._call(path, messages, deadline)
+            return self._call(path, messages, deadline, encoding)
         except h2.exceptions.H2Error as error:
             self.drop()
             raise BrokenError(f"no HTTP/2: {type(error).__name__}") from error
@@ -74,11 +75,11 @@ class GrpcChannel(Channel):
             self.drop()
             raise
 
-    def _call(self, path: str, messages: Sequence[bytes], deadline: float) -> Reply:
+    def _call(self, path: str, messages: Sequence[bytes], deadline: float, encoding: str) -> Reply:
         wire = self._connected(deadline)
         call = _Call(self._h2.get_next_available_stream_id())
-        self._h2.send_headers(call.stream, self._head(path, deadline))
-        body = b"".join(struct.pack(">BI", 0, len(message)) + message for message in messages)
+        self._h2.send_headers(call.stream, self._head(path, deadline, encoding))
+        body = b"".join(struct.pack(">BI", bool(encoding), len(message)) + message for message in messages)
         self._body(wire, call, body, deadline)
         while not call.over:
             self._hear(wire, call, deadline)
@@ -111,12 +112,13 @@ class GrpcChannel(Channel):
             self._events(data, _Call(0))
         return self._leaving
 
-    def _head(self, path: str, deadline: float) -> list[tuple[str, str]]:
+    def _head(self, path: str, deadline: float, encoding: str) -> list[tuple[str, str]]:
         left_ms = max(1, int((deadline - time.monotonic()) * 1000))
         return [
             (":method", "POST"), (":scheme", "https" if self._target.tls else "http"), (":path", path),
             (":authority", self._target.address), ("te", "trailers"), ("content-type", "application/grpc"),
-            ("grpc-timeout", f"{left_ms}m"), ("user-agent", "parkwarden"), *self._target.headers.items(),
+            ("grpc-timeout", f"{left_ms}m"), ("user-agent", "parkwarden"),
+            *([("grpc-encoding", encoding)] if encoding else ()), *self._target.headers.items(),
         ]  # fmt: skip
 
     def _body(self, wire: Wire, call: _Call, body: bytes, deadline: float) -> None:

@@ -25,13 +25,15 @@ class HttpChannel(Channel):
         super().__init__(target)
         self._h11: Any = None
 
-    def post(self, path: str, content_type: str, body: bytes, deadline: float) -> HttpReply:
-        """Raises NotReachedError, or BrokenError where it is not known what the back end has."""
+    def post(self, path: str, content_type: str, body: bytes, deadline: float, encoding: str = "") -> HttpReply:
+        """`encoding`: what the body is packed with, "" = it is not. Raises NotReachedError, or BrokenError where it is not known what
+        the back end has."""
         try:
             wire = self._connected(deadline)
             headers = [
                 ("host", self._target.address), ("user-agent", "parkwarden"), ("content-type", content_type),
-                ("content-length", str(len(body))), *self._target.headers.items(),
+                ("content-length", str(len(body))), *([("content-encoding", encoding)] if encoding else ()),
+                *self._target.headers.items(),
             ]  # fmt: skip
             data = self._h11.send(h11.Request(method="POST", target=path, headers=headers))
             data += self._h11.send(h11.Data(data=body)) + self._h11.send(h11.EndOfMessage())

@@ -1,8 +1,9 @@
 """What is sent when, what becomes of it, and the books of that. A state machine: time comes in, no thread, no socket.
 
-Healthy: batches of up to `batch_items`, after `linger_s` or as soon as one is full, events at once. After a failed call: a pause
-that doubles, then a *probe* - a call with nothing in it, so that finding out costs no item - and once that is answered small
-batches that double (PROBE_ITEMS, PACE_S): a back end that just came back is not buried by everybody's backlog.
+Healthy: batches of up to `batch_items`, after `linger_s` or as soon as one is full, events at once. They grow only
+as far as a call has time for (ROOM), so that behind a slow one what is sent also arrives. After a failed call: a pause that doubles, then a *probe* -
+a call with nothing in it, so that finding out costs no item - and once that is answered small batches that double (PROBE_ITEMS,
+PACE_S): a back end that just came back is not buried by everybody's backlog.
 """
 
 from __future__ import annotations
@@ -17,8 +18,12 @@ from parkwarden.telemetry.reporter.records import Account, Item, Reason, Signal,
 from parkwarden.telemetry.reporter.settings import ReporterSettings
 from parkwarden.telemetry.reporter.transport import Ending, Outcome
 
+FIRST_ITEMS = 64
+"""Items of the first batch of all: even a few KiB a second bring it over in time."""
 PROBE_ITEMS = 8
-"""Items of the first batch after an outage; each one taken doubles it."""
+"""Items of the first batch after an outage; each full one that is taken in time doubles it."""
+ROOM = 0.8
+"""What of its deadline a call may take: batches double while twice the time would be within it, and are halved beyond it."""
 PACE_S = 0.05
 """Between batches until they are full size again."""
 MAX_TRIES = 2
@@ -86,7 +91,7 @@ class Pump:
         self._failures = 0
         self._closing_failures = 0
         self._not_before = 0.0
-        self._limit = settings.batch_items
+        self._limit = min(FIRST_ITEMS, settings.batch_items)
         self._absent: dict[Signal, float] = {}
         self._accepted = {signal: _Sum() for signal in Signal}
         self._sent = {signal: _Sum() for signal in Signal}
@@ -150,8 +155,7 @@ class Pump:
         oldest = self.queue.oldest(absent)
         return (
             first.lane is Lane.EVENTS
-            or self._limit < self._settings.batch_items
-            or self.queue.items >= self._settings.batch_items
+            or self.queue.items >= self._limit
             or self.queue.bytes >= self._settings.batch_bytes
             or (oldest is not None and now - oldest >= self._settings.linger_s)
         )
@@ -197,8 +201,16 @@ class Pump:
             lost = sum(tally.items for tally in self._dropped.values())
             self.news.append(f"{self._where} takes it again; {self.queue.items} queued, {lost} lost so far")
         self.healthy, self.trouble, self._failures = True, "", 0
-        if self._limit < self._settings.batch_items:
-            self._limit = min(self._limit * 2, self._settings.batch_items)
+        self._fit(len(batch.entries), now)
+
+    def _fit(self, count: int, now: float) -> None:
+        """After a call that brought so many items over: how many the next one may bring, and when."""
+        took, room = now - (self._last_call or 0.0), ROOM * self._settings.call_s
+        if took > room:
+            self._limit = max(min(PROBE_ITEMS, self._limit), min(self._limit, count) // 2)
+        elif self._limit < self._settings.batch_items:
+            if 2 * took <= room and count >= self._limit:
+                self._limit = min(self._limit * 2, self._settings.batch_items)
             self._not_before = now + PACE_S
 
     def _ended_on_disk(self, batch: Batch, outcome: Outcome, now: float) -> None:

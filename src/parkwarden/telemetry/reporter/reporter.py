@@ -25,7 +25,7 @@ from queue import Empty, SimpleQueue
 from random import random as _random
 
 from parkwarden.telemetry.forks import heed_forks
-from parkwarden.telemetry.reporter.gently import PAUSE_S, pace
+from parkwarden.telemetry.reporter.gently import ALONE, PAUSE_S, pace
 from parkwarden.telemetry.reporter.inbox import Inbox
 from parkwarden.telemetry.reporter.noise import Noise, own_thread
 from parkwarden.telemetry.reporter.pump import Batch, Job, Pump
@@ -310,8 +310,8 @@ class Reporter:
             self._inbox.ring()
 
     def _behind(self) -> int:
-        """Items that wait; while closing more than any, as then only the host's end waits for us."""
-        return sys.maxsize if self._closed else len(self._inbox) + self._pump.queue.items
+        """Items that wait."""
+        return ALONE if self._closed else len(self._inbox) + self._pump.queue.items
 
     def _job(self, batch: Batch, deadline: float) -> Outcome:
         items = [entry.item for entry in batch.entries]
