@@ -15,18 +15,13 @@ from parkwarden.collect.go_process import Around, look_around, look_go, memory_o
 MIB = 1 << 20
 
 
-def proc(
-    root: Path, pid: int, *, environ: bytes = b"", uid: int = 1000, threads: int = 3, exe: bytes = b"", caps: int = 0, ids: str = "0 0 4294967295"
-) -> None:  # fmt: skip
+def proc(root: Path, pid: int, *, environ: bytes = b"", uid: int = 1000, threads: int = 3, exe: bytes = b"") -> None:
     """A process in a proc filesystem of our own."""
     folder = root / str(pid)
     folder.mkdir(parents=True)
     (folder / "environ").write_bytes(environ)
     (folder / "exe").write_bytes(exe)
-    (folder / "uid_map").write_text(f"{ids}\n")
-    (folder / "status").write_text(
-        f"Name:\tx\nUid:\t{uid}\t0\t0\t0\nThreads:\t{threads}\nVmSize:\t 1048576 kB\nCapEff:\t{caps:016x}\n"
-    )
+    (folder / "status").write_text(f"Name:\tx\nUid:\t{uid}\t0\t0\t0\nThreads:\t{threads}\nVmSize:\t 1048576 kB\n")
 
 
 def test_only_gos_own_variables_are_kept(tmp_path: Path) -> None:
@@ -47,7 +42,6 @@ def test_an_environment_that_may_not_be_read_is_a_problem(tmp_path: Path) -> Non
     told = look_go(9, root=str(tmp_path))
     assert told.environment is None
     assert {one.code for one in told.problems} == {"environment-unread", "binary-unread"}
-    assert told.unbound is None
     assert look_around(9, root=str(tmp_path)) == Around()
 
 
@@ -73,23 +67,6 @@ def test_threads_of_a_user_are_those_of_all_its_processes(tmp_path: Path) -> Non
     (tmp_path / "loadavg").write_text("0.1 0.2 0.3 2/345 9999\n")
     told = look_around(7, root=str(tmp_path))
     assert told == Around(user_threads=15, system_threads=345, address_space=1 << 30)
-
-
-@pytest.mark.parametrize(
-    ("uid", "caps", "ids", "unbound"),
-    [
-        (1000, 0, "0 0 4294967295", False),
-        (0, 0, "0 0 4294967295", True),
-        (1000, 1 << 24, "0 0 4294967295", True),
-        (1000, 1 << 21, "0 0 4294967295", True),
-        (1000, 1 << 20, "0 0 4294967295", False),
-        (0, 1 << 24, "0 100000 65536", False),
-    ],
-)
-def test_whom_the_process_limit_does_not_bind(tmp_path: Path, uid: int, caps: int, ids: str, unbound: bool) -> None:
-    """The machine's root, and who has CAP_SYS_RESOURCE or CAP_SYS_ADMIN there; root of a user namespace is bound."""
-    proc(tmp_path, 7, uid=uid, caps=caps, ids=ids)
-    assert look_go(7, root=str(tmp_path)).unbound is unbound
 
 
 @pytest.mark.parametrize(

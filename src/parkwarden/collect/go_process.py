@@ -29,8 +29,6 @@ MAX_PROCESSES = 50_000
 _KEPT = frozenset(("GOGC", "GOMEMLIMIT", "GOMAXPROCS"))
 _GODEBUG = frozenset(("containermaxprocs", "updatemaxprocs"))
 """Settings of GODEBUG that change what GOMAXPROCS follows (runtime/runtime1.go)."""
-_EXEMPT = 1 << 24 | 1 << 21
-"""CAP_SYS_RESOURCE and CAP_SYS_ADMIN (include/uapi/linux/capability.h)."""
 _MAGIC = b"\xff Go buildinf:"
 _VERSION = re.compile(rb"(?:devel )?go(\d{1,2})\.(\d{1,3})")
 _BYTES = re.compile(r"(\d{1,19})(B|KiB|MiB|GiB|TiB|)")
@@ -43,8 +41,6 @@ class GoProcess:
 
     version: tuple[int, int] | None = None
     environment: dict[str, str] | None = None
-    unbound: bool | None = None
-    """Whether RLIMIT_NPROC does not bind it: the machine's root, or who has CAP_SYS_RESOURCE or CAP_SYS_ADMIN there (kernel/fork.c)."""
     problems: tuple[Problem, ...] = field(default=())
 
 
@@ -63,11 +59,9 @@ def look_go(pid: int, *, root: str = "/proc") -> GoProcess:
     """One look. Never raises for what is refused or gone: that is a problem."""
     problems: list[Problem] = []
     folder = f"{root}/{pid}"
-    one = _status(folder)
     return GoProcess(
         version=_version(f"{folder}/exe", problems),
         environment=_environment(f"{folder}/environ", problems),
-        unbound=_unbound(one, f"{folder}/uid_map"),
         problems=tuple(problems),
     )
 
@@ -156,12 +150,11 @@ def _version(path: str, problems: list[Problem]) -> tuple[int, int] | None:
 class _Status:
     uid: int | None = None
     threads: int = 0
-    capabilities: int = 0
     address_space: int | None = None
 
 
 def _status(folder: str) -> _Status:
-    """Real user id, threads, effective capabilities and address space of a process; what is hidden or gone is empty."""
+    """Real user id, threads and address space of a process; what is hidden or gone is empty."""
     found = _Status()
     try:
         with open(f"{folder}/status", "rb") as file:
@@ -172,23 +165,9 @@ def _status(folder: str) -> _Status:
                     found.threads = int(line.split()[1])
                 elif line.startswith(b"VmSize:"):
                     found.address_space = int(line.split()[1]) << 10
-                elif line.startswith(b"CapEff:"):
-                    found.capabilities = int(line.split()[1], 16)
     except (OSError, ValueError, IndexError):
         pass  # gone, or hidden
     return found
-
-
-def _unbound(one: _Status, uid_map: str) -> bool | None:
-    """Only rights in the machine's own user namespace count, which maps all ids to themselves; in any other nobody is exempt."""
-    if one.uid is None:
-        return None
-    try:
-        with open(uid_map, "rb") as file:
-            whole = file.read(4096).split() == [b"0", b"0", b"4294967295"]
-    except OSError:
-        return None
-    return whole and (one.uid == 0 or bool(one.capabilities & _EXEMPT))
 
 
 def _user_threads(uid: int, root: str) -> int | None:

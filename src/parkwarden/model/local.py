@@ -71,6 +71,8 @@ class Local:
     max_fds_hard: int | None = None
     max_processes: int | None = None
     """RLIMIT_NPROC, soft: of all processes and threads of that user."""
+    unbound: bool | None = None
+    """Whether RLIMIT_NPROC does not bind it: the machine's root, or who has CAP_SYS_RESOURCE or CAP_SYS_ADMIN there (kernel/fork.c)."""
     max_memory: int | None = None
     """RLIMIT_AS, soft, bytes."""
     threads: int | None = None
@@ -84,5 +86,6 @@ class Local:
     @property
     def max_threads(self) -> int | None:
         """The nearest limit at which the kernel refuses another thread."""
-        limits = (self.max_processes, self.threads_system, self.cgroup.pids_limit if self.cgroup else None)
+        own = None if self.unbound else self.max_processes
+        limits = (own, self.threads_system, self.cgroup.pids_limit if self.cgroup else None)
         return min((n for n in limits if n is not None), default=None)

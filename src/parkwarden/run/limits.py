@@ -312,7 +312,7 @@ def _examined(process: _Process, found: Found | None, options: LimitOptions) -> 
         settings=_settings(process, found),
         looks=tuple(process.looks),
         go=process.go,
-        root=process.inside.unbound if process.inside else None,
+        root=process.local.unbound if process.local else None,
         servers=tuple(found.servers) if found else (),
         source_read=found is not None,
         stalled=process.stalled,

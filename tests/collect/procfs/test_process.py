@@ -91,6 +91,31 @@ def test_the_numbers_and_the_reading(tmp_path: Path) -> None:
     assert told.goroutines is None
 
 
+@pytest.mark.parametrize(
+    ("uid", "caps", "ids", "unbound"),
+    [
+        (1000, 0, "0 0 4294967295", False),
+        (0, 0, "0 0 4294967295", True),
+        (1000, 1 << 24, "0 0 4294967295", True),
+        (1000, 1 << 21, "0 0 4294967295", True),
+        (1000, 1 << 20, "0 0 4294967295", False),
+        (0, 1 << 24, "0 100000 65536", False),
+        (0, 0, None, None),
+    ],
+)
+def test_whom_the_process_limit_does_not_bind(
+    tmp_path: Path, uid: int, caps: int, ids: str | None, unbound: bool | None
+) -> None:
+    """The machine's root, and who has CAP_SYS_RESOURCE or CAP_SYS_ADMIN there; root of a user namespace is bound. Where it binds nobody
+    it is no limit on threads, or watch would foretell an end that never comes."""
+    files = {f"{PID}/status": f"Uid:\t{uid}\t0\t0\t0\nThreads:\t17\nCapEff:\t{caps:016x}\nSeccomp:\t0\n"}
+    if ids is not None:
+        files[f"{PID}/uid_map"] = f"         {ids}\n"
+    local = look(PID, root=grow(tmp_path, FDS, files))
+    assert local.unbound is unbound
+    assert reading(local).max_threads == (30_000 if unbound else 4096)
+
+
 def test_only_the_number_when_kinds_are_not_wanted(tmp_path: Path) -> None:
     """A cheap look counts the descriptors and reads none of them."""
     local = look(PID, files=False, root=grow(tmp_path, FDS))

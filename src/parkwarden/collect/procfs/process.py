@@ -19,6 +19,9 @@ from parkwarden.model.local import Connections, Local
 MAX_COMMAND = 64
 """Characters kept of a process's name (the kernel's own limit is 15)."""
 
+_EXEMPT = 1 << 24 | 1 << 21
+"""CAP_SYS_RESOURCE and CAP_SYS_ADMIN (include/uapi/linux/capability.h)."""
+
 ENDED = ("Z", "X", "x")
 """States of a process that has ended: it holds nothing any more."""
 
@@ -42,7 +45,8 @@ def look(
     proc = Proc(root)
     name, ticks = _identity(proc, pid)
     limits = texts.limits(proc.text(proc.path(pid, "limits")) or "")
-    status = texts.numbers(proc.text(proc.path(pid, "status")) or "")
+    told = proc.text(proc.path(pid, "status")) or ""
+    status = texts.numbers(told)
     opened = _open_files(proc, pid, sockets, tcp_info) if files else _Files(count=descriptors.count(proc, pid))
     group = cgroup(proc, pid)
     system = texts.number(proc.text(proc.path("sys/kernel/threads-max"), wanted=False))
@@ -61,6 +65,7 @@ def look(
         max_fds=soft,
         max_fds_hard=hard,
         max_processes=limits.get("Max processes", (None, None))[0],
+        unbound=_unbound(proc, pid, status.get("Uid"), texts.capabilities(told)),
         max_memory=limits.get("Max address space", (None, None))[0],
         threads=status.get("Threads"),
         threads_system=system,
@@ -121,6 +126,14 @@ def _open_files(proc: Proc, pid: int, tables: bool, tcp_info: bool) -> _Files:
         text = f"{left_out:,} groups beyond MAX_GROUPS = {descriptors.MAX_GROUPS} were left out, the smallest ones"
         proc.problems.append(Problem("groups-left-out", proc.path(pid, "fd"), text))
     return _Files(opened.count, dict(opened.kinds), groups, connections)
+
+
+def _unbound(proc: Proc, pid: int, uid: int | None, capabilities: int) -> bool | None:
+    """Only rights in the machine's own user namespace count, which maps all ids to themselves; in any other nobody is exempt."""
+    ids = proc.text(proc.path(pid, "uid_map"), wanted=False)
+    if uid is None or ids is None:
+        return None
+    return ids.split() == ["0", "0", "4294967295"] and (uid == 0 or bool(capabilities & _EXEMPT))
 
 
 def _identity(proc: Proc, pid: int) -> tuple[str, int]:

@@ -15,6 +15,7 @@ NO_LIMIT = 1 << 62
 
 _LIMIT = re.compile(r"^(Max [a-z ]{1,30}?) {2,}(\d{1,20}|unlimited) +(\d{1,20}|unlimited)", re.MULTILINE)
 _FIELD = re.compile(r"^([A-Za-z_()]{1,40}):?\s+(\d{1,20})(?=\s|\Z)", re.MULTILINE)
+_CAPABILITIES = re.compile(r"^CapEff:\s+([0-9a-f]{1,16})\s", re.MULTILINE)
 _SOME = re.compile(r"^some avg10=(\d{1,3}(?:\.\d{1,4})?)\b", re.MULTILINE)
 _OCTAL = re.compile(r"\\([0-7]{3})")
 
@@ -31,6 +32,12 @@ def limits(text: str) -> dict[str, tuple[int | None, int | None]]:
 def numbers(text: str) -> dict[str, int]:
     """Lines `name[:] number [unit]` (status, memory.stat, memory.events, memory.oom_control) -> name -> number as written."""
     return {name: int(value) for name, value in _FIELD.findall(text)}
+
+
+def capabilities(text: str) -> int:
+    """/proc/PID/status -> the bits of its effective capabilities; none where they are not told."""
+    found = _CAPABILITIES.search(text)
+    return int(found[1], 16) if found else 0
 
 
 def number(text: str | None) -> int | None:

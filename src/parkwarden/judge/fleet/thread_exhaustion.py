@@ -1,7 +1,7 @@
 """Operating-system threads on their way to the limit at which Go, or the system, ends the process.
 
 Watches     `threads` of each instance against Go's own limit (`rules.time_left.thread_limit`, 10,000) or the system's, where that is lower
-            (`max_threads`: the cgroup's pids.max, RLIMIT_NPROC, kernel.threads-max).
+            (`max_threads`: the cgroup's pids.max, kernel.threads-max, RLIMIT_NPROC where it binds, which root it does not).
 Why         each goroutine in a blocking system call or C call holds a thread, and Go gives none back. At the limit there is no error to handle:
             `program exceeds 10000-thread limit`, or `runtime: failed to create new OS thread`, and the process is gone.
 Input       Up to 128 readings of the present life.
