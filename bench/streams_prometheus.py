@@ -110,7 +110,7 @@ async def measured(url: str, instances: int, folder: str) -> dict[str, Any]:
                 pass
             longest[0] = 0.0
             began, cpu = time.perf_counter(), time.process_time()
-            await stream.tick(api)
+            await (stream.tick(api) if tick else stream._first_look(api))
             rows.append((time.perf_counter() - began, time.process_time() - cpu, longest[0], stream.told_s))
             began = time.perf_counter()
             watch.engine.tick(watch.clock.now())
@@ -123,6 +123,9 @@ async def measured(url: str, instances: int, folder: str) -> dict[str, Any]:
         "values": stream.points["taken"],
         "trouble": stream.trouble,
         "first_tick_s": rows[0][0],
+        "first_cpu_s": rows[0][1],
+        "first_held_s": rows[0][2],
+        "first_judged_s": beats[0],
         "tick_s": sorted(row[0] for row in rows[1:])[len(rows) // 2 - 1],
         "tick_worst_s": max(row[0] for row in rows[1:]),
         "asked_s": sorted(row[0] - row[3] for row in rows[1:])[len(rows) // 2 - 1],

@@ -158,6 +158,30 @@ def test_growth_keeps_everything() -> None:
     assert windows.memory("x", 1)[0, :300].tolist() == list(range(300))
 
 
+def test_room_for_those_about_to_come_is_made_once() -> None:
+    """Who is there keeps what was told; those announced come without the columns being copied again; nobody new needs no room."""
+    windows = filled(3)
+    windows.reserve(1_000)
+    capacity, columns = windows.capacity, windows.columns
+    assert capacity > 1_000
+    for i in range(1_000):
+        windows.read(f"n{i}", 5.0, Reading(goroutines=i))
+    assert windows.columns is columns
+    assert windows.series("a", "goroutines", 1000.0)[1].tolist() == [0, 1, 2]
+    windows.reserve(0)
+    assert windows.capacity == capacity
+
+
+def test_what_waits_to_be_written_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fleet's readings are written while they come, not all at once when somebody looks."""
+    monkeypatch.setattr(w, "WAITING", 4)
+    windows = Windows()
+    for i in range(9):
+        windows.read(f"n{i}", 5.0, Reading(goroutines=i))
+        assert len(windows._waiting) <= 4
+    assert [windows.last(f"n{i}", "goroutines") for i in range(9)] == list(range(9))
+
+
 def test_too_many_instances_are_refused_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     """A discovery gone wild costs a counter, not the machine."""
     monkeypatch.setattr(w, "MAX_INSTANCES", 2)

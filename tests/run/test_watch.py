@@ -9,8 +9,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
+from parkwarden import kernels
 from parkwarden.act.settings import Channels, StdoutSettings
+from parkwarden.collect.fleet.settings import CollectSettings
+from parkwarden.collect.streams.prometheus.settings import PrometheusSource
+from parkwarden.collect.streams.settings import Listener, ReceiveSettings
 from parkwarden.model import (
     Capture,
     Frame,
@@ -23,6 +28,7 @@ from parkwarden.model import (
     SiteCounts,
     Started,
     StoreError,
+    UsageError,
 )
 from parkwarden.run.clock import SteadyClock
 from parkwarden.run.config import Config
@@ -207,6 +213,52 @@ def test_a_part_that_keeps_failing_is_told(tmp_path: Path) -> None:
             assert scene.watch.status().restarts == {"discovery": 1}
 
     asyncio.run(work())
+
+
+def test_a_known_error_of_a_part_is_told_in_its_own_words_once(tmp_path: Path) -> None:
+    """One line in the log, no traceback; the headline and the trouble say what is wrong and what to do; the same again is no news."""
+    known = UsageError("address-in-use", "cannot listen on 127.0.0.1:4317", context="(taken)", hint="choose another")
+
+    async def work() -> None:
+        async with a_scene(tmp_path) as scene:
+            with capture_logs() as logs:
+                scene.watch._failed("otlp-grpc", known, 0.5)
+                scene.watch._failed("otlp-grpc", known, 1.0)
+            said = "cannot listen on 127.0.0.1:4317 (taken) | choose another"
+            assert [(line["error"], "exc_info" in line) for line in logs] == [(said, False)] * 2
+            told = [headline.text for headline in scene.headlines if "otlp-grpc" in headline.text]
+            assert told == [f"otlp-grpc failed and starts again in 0.5 s: {said}"]
+            await scene.live(1)
+            assert scene.watch.status().troubles == {"otlp-grpc": f"fails and is started again: {said}"}
+            assert scene.watch.status().restarts == {"otlp-grpc": 2}
+
+    asyncio.run(work())
+
+
+def test_what_is_not_compiled_is_compiled_before_anybody_is_answered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All kernels that the watch's judges, looks and streams take are loaded when it opens; that it takes long is told only where it does."""
+    loaded: list[str] = []
+    compiled: set[str] = set()
+    monkeypatch.setattr(kernels, "load", loaded.append)
+    monkeypatch.setattr(kernels, "is_compiled", compiled.__contains__)
+    receive = ReceiveSettings(remote_write=Listener(listen="127.0.0.1:0"))
+    sources = CollectSettings(prometheus=(PrometheusSource(url="http://127.0.0.1:9090"),))
+    config = Config(store=StoreSettings(folder=str(tmp_path)), receive=receive, collect=sources)
+
+    def told() -> list[str]:
+        headlines: list[Headline] = []
+        watch = Watch(config, tell=headlines.append)
+        asyncio.run(watch._compile())
+        return [headline.text for headline in headlines]
+
+    first = told()
+    assert [text.partition(":")[0] for text in first] == ["compiling 8 kernels, once"]
+    used = ["dump_scan", "fleet_counts", "profile_wire", "prometheus_json", "remote_write", "site_series"]
+    assert sorted(loaded) == [*used, "trace_scan", "trace_tables"]
+    compiled.update(loaded)
+    assert told() == []
 
 
 def test_a_capture_that_cannot_be_kept_holds_no_other_up(tmp_path: Path) -> None:

@@ -39,6 +39,11 @@ FORGET_S = 86_400.0
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _EDGES = np.array(AGES_S)
 
+_NO_INT64, _NO_INT32, _NO_UINT8 = np.empty(0, np.int64), np.empty(0, np.int32), np.empty(0, np.uint8)
+_NO_FLOATS, _NO_BOOLS = np.empty(0), np.empty(0, bool)
+_NO_LEFT, _NO_STOOD = np.empty((0, CLASSES), np.float32), np.empty((0, CLASSES), np.float16)
+# What everybody has before a first census: nothing can be written into them, so all share them.
+
 
 @dataclass(frozen=True, slots=True)
 class Present:
@@ -83,18 +88,18 @@ class LifeTable:
         self._anchor_at: list[float] = [] if start_time is None else [start_time]
         self._anchor_id: list[float] = [] if start_time is None else [0.0]
         self._max_goid = 0
-        self._goid: Ints = np.empty(0, np.int64)
-        self._slot = np.empty(0, np.int32)
-        self._since: Floats = np.empty(0)
-        self._arrived: Floats = np.empty(0)
-        self._worked = np.empty(0, bool)
-        self.left = np.zeros((0, CLASSES), np.float32)
+        self._goid: Ints = _NO_INT64
+        self._slot = _NO_INT32
+        self._since: Floats = _NO_FLOATS
+        self._arrived: Floats = _NO_FLOATS
+        self._worked = _NO_BOOLS
+        self.left = _NO_LEFT
         """Departures by age when last seen there (class), scaled, forgotten with `FORGET_S`: shape (slots, CLASSES). A new life keeps them."""
-        self.stood = np.zeros((0, CLASSES), np.float16)
+        self.stood = _NO_STOOD
         """The most of each age or older that stood there at one time in any earlier life, scaled: shape (slots, CLASSES)."""
-        self._standing = np.zeros((0, CLASSES), np.float16)
+        self._standing = _NO_STOOD
         """The same of this life."""
-        self._shift = np.zeros(0, np.uint8)
+        self._shift = _NO_UINT8
 
     # what happened
 

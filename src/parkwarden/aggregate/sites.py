@@ -67,6 +67,12 @@ AGED_LEAST_S = 10_800.0
 
 _COUNT_MAX = 2**31 - 1
 
+_NO_COUNTS, _NO_FLOORS = np.empty((0, RECENT), np.int32), np.empty((len(LEVELS_S), 0, FLOORS), np.int32)
+_NO_MEANS = np.empty((len(LEVELS_S), 0, FLOORS), np.float32)
+_NO_FLOAT32, _NO_INT32, _NO_FLOATS = np.empty(0, np.float32), np.empty(0, np.int32), np.empty(0)
+# Columns of a table without rows: nothing can be written into them, so all share them. Of whom a stream tells there are 100,000, and few of
+# them are ever looked at.
+
 
 @dataclass(slots=True)
 class Memory:
@@ -111,27 +117,27 @@ class SiteTable:
     rows: dict[str, int] = field(default_factory=dict)
     free: list[int] = field(default_factory=list)
     times: Floats = field(default_factory=lambda: np.full(RECENT, np.nan))
-    recent: Counts = field(default_factory=lambda: np.empty((0, RECENT), np.int32))
-    floors: Counts = field(default_factory=lambda: np.empty((len(LEVELS_S), 0, FLOORS), np.int32))
+    recent: Counts = field(default_factory=lambda: _NO_COUNTS)
+    floors: Counts = field(default_factory=lambda: _NO_FLOORS)
     told: npt.NDArray[np.bool_] = field(default_factory=lambda: np.zeros((len(LEVELS_S), FLOORS), bool))
     """Slots in which anything was told at all; a site without goroutines there had none."""
     load: npt.NDArray[np.float32] = field(default_factory=lambda: np.full((len(LEVELS_S), FLOORS), np.nan, np.float32))
     """Requests per second in the same time slots, NaN where not told."""
     bucket: Ints = field(default_factory=lambda: np.full(len(LEVELS_S), -1, np.int64))
     """Number of the newest time slot of each level: time // length."""
-    means: npt.NDArray[np.float32] = field(default_factory=lambda: np.empty((len(LEVELS_S), 0, FLOORS), np.float32))
+    means: npt.NDArray[np.float32] = field(default_factory=lambda: _NO_MEANS)
     """Mean count per time slot, where `told`."""
     weights: Counts = field(default_factory=lambda: np.zeros((len(LEVELS_S), FLOORS), np.int32))
     """Looks in each time slot."""
-    jitter: npt.NDArray[np.float32] = field(default_factory=lambda: np.empty(0, np.float32))
+    jitter: npt.NDArray[np.float32] = field(default_factory=lambda: _NO_FLOAT32)
     """Variance from look to look of each row, trend taken out, over about the last `JITTER_LOOKS`."""
-    reached: npt.NDArray[np.float32] = field(default_factory=lambda: np.empty(0, np.float32))
+    reached: npt.NDArray[np.float32] = field(default_factory=lambda: _NO_FLOAT32)
     """Highest five-minute mean that earlier lives had at the site."""
     aged: float = 0.0
     """Age that an earlier life of the service reached, seconds: what was not there then does not belong to a full-grown process."""
-    peak: Counts = field(default_factory=lambda: np.empty(0, np.int32))
+    peak: Counts = field(default_factory=lambda: _NO_INT32)
     """Highest five-minute floor that is older than the slots kept."""
-    first_at: Floats = field(default_factory=lambda: np.empty(0))
+    first_at: Floats = field(default_factory=lambda: _NO_FLOATS)
     """When the site was first seen with goroutines in this life."""
     proofs: dict[int, Proof] = field(default_factory=dict)
     asked_at: float | None = None
@@ -139,7 +145,7 @@ class SiteTable:
     life: LifeTable = field(default_factory=LifeTable)
     close: CloseLook | None = None
     """Every goroutine seen, while all censuses of this life were seconds apart."""
-    values: Counts = field(default_factory=lambda: np.empty(0, np.int32))
+    values: Counts = field(default_factory=lambda: _NO_INT32)
     """The counts of a look by row, which `into_columns` takes in, at the time in `state` and in the time slots `fresh`."""
     state: Floats = field(default_factory=lambda: np.zeros(layout.STATE))
     fresh: Ints = field(default_factory=lambda: np.zeros(len(LEVELS_S), np.int64))

@@ -95,11 +95,6 @@ def _parts(data: bytes, at: int, end: int) -> list[tuple[int, int, int]]:
     return found
 
 
-def warm() -> None:
-    """Have the kernel ready: where it was never compiled that takes seconds, which are not a sender's to wait."""
-    load("remote_write")
-
-
 def read(data: bytes, version: int, seed: int) -> WriteMessage:
     """See the module. `version` 1 or 2; `seed` (64 bits, signed) is the same for all messages whose hashes are compared, and nobody's to know."""
     most = np.array([MAX_SERIES, MAX_POINTS, MAX_SYMBOLS], np.int64)

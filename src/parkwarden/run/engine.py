@@ -63,6 +63,10 @@ MODULE_STACKS = 2_000
 neither fills memory nor has them guessed anew each time."""
 
 
+KERNELS = ("fleet_counts", "site_series")
+"""What judging takes (kernels/__init__.py)."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tick:
     """What was judged at one time: findings worst first, the signals behind them, who is blind since when."""

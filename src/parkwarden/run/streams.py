@@ -69,8 +69,14 @@ def made(
     return streams
 
 
+def kernels(config: Config) -> list[str]:
+    """What reading the streams of a configuration takes (kernels/__init__.py)."""
+    wanted = {"remote_write": config.receive.remote_write.listen, "prometheus_json": config.collect.prometheus}
+    return [name for name, there in wanted.items() if there]
+
+
 class Streams:
-    """All streams and the roll they share. `emit`, `clock` and `direct` are the roll's; `make(roll)` makes the streams."""
+    """All streams and the roll they share. `emit`, `clock`, `direct` and `room` are the roll's; `make(roll)` makes the streams."""
 
     def __init__(
         self,
@@ -78,8 +84,10 @@ class Streams:
         clock: Callable[[], float],
         direct: Callable[[str], bool],
         make: Callable[[Roll], Sequence[Stream]],
+        *,
+        room: Callable[[int], None] = lambda _more: None,
     ) -> None:
-        self.roll = Roll(emit, clock, direct=direct, forgotten=self._forgotten)
+        self.roll = Roll(emit, clock, direct=direct, forgotten=self._forgotten, room=room)
         self._by_name = {stream.name: stream for stream in make(self.roll)}
 
     def __bool__(self) -> bool:

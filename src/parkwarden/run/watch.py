@@ -12,6 +12,7 @@ windows of the last hour).
 from __future__ import annotations
 
 import asyncio
+import math
 import platform
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -23,6 +24,7 @@ from uuid import uuid4
 
 import structlog
 
+from parkwarden import kernels
 from parkwarden.act.channels import notifiers
 from parkwarden.act.sender import Sender
 from parkwarden.act.settings import with_all_channels
@@ -31,6 +33,7 @@ from parkwarden.alert.life import remembered
 from parkwarden.alert.presence import presence
 from parkwarden.collect.discovery import Discovery
 from parkwarden.collect.fleet.collector import Collector
+from parkwarden.collect.fleet.looks import KERNELS as LOOKING
 from parkwarden.model import (
     Capture,
     Event,
@@ -39,6 +42,7 @@ from parkwarden.model import (
     Incident,
     IncidentState,
     Notification,
+    ParkwardenError,
     Report,
     StoreError,
     Target,
@@ -50,6 +54,7 @@ from parkwarden.report.redact import redact_report
 from parkwarden.run.board.host import Bell
 from parkwarden.run.board.kept import Kept
 from parkwarden.run.clock import SteadyClock
+from parkwarden.run.engine import KERNELS as JUDGING
 from parkwarden.run.engine import TICK_S, Engine, Tick
 from parkwarden.run.headlines import Headlines, Tell, account, now_words
 from parkwarden.run.keeper import Keeper
@@ -59,6 +64,7 @@ from parkwarden.run.outbox import Outbox
 from parkwarden.run.retention import Retention
 from parkwarden.run.status import WatchStatus
 from parkwarden.run.streams import Streams, made
+from parkwarden.run.streams import kernels as streaming
 from parkwarden.run.supervise import CALM_S, keep_running
 from parkwarden.store.state import AsyncState, State
 from parkwarden.telemetry import Ring, Tracer
@@ -124,7 +130,8 @@ class Watch:
         )
         """Of our own beats, looks and deliveries."""
         self.collector = Collector(config.collect, self._event, self._capture, clock=self.clock.now, tracer=self.tracer)
-        self.streams = Streams(self._event, self.clock.now, self.collector.watches, self._make_streams)
+        room = self.engine.windows.reserve
+        self.streams = Streams(self._event, self.clock.now, self.collector.watches, self._make_streams, room=room)
         self.headlines = Headlines(tell, instance=self.engine.instance, counts=self._lately)
         self.memory = Memory(config.store, self.clock.now)
         self.kept = Kept()
@@ -165,6 +172,7 @@ class Watch:
             self._state = AsyncState(await asyncio.to_thread(State.open, settings=self.config.store))
             closing.push_async_callback(self._state.close)
             self._outbox = Outbox(self._state)
+            await self._compile()
             self._keeper = Keeper(self.config.store, self._state, lambda name: self.engine.instance(name).labels)
             channels = notifiers(self.config.channels, self.clock.now)
             if not channels:
@@ -175,6 +183,17 @@ class Watch:
             )
             await self._resume()
             yield
+
+    async def _compile(self) -> None:
+        """Have all machine code ready before anybody is answered: what is not compiled would hold the loop for seconds later."""
+        wanted = (*JUDGING, *LOOKING, *streaming(self.config))
+        missing = await asyncio.to_thread(lambda: [name for name in wanted if not kernels.is_compiled(name)])
+        if missing:
+            how_long = f"{len(missing)} kernels, once: half a minute or more, in which nobody is answered"
+            text = f"compiling {how_long} (`python -m parkwarden.kernels` does it ahead)"
+            self.headlines.info(self.clock.now(), text)
+        for name in wanted:
+            await asyncio.to_thread(kernels.load, name)
 
     def _all_parts(self) -> dict[str, Part]:
         return {
@@ -236,6 +255,7 @@ class Watch:
     def _retarget(self, targets: Sequence[Target]) -> None:
         """A discovery found other targets. Until every source has spoken once, nobody is missing."""
         self.collector.set_targets(targets)
+        self.engine.windows.reserve(sum(target.id not in self.engine.instances for target in targets))
         for target in targets:
             self.engine.expect(target.instance(), self.clock.now())
         known = {target.id for target in targets}
@@ -423,12 +443,20 @@ class Watch:
         await self._state.run(partial(State.prune, now=now))
 
     def _failed(self, name: str, error: Exception, wait_s: float) -> None:
+        """Known errors in their own words and with what to do; a traceback is for what nobody foresaw, whose words may hold secrets."""
         self._restarts[name] += 1
-        self._failing[name] = (self.clock.now(), f"fails and is started again: {type(error).__name__}")
-        log.error("a part of the watch failed", part=name, again_in_s=wait_s, exc_info=error)
-        self.headlines.info(
-            self.clock.now(), f"{name} failed and starts again in {wait_s:.1f} s: {type(error).__name__}"
-        )
+        if isinstance(error, ParkwardenError):
+            what = " ".join(filter(None, (error.message, error.context)))
+            what += f" | {error.hint}" if error.hint else ""
+            log.error("a part of the watch failed", part=name, again_in_s=wait_s, error=what)
+        else:
+            what = type(error).__name__
+            log.error("a part of the watch failed", part=name, again_in_s=wait_s, exc_info=error)
+        now, said = self.clock.now(), f"fails and is started again: {what}"
+        at, before = self._failing.get(name, (-math.inf, ""))
+        self._failing[name] = (now, said)
+        if said != before or now - at >= CALM_S:  # the same again and again is told once; troubles show that it lasts
+            self.headlines.info(now, f"{name} failed and starts again in {wait_s:.1f} s: {what}")
 
     # how we are
 

@@ -113,6 +113,16 @@ def test_a_sign_of_life_keeps_an_instance_though_it_tells_no_numbers() -> None:
     assert [one.id for one in world.roll] == ["a:1"]
 
 
+def test_room_is_asked_for_those_who_are_new(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who is known needs none, and nobody beyond what is taken gets any."""
+    monkeypatch.setattr(roll_module, "MAX_INSTANCES", 3)
+    world = World()
+    world.roll.seen("otlp", instance("a:1"))
+    world.roll.expect([instance("a:1")])
+    world.roll.expect([instance(f"{name}:1") for name in "abcdef"])
+    assert world.room == [2]
+
+
 def test_a_flood_of_names_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever may send can make up instances: beyond the limit they are refused and counted, and who is known goes on."""
     monkeypatch.setattr(roll_module, "MAX_INSTANCES", 2)

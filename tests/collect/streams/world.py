@@ -19,6 +19,7 @@ class World:
     events: list[Event] = field(default_factory=list)
     points: Counter[str] = field(default_factory=Counter)
     forgotten: list[tuple[str, str]] = field(default_factory=list)
+    room: list[int] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.roll = Roll(
@@ -26,6 +27,7 @@ class World:
             lambda: self.now,
             direct=self.direct.__contains__,
             forgotten=lambda stream, name: self.forgotten.append((stream, name)),
+            room=self.room.append,
         )
         self.assembly = Assembly(self.roll, self.points, lambda: self.now)
 

@@ -79,9 +79,13 @@ class Taken:
     note: str = ""
 
 
+KERNELS = ("profile_wire", "trace_scan", "trace_tables", "dump_scan")
+"""What reading looks takes."""
+
+
 def warm() -> None:
-    """Load the kernels that reading looks takes: 50 ms, or seconds of compiling after an upgrade, which no loop should wait for."""
-    for name in ("profile_wire", "trace_scan", "trace_tables", "dump_scan"):
+    """Load KERNELS: 50 ms, or seconds of compiling after an upgrade, which no loop should wait for."""
+    for name in KERNELS:
         kernels.load(name)
 
 

@@ -86,17 +86,13 @@ class RemoteWriteStream(Stream):
         return self._server.port
 
     def parts(self) -> Mapping[str, Part]:
-        return {self.name: self._serve, f"{self.name} readings": self._flush}
+        return {self.name: self._server.run, f"{self.name} readings": self._flush}
 
     def gone(self, instance_id: str) -> None:
         self._assembly.forget(instance_id)
         owner = self._owners.pop(instance_id, None)
         if owner is not None:
             self._ids.pop(owner[0], None)
-
-    async def _serve(self) -> None:
-        await asyncio.to_thread(remote_write.warm)
-        await self._server.run()
 
     async def take(self, message: Message) -> Response:
         """One message: its samples become values of readings. Raises RefusedError."""

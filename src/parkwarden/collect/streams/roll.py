@@ -8,7 +8,7 @@ MAX_AHEAD_S in the future counts as now, beyond it is refused. Who is silent for
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from parkwarden.collect.fleet.probe import restarted
@@ -38,7 +38,8 @@ class _Told:
 
 
 class Roll:
-    """See the module. `direct(id)`: whether an id is a target we read ourselves; `forgotten(stream, id)` hears of who is gone. One loop."""
+    """See the module. `direct(id)`: whether an id is a target we read ourselves; `forgotten(stream, id)` hears of who is gone,
+    `room(more)` of how many more are about to come. One loop."""
 
     def __init__(
         self,
@@ -47,11 +48,13 @@ class Roll:
         *,
         direct: Callable[[str], bool] = lambda _id: False,
         forgotten: Callable[[str, str], None] = lambda _stream, _id: None,
+        room: Callable[[int], None] = lambda _more: None,
     ) -> None:
         self._emit = emit
         self._clock = clock
         self._direct = direct
         self._forgotten = forgotten
+        self._room = room
         self._told: dict[str, _Told] = {}
         self.refused: Counter[str] = Counter()
         """Announcements and readings not taken, by why."""
@@ -79,6 +82,12 @@ class Roll:
     def resumed(self, instance: Instance) -> None:
         """Known from before a restart of ours: it keeps its windows, and belongs to the first stream that tells of it."""
         self._told[instance.id] = _Told(instance, "", self._clock())
+
+    def expect(self, instances: Iterable[Instance]) -> None:
+        """These are about to be `seen` for the first time, or again: what room the new ones take is made at once."""
+        more = sum(one.id not in self._told for one in instances)
+        if more:
+            self._room(min(more, MAX_INSTANCES - len(self._told)))
 
     def seen(self, stream: str, instance: Instance, start_time: float | None = None) -> bool:
         """A stream tells of an instance. Announces who is new (in the life that began at `start_time`, if it does not say so itself) or changed;

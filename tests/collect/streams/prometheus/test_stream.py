@@ -167,6 +167,20 @@ def test_a_fleet_is_read_by_questions() -> None:
     asyncio.run(work())
 
 
+def test_room_is_made_before_a_fleet_is_told() -> None:
+    """As many places as there are new instances, once; not again while nobody new is there."""
+
+    async def work() -> None:
+        async with asked() as (_stream, there, world, _):
+            await until(lambda: len(there.queries) > 60)
+            assert world.room == [2]
+            there.instances = ("a:1", "b:1", "c:1")
+            await until(lambda: "c:1" in world.roll)
+            assert world.room == [2, 1]
+
+    asyncio.run(work())
+
+
 def test_what_nobody_tells_is_asked_for_seldom() -> None:
     """A metric without series is asked for again after SELDOM_TICKS only; what can stand in for it is asked for instead."""
 

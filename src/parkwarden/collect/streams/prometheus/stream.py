@@ -118,6 +118,8 @@ class PrometheusStream(Stream):
         self._empty: set[str] = set()
         """Fields that nobody told when they were last asked for."""
         self._filled = False
+        self._had_room = 0
+        """Instances of the fleet that have places already."""
         self.tick_s = 0.0
         """How long the last tick took, from the first question to the last event."""
         self.told_s = 0.0
@@ -137,7 +139,7 @@ class PrometheusStream(Stream):
             try:
                 while True:
                     try:
-                        await self._look(api)
+                        await (self._look(api) if self._ticks else self._first_look(api))
                     except Exception as error:
                         failures += 1
                         self.trouble = sentence(error)
@@ -149,6 +151,19 @@ class PrometheusStream(Stream):
                     await asyncio.sleep(due - loop.time())
             finally:
                 api.close()
+
+    async def _first_look(self, api: Api) -> None:
+        """All are met: a million objects that stay. Looking through them for cycles again and again would hold the loop for half a second at
+        a time, and so it is not done meanwhile, nor of a large fleet ever."""
+        collecting = gc.isenabled()
+        gc.disable()
+        try:
+            await self._look(api)
+            if len(self._fleet) > LARGE:
+                gc.freeze()
+        finally:
+            if collecting:
+                gc.enable()
 
     async def _look(self, api: Api) -> None:
         if not self._filled and self._settings.backfill_s:
@@ -170,6 +185,7 @@ class PrometheusStream(Stream):
         fleet.begin([at])
         times = await api.instant(self._query(AT), at)
         await self._on(fleet.take, AT, times)
+        self._make_room()
         asked = [f for f in (*OFTEN, *SELDOM) if seldom or (f in OFTEN and f not in self._empty)]
         asked += [field for field, (better, _) in INSTEAD.items() if better in self._empty]
         by_id = [REQUESTS] if self._settings.requests and (seldom or REQUESTS not in self._empty) else []
@@ -192,8 +208,6 @@ class PrometheusStream(Stream):
         before = asyncio.get_running_loop().time()
         await self._tell()
         self.told_s = asyncio.get_running_loop().time() - before
-        if self._ticks == 1 and len(fleet) > LARGE:
-            gc.freeze()  # a fleet stays: looking through it for cycles again and again would hold the loop for half a second
         self.trouble = self._told_trouble(wrong, warnings, len(asked) + len(by_id) + 1)
         self.tick_s = asyncio.get_running_loop().time() - began
 
@@ -257,12 +271,19 @@ class PrometheusStream(Stream):
                 self._empty.add(field)
 
         await ask(AT)
+        self._make_room()
         asked = [field for field in OFTEN if field not in self._empty]
         for failed in await asyncio.gather(*map(ask, asked), return_exceptions=True):
             if isinstance(failed, BaseException) and not isinstance(failed, Exception):
                 raise failed
         self._empty.clear()  # what the past does not tell the present may
         await self._tell()
+
+    def _make_room(self) -> None:
+        """Where there are more than before: as many as are new get their places in one go, not while they double again and again."""
+        if len(self._fleet) > self._had_room:
+            self._roll.expect(self._fleet.instances[self._had_room :])
+        self._had_room = len(self._fleet)
 
     async def _on(self, call: Callable[[str, ApiAnswer], None], field: str, answer: ApiAnswer) -> None:
         """Sorting an answer in; a first one of a large fleet takes a second, which is not the loop's."""

@@ -28,7 +28,6 @@ from parkwarden.collect.streams.skywalking.meters import Batch, batches
 from parkwarden.collect.streams.skywalking.tasks import EVENTS, Tasks
 from parkwarden.collect.streams.stream import Part, Stream
 from parkwarden.model.capture import LAST_CHANCE, SEGMENTS, Capture
-from parkwarden.model.errors import UsageError
 from parkwarden.model.instance import Instance
 from parkwarden.model.safe import inert
 from parkwarden.protos import skywalking_paths as paths
@@ -168,18 +167,13 @@ class SkyWalkingStream(Stream):
 
     async def _serve(self) -> None:
         def bound(address: str) -> None:
-            self.trouble = ""
             self._tell(f"skywalking: grpc://{address} takes what agents report")
 
         # agents ask for their configuration without showing a token; there is none
         unguarded = frozenset((paths.CONFIGURATION, paths.old(paths.CONFIGURATION)))
-        try:
-            await grpc_server.serve(
-                self._listener, self.methods(), bound=bound, max_message=MAX_MESSAGE, unguarded=unguarded
-            )
-        except UsageError as error:
-            self.trouble = error.message
-            raise
+        await grpc_server.serve(
+            self._listener, self.methods(), bound=bound, max_message=MAX_MESSAGE, unguarded=unguarded
+        )
 
     async def _flush(self) -> None:
         await self._assembly.keep_flushing(self._tasks.tidy)
