@@ -247,6 +247,20 @@ def test_longer_than_memory_comes_from_history(board: Board) -> None:
     assert max(n for n in told["sites"]["rows"][0]["counts"] if n is not None) > 500
 
 
+def test_a_young_service_is_shown_closely(board: Board) -> None:
+    """Who was watched for minutes has cells of a minute unless asked otherwise, after half an hour two hours in cells of five."""
+
+    def shown(query: str = "") -> str:
+        page = board.client.get(f"/services/shop?env=prod{query}").text
+        [current] = re.findall(r'<a class="button"[^>]* aria-current="true">(\w+)</a>', page)
+        return str(current)
+
+    board.live(14)
+    assert (shown(), shown("&range=8h")) == ("24m", "8h")
+    board.live(360)
+    assert (shown(), shown("&range=24m")) == ("2h", "24m")
+
+
 def test_a_hostile_service_leads_to_its_findings(board: Board) -> None:
     """What was found of it stands in its own row, whatever its name is made of."""
     name = f"\u202eevil\x07 {HOSTILE}"

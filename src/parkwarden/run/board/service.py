@@ -41,7 +41,8 @@ RANGES: dict[str, float] = {
 SLOTS_S = {"24m": 60.0, "2h": 300.0, "8h": 1_200.0, "24h": 3_600.0, "7d": 21_600.0, "30d": 86_400.0}
 """A cell of the heat map in each: those of LEVELS_S are in memory, the others come from history, which is up to an hour behind."""
 
-USUAL_RANGE = "2h"
+YOUNG_RANGE, USUAL_RANGE = "24m", "2h"
+"""What is shown unless asked for: the first while no older numbers are in memory, two hours would be an empty picture."""
 
 PARTS = ("series", "heat", "sets", "replicas")
 """Pictures of the page; each can be asked for alone."""
@@ -185,6 +186,16 @@ class Services:
         self._host = host
         self._fleet = fleet
         self._redactor = Redactor()
+
+    def usual_range(self, key: ServiceKey) -> str:
+        """Of RANGES, for who did not ask for one."""
+        now = self._fleet.picture()
+        if (i := now.roster.index.get(key)) is None:
+            return USUAL_RANGE
+        ids = [member.id for member in now.roster.services[i].members[:MAX_TABLES]]
+        times, means = self._host.kept.past.series(ids, now.at - RANGES[USUAL_RANGE], ("goroutines",))
+        older = times < now.at - RANGES[YOUNG_RANGE]
+        return USUAL_RANGE if not np.isnan(means[0][:, older]).all() else YOUNG_RANGE
 
     async def page(
         self, key: ServiceKey, range_: str, parts: Collection[str] = PARTS, heat_sites: int = HEAT_SITES

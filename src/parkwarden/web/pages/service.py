@@ -19,7 +19,6 @@ from parkwarden.run.board.service import (
     MAX_HEAT_SITES,
     PARTS,
     RANGES,
-    USUAL_RANGE,
     Replica,
     ServicePage,
     Services,
@@ -51,7 +50,7 @@ def routes(desk: Desk) -> list[BaseRoute]:
     async def service(request: Request) -> Response:
         asked = request.query_params
         key = request.path_params["service"], asked.get("env", "")
-        range_ = asked.get("range", USUAL_RANGE)
+        range_ = asked.get("range") or board.usual_range(key)
         if range_ not in RANGES:
             raise WebError("bad-range", f"{range_[:20]!r} is no range", hint=f"one of {', '.join(RANGES)}")
         named = asked.get("parts", "").split(",")
@@ -94,7 +93,9 @@ def routes(desk: Desk) -> list[BaseRoute]:
 
 
 def compact(n: float) -> str:
-    """A count in at most four characters: `7`, `950`, `1.2k`, `34k`, `1.2M`."""
+    """A count in at most four characters: `<1` (a mean), `7`, `950`, `1.2k`, `34k`, `1.2M`."""
+    if 0 < n < 0.5:
+        return "<1"
     if n < 999.5:
         return f"{n:.0f}"
     for unit in ("k", "M"):

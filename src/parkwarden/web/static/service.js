@@ -32,6 +32,19 @@
     return `${(s / 86_400).toFixed(1)} d`;
   }
 
+  const SPANS = [1, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21_600, 43_200, 86_400, 172_800, 604_800, 2_592_000]; // steps of an axis of durations
+  const UNITS = [["d", 86_400], ["h", 3600], ["min", 60], ["s", 1]];
+  function exactly(s) { // a tick: no two of an axis are the same
+    const said = [];
+    for (const [unit, size] of UNITS) {
+      const n = Math.floor(s / size);
+      s -= n * size;
+      if (n && said.length < 2) said.push(`${n} ${unit}`);
+    }
+    return said.join(" ") || "0";
+  }
+  const durations = () => axis((_, ticks) => ticks.map(exactly), { incrs: SPANS, space: 80 });
+
   function data(id) {
     const block = document.getElementById(id);
     return block ? JSON.parse(block.textContent) : null;
@@ -126,7 +139,7 @@
       scales: { x, y: { range: (_, low, high) => [0, Math.max(high, 1) * 1.05] } },
       cursor: { sync: { key: "service" } },
       plugins: [marked(shown)],
-      axes: [axis(now.real ? clock : (_, ticks) => ticks.map(span), { space: 72 }), axis((_, ticks) => ticks.map(said), { size: said === bytes ? 80 : 64, ...(said === bytes && { incrs: WHOLE_BYTES }) })],
+      axes: [now.real ? axis(clock, { space: 72 }) : durations(), axis((_, ticks) => ticks.map(said), { size: said === bytes ? 80 : 64, ...(said === bytes && { incrs: WHOLE_BYTES }) })],
       series: [
         { label: "at", value: (_, v) => (v == null ? "–" : now.real ? parkwarden.moment(new Date(v * 1000)) : span(v)) },
         { label: labels[0], stroke: colour(stroke), width: 2, fill: `color-mix(in srgb, ${colour(stroke)} 10%, transparent)`, value: (_, v) => (said === bytes ? bytes(v) : whole(v)), spanGaps: false },
@@ -149,7 +162,7 @@
       focus: { alpha: 0.25 },
       cursor: { focus: { prox: 24 } },
       scales: { x: { time: false }, y: { range: (_, low, high) => [0, Math.max(high, 1) * 1.05] } },
-      axes: [axis((_, ticks) => ticks.map(span)), axis((_, ticks) => ticks.map((n) => short.format(n)), { size: 56 })],
+      axes: [durations(), axis((_, ticks) => ticks.map((n) => short.format(n)), { size: 56 })],
       series: [
         { label: "age", value: (_, v) => span(v) },
         ...now.map(({ id, found }) => ({ label: id, stroke: colour(found ? "leak" : "unknown"), width: found ? 2 : 1, points: { show: false }, value: (_, v) => whole(v), spanGaps: false })),
@@ -218,6 +231,7 @@
     try {
       const url = new URL(location.href);
       url.hash = "";
+      url.searchParams.set("range", document.querySelector(".ranges [aria-current]").textContent); // what is usual changes with time
       url.searchParams.set("parts", parts.join(","));
       const answer = await fetch(url, { headers: { "HX-Request": "true" } });
       if (answer.status === 401) { location.reload(); return; }
