@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import math
+from array import array
+from collections.abc import Sequence
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from parkwarden.collect.streams.skywalking import meters as module
 from parkwarden.collect.streams.skywalking.meters import Histogram, batches, quantile
 from parkwarden.protos import skywalking_pb2 as pb
 from tests.collect.streams.skywalking.agent import HISTOGRAM, meters
+
+
+def histogram(bounds: Sequence[float], counts: Sequence[int]) -> Histogram:
+    return Histogram(array("d", bounds), array("q", counts))
 
 
 def test_the_runtime_s_meters_become_fields_for_what_they_are() -> None:
@@ -32,7 +39,7 @@ def test_the_runtime_s_meters_become_fields_for_what_they_are() -> None:
         "heap_idle": 1 << 20,
         "stack_inuse": 65_536,
     }
-    assert batch.histograms == {"sched_latencies": Histogram(HISTOGRAM, (0, 1, 2, 3))}
+    assert batch.histograms == {"sched_latencies": histogram(HISTOGRAM, (0, 1, 2, 3))}
     assert batch.of_go
 
 
@@ -54,6 +61,21 @@ def test_requests_are_all_that_began_with_a_trace_sampled_or_not() -> None:
     assert (batch.of_go, batch.unused) == (False, 1)
 
 
+def test_only_histograms_that_are_read_are_kept() -> None:
+    """A sender makes up names and buckets: they take no memory."""
+    values = [pb.MeterBucketValue(bucket=i, count=i) for i in range(module.MAX_BUCKETS + 50)]
+    names = [
+        f"instance_golang_{name}" for name in ("gc_pauses", "gc_heap_allocs_by_size", *(f"x{i}" for i in range(50)))
+    ]
+    told = [
+        pb.MeterData(service="s", serviceInstance="i", histogram=pb.MeterHistogram(name=n, values=values))
+        for n in names
+    ]
+    (batch,) = batches(told)
+    assert {name: len(kept.counts) for name, kept in batch.histograms.items()} == {"gc_pauses": module.MAX_BUCKETS}
+    assert (batch.of_go, batch.unused) == (True, 51)
+
+
 def test_what_follows_without_a_name_is_of_the_one_before() -> None:
     """Within one message or stream; nobody's is what comes before any name."""
     nameless = pb.MeterData(singleValue=pb.MeterSingleValue(name="instance_golang_live_goroutines_num", value=1))
@@ -66,11 +88,11 @@ def test_what_follows_without_a_name_is_of_the_one_before() -> None:
 def test_a_share_of_a_histogram_is_told_by_lower_bounds_between_two_reports() -> None:
     """Counts are since the process began: the difference counts, all of it after a restart."""
     bounds = (-math.inf, 0.0, 10.0, 100.0)
-    before, now = Histogram(bounds, (0, 100, 0, 0)), Histogram(bounds, (0, 101, 98, 1))
+    before, now = histogram(bounds, (0, 100, 0, 0)), histogram(bounds, (0, 101, 98, 1))
     assert quantile(now, before, 0.5) == 10.0
     assert quantile(now, before, 0.999) == 100.0
     assert quantile(now, None, 0.5) == 0.0
-    assert quantile(Histogram(bounds, (0, 5, 0, 0)), now, 0.5) == 0.0
+    assert quantile(histogram(bounds, (0, 5, 0, 0)), now, 0.5) == 0.0
     assert quantile(now, now, 0.5) is None
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import grpc
@@ -295,6 +296,30 @@ def test_a_flood_of_segments_does_not_take_the_meters_place(monkeypatch: pytest.
         there.stream._take_segment(segment("shop", str(1 + n % 2), NOON_MS).SerializeToString())
     assert there.stream.points == {"segment": limit, "segment-over-limit": 10}
     assert there.stream._kept_bytes <= 2_000
+
+
+def test_log_records_and_ids_are_bounded_over_all_instances(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Records share the segments' room, each instance's are the newest; of a segment's id, which may be a megabyte, its hash is remembered."""
+    there = Receiver(World())
+    monkeypatch.setattr(module, "MAX_BYTES_OF_ALL", 60_000)
+    for n in range(4):
+        there.stream._agent("shop", str(n), announce=True)
+
+    async def records() -> AsyncIterator[bytes]:
+        for n in range(400):
+            body = pb.LogDataBody(text=pb.TextLog(text=f"{n} " + "x" * 1_000))
+            record = pb.LogData(service="shop", serviceInstance=str(n % 4), timestamp=NOON_MS, body=body)
+            yield record.SerializeToString()
+
+    asyncio.run(there.stream._on_logs(records(), None))  # type: ignore[arg-type]
+    kept = [record for agent in there.stream._agents.values() for record in agent.lately._logs]
+    assert 50 < len(kept) < 130
+    assert there.stream._kept_bytes == sum(sum(map(sys.getsizeof, record)) for record in kept) <= 60_000
+    for n in range(3):
+        long = pb.SegmentObject(service="shop", serviceInstance="1", traceSegmentId="x" * 100_000 + str(n % 2))
+        there.stream._take_segment(long.SerializeToString())
+    assert there.stream.points["segment-again"] == 1
+    assert sum(map(sys.getsizeof, there.stream._segments)) < 1_000
 
 
 def test_who_is_gone_takes_all_of_it_along() -> None:

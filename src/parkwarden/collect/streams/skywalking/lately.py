@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from sys import getsizeof
 from typing import TYPE_CHECKING
 
-from parkwarden.collect.streams.skywalking.meters import Histogram, quantile
+from parkwarden.collect.streams.skywalking.meters import LATENCIES, Histogram, quantile
 from parkwarden.model.safe import inert
 
 if TYPE_CHECKING:
@@ -19,9 +20,9 @@ if TYPE_CHECKING:
 
 FILE = "segments.txt"
 MAX_BYTES = 64 << 10
-"""Of segments kept per instance: two hundred of a small request's; all together have MAX_BYTES_OF_ALL."""
+"""Of segments kept per instance: two hundred of a small request's."""
 MAX_BYTES_OF_ALL = 64 << 20
-"""Of all instances together; who has been silent longest gives way first."""
+"""Of segments and log records of all instances together; who has been silent longest gives way first."""
 MAX_SEGMENT = 16 << 10
 """A larger segment (hundreds of spans) is counted, not kept."""
 MAX_LOGS = 50
@@ -39,18 +40,18 @@ QUIET = frozenset(("DEBUG", "INFO", "TRACE"))
 """Levels of which only the number is kept."""
 
 _KINDS = ("entry", "exit", "local")
-_LATENCIES = {"sched_latencies": "goroutines waited to run", "gc_pauses": "the collector stopped the world"}
 
 
 class Lately:
     """See the module; of one instance."""
 
-    __slots__ = ("_before", "_bytes", "_logs", "_meters", "_segments", "levels", "segments", "spans")
+    __slots__ = ("_before", "_bytes", "_log_bytes", "_logs", "_meters", "_segments", "levels", "segments", "spans")
 
     def __init__(self) -> None:
         self._segments: deque[bytes] = deque()
         self._bytes = 0
-        self._logs: deque[tuple[int, str, str, str]] = deque(maxlen=MAX_LOGS)
+        self._logs: deque[tuple[int, str, str, str]] = deque()
+        self._log_bytes = 0
         self._meters: dict[str, Histogram] = {}
         self._before: dict[str, Histogram] = {}
         self.levels: Counter[str] = Counter()
@@ -69,23 +70,30 @@ class Lately:
                 self._bytes -= len(self._segments.popleft())
         return self._bytes - before
 
-    def forget_segments(self) -> int:
+    def forget(self) -> int:
         """Others need the room; how many bytes it gave."""
-        freed, self._bytes = self._bytes, 0
+        freed, self._bytes, self._log_bytes = self._bytes + self._log_bytes, 0, 0
         self._segments.clear()
+        self._logs.clear()
         return freed
 
-    def log(self, record: LogData, at_ms: int) -> None:
-        """Count a log record; keep it where it may say what is wrong."""
+    def log(self, record: LogData, at_ms: int) -> int:
+        """Count a log record; keep it where it may say what is wrong. By how many bytes this grew."""
         level = next((tag.value for tag in record.tags.data if tag.key == "LEVEL"), "")[:16].upper()
         if level not in self.levels and len(self.levels) >= MAX_LEVELS:
             level = "OTHER"
         self.levels[level] += 1
-        if level not in QUIET:
-            body = record.body
-            text = body.text.text or body.json.json or body.yaml.yaml
-            trace = record.traceContext.traceId
-            self._logs.append((at_ms, level, text[:MAX_LOG], "" if trace == "N/A" else trace[:MAX_LOG]))
+        if level in QUIET:
+            return 0
+        body = record.body
+        text = body.text.text or body.json.json or body.yaml.yaml
+        trace = record.traceContext.traceId
+        before = self._log_bytes
+        self._logs.append((at_ms, level, text[:MAX_LOG], "" if trace == "N/A" else trace[:MAX_LOG]))
+        self._log_bytes += _size(self._logs[-1])
+        if len(self._logs) > MAX_LOGS:
+            self._log_bytes -= _size(self._logs.popleft())
+        return self._log_bytes - before
 
     def meters(self, histograms: dict[str, Histogram]) -> None:
         """The runtime's histograms of one time."""
@@ -113,7 +121,7 @@ class Lately:
         return "\n".join(lines) + "\n"
 
     def _latencies(self) -> Iterator[str]:
-        for name, what in _LATENCIES.items():
+        for name, what in LATENCIES.items():
             if (now := self._meters.get(name)) is None:
                 continue
             values = [quantile(now, self._before.get(name), share) for share in SHARES]
@@ -132,6 +140,11 @@ class Lately:
         for at_ms, level, text, trace in self._logs:
             of = f" trace {inert(trace)}" if trace else ""
             yield f"{_time(at_ms)} {inert(level) or '-'} {inert(text, MAX_LOG)}{of}"
+
+
+def _size(record: tuple[int, str, str, str]) -> int:
+    """Bytes of a record kept, about."""
+    return sum(getsizeof(part) for part in record)
 
 
 def _operations(segments: Sequence[SegmentObject]) -> Iterator[str]:

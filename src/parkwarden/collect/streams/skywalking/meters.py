@@ -8,19 +8,20 @@ from its lower bound on. Only the first meter of a batch says whose it is and wh
 from __future__ import annotations
 
 import math
+from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from parkwarden.protos.skywalking_pb2 import MeterData
+    from parkwarden.protos.skywalking_pb2 import MeterBucketValue, MeterData
 
 PREFIX = "instance_golang_"
 """What only a Go agent's runtime meters are called."""
 MAX_BUCKETS = 1_000
 """Of one histogram that are kept: Go's own have up to 1,000."""
-MAX_HISTOGRAMS = 16
-"""Of one batch that are kept: agents have 4 of the runtime and 1 of their own."""
+LATENCIES = {"sched_latencies": "goroutines waited to run", "gc_pauses": "the collector stopped the world"}
+"""Histograms that are kept, and what they count; the others tell nothing that is read here."""
 
 SINGLE = {
     "live_goroutines_num": "goroutines",
@@ -48,10 +49,10 @@ REQUESTS = ("sw_go_created_tracing_context_counter", "sw_go_created_ignored_cont
 
 @dataclass(frozen=True, slots=True)
 class Histogram:
-    """Counts by lower bound, rising, since the process began."""
+    """Counts (int64) by lower bound (float64), rising, since the process began: every agent has some kept all the time."""
 
-    bounds: tuple[float, ...]
-    counts: tuple[int, ...]
+    bounds: array[float]
+    counts: array[int]
 
 
 @dataclass(slots=True)
@@ -106,6 +107,11 @@ def quantile(now: Histogram, before: Histogram | None, share: float) -> float | 
     return None
 
 
+def _histogram(told: Iterable[MeterBucketValue]) -> Histogram:
+    pairs = sorted((-math.inf if v.isNegativeInfinity else v.bucket, v.count) for v in told)[:MAX_BUCKETS]
+    return Histogram(array("d", [bound for bound, _ in pairs]), array("q", [count for _, count in pairs]))
+
+
 def _batch(service: str, instance: str, stamp: int, meters: list[MeterData]) -> Batch:
     batch = Batch(service, instance, stamp / 1000, points=len(meters))
     told: dict[tuple[str, str], float] = {}
@@ -122,11 +128,12 @@ def _batch(service: str, instance: str, stamp: int, meters: list[MeterData]) -> 
                 requests = (requests or 0.0) + value
             else:
                 batch.unused += 1
-        elif (name := meter.histogram.name).startswith(PREFIX) and len(batch.histograms) < MAX_HISTOGRAMS:
+        elif (name := meter.histogram.name).startswith(PREFIX):
             batch.of_go = True
-            pairs = sorted((-math.inf if v.isNegativeInfinity else v.bucket, v.count) for v in meter.histogram.values)
-            bounds, counts = zip(*pairs[:MAX_BUCKETS], strict=True) if pairs else ((), ())
-            batch.histograms[name.removeprefix(PREFIX)] = Histogram(bounds, counts)
+            if (name := name.removeprefix(PREFIX)) in LATENCIES:
+                batch.histograms[name] = _histogram(meter.histogram.values)
+            else:
+                batch.unused += 1
         else:
             batch.unused += 1
     values = batch.values

@@ -105,9 +105,9 @@ class SkyWalkingStream(Stream):
             self._tasks, roll, admission, self.points, place=place, emit=emit, keep=keep, clock=clock
         )
         self._agents: dict[str, _Agent] = {}
-        """By instance; who brought a segment last is the last."""
+        """By instance; who brought a segment or a log record last is the last."""
         self._kept_bytes = 0
-        self._segments: dict[tuple[str, str], None] = {}
+        self._segments: dict[int, None] = {}
         self._mute: set[str] = set()
 
     # what the watch calls
@@ -139,7 +139,7 @@ class SkyWalkingStream(Stream):
     def gone(self, instance_id: str) -> None:
         agent = self._agents.pop(instance_id, None)
         if agent is not None:
-            self._kept_bytes -= agent.lately.forget_segments()
+            self._kept_bytes -= agent.lately.forget()
         self._assembly.forget(instance_id)
         self._tasks.gone(instance_id)
         self._brought.gone(instance_id)
@@ -295,7 +295,7 @@ class SkyWalkingStream(Stream):
         if agent is None:
             self.points["segment-of-nobody"] += 1
             return
-        key = (agent.instance.id, segment.traceSegmentId)
+        key = hash((agent.instance.id, segment.traceSegmentId))  # ids are as long as their senders make them
         if key in self._segments:
             self.points["segment-again"] += 1
             return
@@ -303,15 +303,17 @@ class SkyWalkingStream(Stream):
             del self._segments[next(iter(self._segments))]
         self._segments[key] = None
         self.points["segment"] += 1
+        self._kept(agent, agent.lately.segment(body, len(segment.spans)))
+
+    def _kept(self, agent: _Agent, more: int) -> None:
+        """So many bytes more of an agent's are kept; who has been silent longest gives way where all take too many."""
         name = agent.instance.id
         self._agents[name] = self._agents.pop(name)
-        self._kept_bytes += agent.lately.segment(body, len(segment.spans))
-        if self._kept_bytes > MAX_BYTES_OF_ALL:
-            self._make_room()
-
-    def _make_room(self) -> None:
+        self._kept_bytes += more
+        if self._kept_bytes <= MAX_BYTES_OF_ALL:
+            return
         for agent in self._agents.values():
-            self._kept_bytes -= agent.lately.forget_segments()
+            self._kept_bytes -= agent.lately.forget()
             if self._kept_bytes <= MAX_BYTES_OF_ALL:
                 return
 
@@ -330,7 +332,7 @@ class SkyWalkingStream(Stream):
                 self.points["log-of-nobody"] += 1
                 continue
             self.points["log"] += 1
-            agent.lately.log(record, record.timestamp or int(self._clock() * 1000))
+            self._kept(agent, agent.lately.log(record, record.timestamp or int(self._clock() * 1000)))
         return NOTHING
 
     def _save(self, agent: _Agent, why: str) -> None:
