@@ -17,6 +17,7 @@ from parkwarden.model.instance import Auth, Secret
 from parkwarden.run import _config_yaml
 from parkwarden.run._config_types import duration_s, size_bytes
 from parkwarden.run.config import Config, ConfigError, ConfigProblem, from_urls, load, load_rules, parse_config
+from parkwarden.telemetry.reporter import Target
 
 CANARY = "Canary-7f3Xq9-word"
 
@@ -395,3 +396,39 @@ def test_a_back_end_of_ours_has_a_url_without_secrets() -> None:
     assert telemetry.any
     assert telemetry.otlp.headers["authorization"].reveal() == CANARY
     assert CANARY not in repr(telemetry)
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("http://collector", "4317"),
+        ("http://c:99999", "no URL"),
+        ("http://c:4318/?tenant=a", "http://host:port"),
+        ("http://c:4318/v1/traces", "before /v1/traces"),
+        ("http://me:word@c:4317", "`headers`"),
+    ],
+)
+def test_a_back_ends_address_that_can_never_work_is_refused(url: str, said: str) -> None:
+    """At the start and not with every call: no port, a signal's own path, what would be left out."""
+    [problem] = problems(f"telemetry: {{otlp: {{url: '{url}'}}}}")
+    assert problem.key == "telemetry.otlp.url"
+    assert said in problem.text
+    assert parse_config("telemetry: {otlp: {url: 'http://[::1]:4318/otlp'}}").telemetry.any
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [(f"Bearer {CANARY}", "x", "name of 25"), (":path", "x", "name"), ("Host", "x", "call itself"), ("grpc-timeout", "1s", "call itself"),
+     ("authorization", f"Bearer {CANARY}\n", "line breaks"), ("x", "ä€", "ASCII"), ("x", f" {CANARY}", "spaces")],
+)  # fmt: skip
+def test_a_header_that_cannot_be_sent_is_refused_and_not_shown(name: str, value: str, said: str) -> None:
+    """A secret with a line break would fail every call, and stand in the failure's words."""
+    with pytest.raises(ConfigError) as caught:
+        parse_config(
+            f"telemetry: {{otlp: {{url: 'http://c:4317', headers: {{'{name}': {{env: T}}}}}}}}", environ={"T": value}
+        )
+    assert said in str(caught.value.problems)
+    assert CANARY not in str(caught.value.problems) + str(caught.value)
+    with pytest.raises(ValueError, match="header") as refused:
+        Target(host="c", port=4317, headers={name.lower(): value})
+    assert CANARY not in str(refused.value)

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, TypeVar
+from urllib.parse import urlsplit
 
 from parkwarden.act.settings import Channels
 from parkwarden.act.settings import problems as channel_problems
@@ -360,13 +361,32 @@ def _check_receive(receive: ReceiveSettings, document: Document) -> None:
 
 
 def _check_telemetry(telemetry: TelemetrySettings, document: Document) -> None:
+    from parkwarden.telemetry.reporter.target import header_problem
+
     for name, backend in (("otlp", telemetry.otlp), ("skywalking", telemetry.skywalking)):
         here = ("telemetry", name)
-        if backend.url and (problem := _url_problem(backend.url)):
+        if backend.url and (problem := _backend_problem(backend.url)):
             document.problem((*here, "url"), f"not the URL of a back end: {problem}")
+        for header, value in backend.headers.items():
+            if problem := header_problem(header.lower(), value.reveal()):
+                document.problem((*here, "headers"), problem)
         if bool(backend.cert_file) != bool(backend.key_file):
             document.problem(here, "`cert_file` and `key_file` go together")
     _often(document, ("telemetry", "metrics_every_s"), telemetry.metrics_every_s)
+
+
+def _backend_problem(text: str) -> str:
+    """Why this is no back end's URL; "" if it is one. A port has no default: gRPC and HTTP have one each."""
+    problem = _url_problem(text)
+    if problem.startswith("user"):
+        return "user and password belong into `headers`, as `authorization: {env: NAME}`"
+    if problem == "no URL":
+        return problem
+    url = urlsplit(text)
+    if problem or url.port is None or url.query or url.fragment:
+        return "expected http://host:port or https://host:port (OTLP: 4317 gRPC, 4318 HTTP; SkyWalking: 11800)"
+    signal = re.search(r"/v1/(traces|logs|metrics)/?$", url.path)
+    return f"only what stands before {signal[0]}" if signal else ""
 
 
 def _check_tokens(web: WebSettings, document: Document) -> None:
