@@ -231,7 +231,7 @@ def test_who_has_no_stack_has_a_name(board: Board) -> None:
 
 
 def test_what_cannot_be_read_is_not_called_well(board: Board) -> None:
-    """Noise, nothing and a cut profile: neither page nor list says that nothing is wrong."""
+    """Noise and nothing: neither page nor list says that nothing is wrong, and the API's verdict is unknown."""
     for name, body, outcome in (
         ("noise.bin", bytes(range(256)) * 8, "could not be read"),
         ("empty.txt", b"", "could not be read"),
@@ -240,3 +240,5 @@ def test_what_cannot_be_read_is_not_called_well(board: Board) -> None:
         assert f"<h1>{name}: {outcome}</h1>" in found
         assert "The input could not be read." in found
     assert "nothing wrong" not in page(board, "/explore")
+    told = board.client.get(BAGS, headers=bearer("viewer")).json()["bags"]
+    assert [one["verdict"] for one in told] == ["unknown", "unknown"]

@@ -9,6 +9,7 @@ from urllib.parse import quote
 import pytest
 from starlette.testclient import TestClient
 
+from parkwarden.alert.story import key_of
 from parkwarden.model import Capture, Event, IncidentState, Instance, Started
 from parkwarden.run.board.recorded import Recorded
 from parkwarden.web.access import Access
@@ -183,9 +184,24 @@ def test_a_recording_cannot_be_acted_on(tmp_path: Path) -> None:
     client = TestClient(application(desk), base_url=ADDRESS, client=("127.0.0.1", 50_000), follow_redirects=False)
     page = client.get(f"/incidents/{row.id}")
     assert page.status_code == 200
-    assert row.title in page.text
+    assert "leaky.(*Worker).run (worker.go:99)" in page.text
     assert 'id="acknowledge"' not in page.text
     refused = client.post(f"/api/v1/incidents/{row.id}/acknowledge", json={"by": "eva"})
     assert 400 <= refused.status_code < 500
     for path in ("/incidents", "/limits", "/costs", "/api", "/api/v1/costs", "/api/v1/limits", "/api/v1/incidents"):
         assert client.get(path).status_code == 200, path
+
+
+def test_a_page_has_one_number(board: Board) -> None:
+    """An incident is brought up to date when it changes, its finding at each judgement: title and fact say what the finding says."""
+    board.live(12)
+    row = board.firing()
+    behind = 0
+    for _ in range(8):
+        board.live(1)
+        (finding,) = (one for one in board.host.tick().findings if key_of(one) == row.key)
+        behind += board.firing().count != finding.count
+        page = board.client.get(f"/incidents/{row.id}").text
+        assert f'<h1 id="what">{finding.title}</h1>' in page
+        assert f"<dt>here</dt><dd>{finding.count:,}</dd>" in page
+    assert behind

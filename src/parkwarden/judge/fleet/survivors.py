@@ -577,7 +577,7 @@ def signals(table: SiteTable, judged: list[Judged], now: float) -> list[Signal]:
                     "leavers": j.leavers,
                     "age_s": j.age_s,
                 },
-                text=f"{j.survivors} goroutines have come and stayed for over {seconds(j.age_s)}, {leavers}, "
+                text=f"{j.survivors:,} goroutines have come and stayed for over {seconds(j.age_s)}, {leavers}, "
                 f"{min(j.odds, 1e9):,.0f} times likelier than in a crowd that has settled{doubt}",
             )
         )

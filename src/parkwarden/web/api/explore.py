@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from parkwarden.report import flame
+from parkwarden.report import flame, words
 from parkwarden.report.json import changes_json, clusters_to_json, raw_stacks_json, report_to_json
 from parkwarden.report.site_search import MAX_QUERY, SORTS
 from parkwarden.run.board.dumps import MAX_FILES, MAX_RAW, OpenedBag, Shown, reference
@@ -217,7 +217,7 @@ def _told(bag: OpenedBag) -> dict[str, Any]:
             for look in bag.looks
         ],
         "sites": len(bag.case.clusters),
-        "verdict": str(worst.verdict) if worst else "ok",
+        "verdict": str(words.overall(bag.report)[0]),
         "title": worst.title if worst else "",
         "redacted": bag.report.redacted,
     }
