@@ -196,6 +196,15 @@ class Odd(Mapping[str, str]):
         return 0
 
 
+def test_a_copy_of_a_frameworks_headers_is_read() -> None:
+    """`dict(request.headers)` has names as `Traceparent`; a trace would be lost without a word."""
+    plain = {"sw8": sw8(), "traceparent": PARENT, "tracestate": "a=1", "sw8-correlation": CORRELATION, "sw8-x": "1-"}
+    carrier, bad = extract({name.title(): value for name, value in plain.items()})
+    assert (carrier, bad) == extract(plain)
+    assert carrier is not None
+    assert carrier.skip
+
+
 HOSTILE = st.one_of(
     st.text(), st.binary(), st.integers(), st.lists(st.text()), st.none(), st.just(sw8()), st.just(PARENT)
 )

@@ -35,6 +35,7 @@ MAX_TRACESTATE, MAX_MEMBERS = 512, 32
 MAX_CORRELATED = 3
 """Pairs of an sw8-correlation: its specification's. Their values, of 128 bytes at most, are handed on as they came."""
 
+_TITLES = {name: name.title() for name in (SW8, TRACEPARENT, TRACESTATE, CORRELATION, EXTENSION)}
 _SW8_PARTS = 8
 _CORRELATED = re.compile(r"[A-Za-z0-9+/]{1,172}={0,2}:[A-Za-z0-9+/]{0,172}={0,2}", re.ASCII)
 """Base64 of 128 bytes is 172 letters."""
@@ -66,11 +67,14 @@ class Carrier:
 def extract(headers: Mapping[str, str]) -> tuple[Carrier | None, list[str]]:
     """The caller's carrier, and which headers were bad ("sw8", "traceparent", "tracestate", "sw8-correlation").
 
-    Names are looked up in lower case: hand in a mapping that has them so, or does not care. Where both kinds are valid sw8
+    Names are looked up in lower case and as `Traceparent`, which is what copies of a framework's headers have. Where both kinds are valid sw8
     says who called and what was decided (it knows more), and W3C's trace id and state are handed on beside it.
     """
     bad: list[str] = []
-    sw8, parent, state = (_header(headers, name, bad) for name in (SW8, TRACEPARENT, TRACESTATE))
+    sw8, parent = _header(headers, SW8, bad), _header(headers, TRACEPARENT, bad)
+    if not (sw8 or parent or bad):
+        return None, bad
+    state = _header(headers, TRACESTATE, bad)
     ours = _read(SW8, sw8, bad)
     if ours is not None:
         ours = _with_more(ours, headers, bad)
@@ -177,6 +181,8 @@ def _with_more(ours: Carrier, headers: Mapping[str, str], bad: list[str]) -> Car
 def _header(headers: Mapping[str, str], name: str, bad: list[str]) -> str:
     try:
         value = headers.get(name)
+        if value is None:
+            value = headers.get(_TITLES[name])
     except Exception:  # the host's mapping may be anything
         value = b""  # type: ignore[assignment]
     if value is None or isinstance(value, str):
