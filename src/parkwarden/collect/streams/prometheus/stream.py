@@ -80,6 +80,8 @@ SELDOM = {
 }
 """Field -> metric that hardly ever changes within a life."""
 REQUESTS, VERSION = "requests_total", "go_version"
+GOROUTINES, NEWER = OFTEN["goroutines"], "go_sched_goroutines_goroutines"
+"""What says that an instance is there; some services export the runtime's own names only."""
 
 
 class Looks(Protocol):
@@ -118,6 +120,8 @@ class PrometheusStream(Stream):
         self._empty: set[str] = set()
         """Fields that nobody told when they were last asked for."""
         self._filled = False
+        self._newer = False
+        """Whether somebody is there who tells NEWER and no GOROUTINES."""
         self._had_room = 0
         """Instances of the fleet that have places already."""
         self.tick_s = 0.0
@@ -166,6 +170,8 @@ class PrometheusStream(Stream):
                 gc.enable()
 
     async def _look(self, api: Api) -> None:
+        if self._ticks % SELDOM_TICKS == 0:
+            await self._ask_for_newer(api)
         if not self._filled and self._settings.backfill_s:
             with contextlib.suppress(
                 ParkwardenError
@@ -235,15 +241,33 @@ class PrometheusStream(Stream):
     # the questions
 
     def _query(self, field: str) -> str:
-        inner = self._settings.selector.strip().removeprefix("{").removesuffix("}").strip().rstrip(",")
+        inner = self._inner()
         if field == AT:
-            return f"timestamp(go_goroutines{{{inner}}})"
+            return " or ".join(f"timestamp({name}{{{inner}}})" for name in self._names())
+        if field == "goroutines":
+            return " or ".join(f"{name}{{{inner}}}" for name in self._names())
         if field == VERSION:
             return f"go_info{{{inner}}}"
         if field == REQUESTS:
             return f"sum by ({', '.join(self._settings.id_labels)}) ({self._settings.requests}{{{inner}}})"
         metric = INSTEAD[field][1] if field in INSTEAD else OFTEN.get(field) or SELDOM[field]
         return f"{metric}{{{inner}}}"
+
+    def _inner(self) -> str:
+        return self._settings.selector.strip().removeprefix("{").removesuffix("}").strip().rstrip(",")
+
+    def _names(self) -> tuple[str, ...]:
+        return (GOROUTINES, NEWER) if self._newer else (GOROUTINES,)
+
+    async def _ask_for_newer(self, api: Api) -> None:
+        """Asked now and then rather than with each tick: where all tell both, a fleet's series would be read twice there. A server that cannot
+        answer this will say so to the next question, too."""
+        inner = self._inner()
+        with contextlib.suppress(ParkwardenError, FetchError):
+            only = await api.instant(
+                f"count({NEWER}{{{inner}}} unless {GOROUTINES}{{{inner}}})", self._clock() - SETTLE_S
+            )
+            self._newer = len(only.hashes) > 0
 
     async def _fill(self, api: Api) -> None:
         """The past, step by step in the order of time. A question that fails costs its field, or the rest of the past."""
