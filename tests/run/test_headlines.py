@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -103,9 +104,24 @@ def test_who_and_how_it_went_are_seen_at_a_glance() -> None:
     """The service comes before the replica's address; the goroutines of the last minutes are a picture."""
     told: list[Headline] = []
     shop = Instance(id="10.0.0.1:6060", labels={"service": "shop"})
-    headlines = Headlines(told.append, instance=lambda _: shop, counts=lambda _: [4, 4, 40, 80])
+    headlines = Headlines(told.append, instance=lambda _: shop, counts=lambda *_: [4, 4, 40, 80])
     headlines.judged(0.0, [], [signal()])
     assert told[0].text == "shop (i): rises (goroutine-trend) | ▁▁▅█"
+
+
+def test_the_picture_beside_a_limit_is_of_what_runs_out() -> None:
+    """Descriptors may end while the goroutines stand still: a flat line beside 120 a minute would belie it."""
+    told: list[Headline] = []
+    asked: list[Sequence[str]] = []
+
+    def counts(_: str, fields: Sequence[str]) -> list[float]:
+        asked.append(fields)
+        return [1.0, 2.0]
+
+    headlines = Headlines(told.append, counts=counts)
+    headlines.judged(0.0, [replace(finding(), code=code) for code in ("PW520", "PW521", "PW522", "PW101")], [])
+    assert asked == [("open_fds",), ("threads",), ("mem_used", "rss"), ("goroutines",)][: len(asked)]
+    assert asked
 
 
 def test_a_target_says_at_the_start_what_it_offers_and_lacks() -> None:

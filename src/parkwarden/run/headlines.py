@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from parkwarden.collect.fleet.status import LOCAL, TargetState, TargetStatus
+from parkwarden.judge.fleet import event_loop_health, fd_exhaustion, memory_exhaustion, thread_exhaustion
 from parkwarden.model import (
     Capture,
     Finding,
@@ -74,10 +75,20 @@ _LOOKS = {
 }
 
 
+PICTURED: Mapping[str, tuple[str, ...]] = {
+    fd_exhaustion.CODE: ("open_fds",),
+    thread_exhaustion.CODE: ("threads",),
+    memory_exhaustion.CODE: ("mem_used", "rss"),
+    event_loop_health.CODE: ("open_fds",),
+}
+"""What the picture beside a finding about a limit shows, the first of these numbers that is told; beside all others it is goroutines."""
+GOROUTINES = ("goroutines",)
+
+
 class Headlines:
     """Turns what happens into headlines, each once. `tell` is given them.
 
-    `instance` tells who an id is; `counts` its numbers of goroutines of late, oldest first, for a picture.
+    `instance` tells who an id is; `counts` its numbers of late, oldest first, for a picture: the first told of the fields asked for.
     """
 
     def __init__(
@@ -85,7 +96,7 @@ class Headlines:
         tell: Tell,
         *,
         instance: Callable[[str], Instance] = lambda name: Instance(id=name),
-        counts: Callable[[str], Sequence[float]] = lambda name: (),
+        counts: Callable[[str, Sequence[str]], Sequence[float]] = lambda name, fields: (),
     ) -> None:
         self.tell = tell
         self._instance = instance
@@ -148,7 +159,7 @@ class Headlines:
             if self._new(at, "signal", s.detector, s.instance, s.site, s.verdict):
                 numbers = {name: n for name, n in s.numbers.items() if math.isfinite(n)}  # JSON knows no others
                 data = {"detector": s.detector, "code": s.code, "instance": s.instance, "site": s.site, **numbers}
-                text = self._pictured(f"{self._who(s.instance)}: {s.text} ({s.detector})", s.instance)
+                text = self._pictured(f"{self._who(s.instance)}: {s.text} ({s.detector})", s.instance, s.code)
                 self.tell(Headline(kind="suspicion", at=at, text=text, data=data))
 
     def _found(self, at: float, f: Finding) -> None:
@@ -161,7 +172,7 @@ class Headlines:
         parts += [words.rate(f.rate_per_min)] if f.rate_per_min else []
         parts += [words.time_left(left.seconds, left.limit, left.low_s, left.high_s)] if (left := f.time_left) else []
         data = {"code": f.code, "service": f.service, "verdict": str(f.verdict), "culprit": culprit}
-        text = self._pictured(" | ".join(parts), f.instances[0] if f.instances else "")
+        text = self._pictured(" | ".join(parts), f.instances[0] if f.instances else "", f.code)
         kind = "finding" if f.verdict.certain else "suspicion"
         self.tell(Headline(kind=kind, at=at, text=text, data=data))
 
@@ -205,7 +216,7 @@ class Headlines:
                 "priority": str(i.priority),
                 "line": i.line,
             }
-            text = self._pictured(" | ".join(parts), i.instances[0] if i.instances else "")
+            text = self._pictured(" | ".join(parts), i.instances[0] if i.instances else "", i.code)
             self.tell(Headline(kind="incident", at=at, text=text, data=data))
 
     def delivered(self, at: float, notification: Notification, error: str = "") -> None:
@@ -233,9 +244,9 @@ class Headlines:
     def _who(self, instance_id: str) -> str:
         return _named(self._instance(instance_id).service, instance_id)
 
-    def _pictured(self, text: str, instance_id: str) -> str:
-        """With the goroutines of the last minutes, `▁▁▃▅█`, where they are known."""
-        picture = words.sparkline(self._counts(instance_id))
+    def _pictured(self, text: str, instance_id: str, code: str) -> str:
+        """With the last minutes of what this is about, `▁▁▃▅█`, where they are known: goroutines, or what runs out."""
+        picture = words.sparkline(self._counts(instance_id, PICTURED.get(code, GOROUTINES)))
         return f"{text} | {picture}" if picture else text
 
     def _new(self, at: float, *what: object) -> bool:

@@ -56,7 +56,7 @@ from parkwarden.run.board.kept import Kept
 from parkwarden.run.clock import SteadyClock
 from parkwarden.run.engine import KERNELS as JUDGING
 from parkwarden.run.engine import TICK_S, Engine, Tick
-from parkwarden.run.headlines import Headlines, Tell, account, now_words
+from parkwarden.run.headlines import GOROUTINES, Headlines, Tell, account, now_words
 from parkwarden.run.keeper import Keeper
 from parkwarden.run.lives import Lives
 from parkwarden.run.memory import Memory
@@ -283,10 +283,11 @@ class Watch:
         self._keeper.keep(capture)
         self.retention.heed(capture)
 
-    def _lately(self, instance_id: str) -> list[float]:
-        """Its numbers of goroutines of the last minutes, for a picture."""
-        _, counts = self.engine.windows.series(instance_id, "goroutines", self.clock.now(), PICTURE_S)
-        return [float(n) for n in counts]
+    def _lately(self, instance_id: str, fields: Sequence[str] = GOROUTINES) -> list[float]:
+        """Its numbers of the last minutes, for a picture: of the first of the fields that is told."""
+        now = self.clock.now()
+        series = (self.engine.windows.series(instance_id, field, now, PICTURE_S)[1] for field in fields)
+        return next((counts.tolist() for counts in series if len(counts)), [])
 
     # the beat
 
