@@ -242,3 +242,20 @@ def test_what_cannot_be_read_is_not_called_well(board: Board) -> None:
     assert "nothing wrong" not in page(board, "/explore")
     told = board.client.get(BAGS, headers=bearer("viewer")).json()["bags"]
     assert [one["verdict"] for one in told] == ["unknown", "unknown"]
+
+
+def test_a_look_has_as_many_as_its_sites(board: Board) -> None:
+    """The runtime's own goroutines, which traces tell, are at no site and in no total: difference, flame graph and table agree."""
+    runtimes = (
+        b"goroutine 900 [force gc (idle)]:\nruntime.gopark(0x1)\n\t/go/src/runtime/proc.go:474 +0xc5\n"
+        b"runtime.forcegchelper()\n\t/go/src/runtime/proc.go:384 +0xb3\ncreated by runtime.init.7 in goroutine 1\n"
+        b"\t/go/src/runtime/proc.go:372 +0x1a\n\n"
+    )
+    bag = opened(board, ("before", ONE), ("after", runtimes + TWO))
+    looks = board.client.get(f"{BAGS}/{bag}", headers=bearer("viewer")).json()["bags"][0]["looks"]
+    for look in looks:
+        sites = board.client.get(f"{BAGS}/{bag}/sites?look={look['look']}", headers=bearer("viewer")).json()["clusters"]
+        assert look["goroutines"] == sum(one["count"] for one in sites)
+    change = looks[1]["goroutines"] - looks[0]["goroutines"]
+    told = board.client.get(f"{BAGS}/{bag}/difference?from=0&to=1", headers=bearer("viewer")).json()
+    assert sum(one["after"] - one["before"] for one in told["changes"]) == change

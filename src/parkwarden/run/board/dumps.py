@@ -118,6 +118,7 @@ class Shown:
     kind: str
     at: float | None
     total: int
+    """Goroutines that have a site: all but the runtime's own."""
     snapshot: Snapshot
     of_stack: Ints
 
@@ -543,9 +544,14 @@ def _shown(diagnosis: Diagnosis) -> list[Shown]:
         leaks = [a for a in case.artefacts if a.snapshot is not None and a.snapshot.source is Source.LEAK_PROFILE]
         found = [(a, a.snapshot, a.taken_at) for a in leaks if a.snapshot is not None]
     return [
-        Shown(i, artefact.name, str(artefact.kind), at, snapshot.total, snapshot, of_stack[i])
+        Shown(i, artefact.name, str(artefact.kind), at, _goroutines(snapshot, of_stack[i]), snapshot, of_stack[i])
         for i, (artefact, snapshot, at) in enumerate(found)
     ]
+
+
+def _goroutines(snapshot: Snapshot, of_stack: Ints) -> int:
+    """Those that have a site: the runtime's own, which traces tell and dumps do not, would look like growth from a dump to a trace."""
+    return int(snapshot.count[of_stack[snapshot.stack] >= 0].sum()) if snapshot.rows else 0
 
 
 @seldom_collected()
