@@ -448,15 +448,21 @@ class Watch:
         self._restarts[name] += 1
         if isinstance(error, ParkwardenError):
             what = " ".join(filter(None, (error.message, error.context)))
-            what += f" | {error.hint}" if error.hint else ""
-            log.error("a part of the watch failed", part=name, again_in_s=wait_s, error=what)
+            said = what = f"{what} | {error.hint}" if error.hint else what
+            details: dict[str, object] = {"error": what}
         else:
             what = type(error).__name__
-            log.error("a part of the watch failed", part=name, again_in_s=wait_s, exc_info=error)
-        now, said = self.clock.now(), f"fails and is started again: {what}"
+            said = f"fails and is started again: {what}"
+            details = {"exc_info": error}
+        now = self.clock.now()
         at, before = self._failing.get(name, (-math.inf, ""))
         self._failing[name] = (now, said)
-        if said != before or now - at >= CALM_S:  # the same again and again is told once; troubles show that it lasts
+        news = (
+            said != before or now - at >= CALM_S
+        )  # the same again and again is told once; troubles show that it lasts
+        if news or "exc_info" in details:
+            log.error("a part of the watch failed", part=name, again_in_s=wait_s, **details)
+        if news:
             self.headlines.info(now, f"{name} failed and starts again in {wait_s:.1f} s: {what}")
 
     # how we are

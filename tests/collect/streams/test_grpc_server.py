@@ -54,7 +54,9 @@ def asked(ask: Ask, token: Secret | None = None) -> object:
         listener = Listener(listen="127.0.0.1:0", token=token)
         unguarded = frozenset({"/t.S/count"})
         server = asyncio.create_task(
-            serve(listener, METHODS, bound=address.set_result, max_message=LIMIT, unguarded=unguarded)
+            serve(
+                listener, METHODS, setting="otlp.grpc", bound=address.set_result, max_message=LIMIT, unguarded=unguarded
+            )
         )
         try:
             async with aio.insecure_channel(await address) as channel:
@@ -158,17 +160,26 @@ def test_a_token_is_asked_for_in_both_ways_that_senders_show_it(
 
 
 def test_an_address_in_use_or_a_certificate_that_is_not_there_is_said_so() -> None:
-    """Two watches must not share a port by halves; both errors say what to change."""
+    """Two watches must not share a port by halves; both errors say what is wrong and what to change."""
 
     async def twice() -> tuple[str, str]:
         address: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        first = asyncio.create_task(serve(Listener(listen="127.0.0.1:0"), METHODS, bound=address.set_result))
+        first = asyncio.create_task(
+            serve(Listener(listen="127.0.0.1:0"), METHODS, setting="otlp.grpc", bound=address.set_result)
+        )
         with pytest.raises(UsageError) as second:
-            await serve(Listener(listen=await address), METHODS, bound=print)
+            await serve(Listener(listen=await address), METHODS, setting="otlp.grpc", bound=print)
         with pytest.raises(UsageError) as third:
-            await serve(Listener(listen="127.0.0.1:0", cert_file="no.pem", key_file="no.key"), METHODS, bound=print)
+            await serve(
+                Listener(listen="127.0.0.1:0", cert_file="no.pem", key_file="no.key"),
+                METHODS,
+                setting="otlp.grpc",
+                bound=print,
+            )
         first.cancel()
         await asyncio.wait([first])
+        assert "Address already in use" in second.value.message
+        assert "receive.otlp.grpc.listen" in second.value.hint
         return second.value.code, third.value.code
 
     assert asyncio.run(twice()) == ("address-in-use", "certificate")
@@ -180,7 +191,9 @@ def test_an_endless_stream_does_not_hold_up_the_end() -> None:
     async def main() -> float:
         loop = asyncio.get_running_loop()
         address: asyncio.Future[str] = loop.create_future()
-        server = asyncio.create_task(serve(Listener(listen="127.0.0.1:0"), METHODS, bound=address.set_result))
+        server = asyncio.create_task(
+            serve(Listener(listen="127.0.0.1:0"), METHODS, setting="otlp.grpc", bound=address.set_result)
+        )
         async with aio.insecure_channel(await address) as channel:
             call = channel.stream_unary("/t.S/count")()
             await call.write(b"a")

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 import grpc
 from grpc import aio
 
+from parkwarden.collect.serve import bind
 from parkwarden.model.errors import UsageError
 from parkwarden.model.listening import split_listen
 
@@ -130,15 +131,17 @@ async def serve(
     listener: Listener,
     methods: Methods,
     *,
+    setting: str,
     bound: Callable[[str], None],
     max_message: int = MAX_MESSAGE,
     unguarded: frozenset[str] = frozenset(),
 ) -> None:
-    """Serve until cancelled. `bound(address)` is told `host:port` once connections are taken (port 0 takes any free one); methods in
+    """Serve until cancelled. `setting` is the listener's place in the configuration, for errors; `bound(address)` is told `host:port` once connections are taken (port 0 takes any free one); methods in
     `unguarded` are answered without a token. Raises UsageError where the address or the certificate cannot be had."""
     server = aio.server(options=_options(max_message), maximum_concurrent_rpcs=MAX_CALLS)
     server.add_generic_rpc_handlers((_Door(methods, listener, unguarded),))
     host, port = split_listen(listener.listen)
+    bind(host, port, f"receive.{setting}.listen").close()  # says why it cannot be had, which gRPC only writes to stderr
     host = f"[{host}]" if ":" in host else host
     credentials = await asyncio.to_thread(_credentials, listener)
     try:
@@ -151,7 +154,7 @@ async def serve(
         raise UsageError(
             "address-in-use",
             f"cannot listen on {listener.listen}",
-            hint="choose another address in the configuration's `receive` section (port 0 takes any free one)",
+            hint=f"choose another with receive.{setting}.listen in the configuration (port 0 takes any free one)",
         ) from None
     try:
         await server.start()

@@ -208,7 +208,7 @@ class OtlpStream(Stream):
             self._tell(f"otlp: grpc://{address} takes metrics")
 
         methods = {METHOD: grpc_server.unary(self._export)}
-        await grpc_server.serve(self._settings.grpc, methods, bound=bound, max_message=MAX_MESSAGE)
+        await grpc_server.serve(self._settings.grpc, methods, setting="otlp.grpc", bound=bound, max_message=MAX_MESSAGE)
 
     async def _export(self, body: bytes, call: Call) -> bytes:
         import grpc

@@ -172,7 +172,12 @@ class SkyWalkingStream(Stream):
         # agents ask for their configuration without showing a token; there is none
         unguarded = frozenset((paths.CONFIGURATION, paths.old(paths.CONFIGURATION)))
         await grpc_server.serve(
-            self._listener, self.methods(), bound=bound, max_message=MAX_MESSAGE, unguarded=unguarded
+            self._listener,
+            self.methods(),
+            setting="skywalking",
+            bound=bound,
+            max_message=MAX_MESSAGE,
+            unguarded=unguarded,
         )
 
     async def _flush(self) -> None:
