@@ -129,8 +129,14 @@ def test_numbers_are_reported_so_often_and_under_dotted_names() -> None:
 
 def test_numbers_are_those_of_the_metrics_page() -> None:
     """Every family of /metrics is reported: a number is not told in one place only."""
-    names = {p.name for p in points_of(WatchStatus(started_at=NOON), NOON, NOON)}
-    assert {"parkwarden.ticks", "parkwarden.tick_seconds", "parkwarden.outbox_waiting"} <= names
+    units = {p.name: p.unit for p in points_of(WatchStatus(started_at=NOON), NOON, NOON)}
+    told = {
+        "parkwarden.ticks": "",
+        "parkwarden.tick_seconds": "s",
+        "parkwarden.outbox_waiting": "",
+        "parkwarden.scrape_bytes": "By",
+    }
+    assert told.items() <= units.items()
 
 
 def test_traces_go_to_the_ring_and_to_the_back_ends_unless_switched_off() -> None:

@@ -51,6 +51,9 @@ MAX_NAMED = 10
 MAX_INCIDENTS = 200
 """Open incidents with metrics of their own, the worst first: a series each."""
 
+UNITS = {"seconds": "s", "bytes": "By"}
+"""By a name's last word. Counts have none: of a gauge in "1" a Collector's Prometheus exporter makes a `_ratio`."""
+
 NAME = "parkwarden"
 
 
@@ -251,9 +254,10 @@ def points_of(status: WatchStatus, began: float, now: float) -> Iterator[MetricP
     for family in families(status):
         kind = MetricKind.COUNTER if family.counter else MetricKind.GAUGE
         name = family.name.replace("_", ".", 1)
+        unit = UNITS.get(name.rpartition("_")[2], "")
         for labels, value in family.samples:
             attributes = dict(zip(family.labels, labels, strict=True))
-            yield MetricPoint(name, "1", kind, float(value), now, began, attributes, family.text)
+            yield MetricPoint(name, unit, kind, float(value), now, began, attributes, family.text)
     worst = sorted(status.incidents, key=lambda i: (i.priority, -i.verdict.rank, i.since))
     for incident in worst[:MAX_INCIDENTS]:
         about = {
