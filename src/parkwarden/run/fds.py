@@ -217,7 +217,10 @@ def _result(
         problems = [*problems, *local.problems]
     else:
         holders, _ = _holders(first if two else None, last, {}, options)
-        text = "it does not run on this host, or may not be looked at: kinds of descriptors and who holds how many are not known"
+        text = (
+            "it does not run on this host, or may not be looked at (root may, and its own user; in a container with CAP_SYS_PTRACE and its pid "
+            "namespace): kinds of descriptors and who holds how many are not known"
+        )
         problems = [*problems, Problem("not-here", result.name, text)]
     if last.snapshot is None and not any(p.code == "no-pprof" for p in problems):
         text = "no goroutine profile could be read: which goroutines hold the descriptors is not known"

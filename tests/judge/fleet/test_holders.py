@@ -67,3 +67,23 @@ def test_our_own_looks_hold_nothing() -> None:
             said = [f for f in engine.tick(at).findings if f.code == "PW522"] or said
         assert said
         assert (frame.function in said[0].title) == named
+
+
+def test_who_held_what_ran_out_is_still_known_at_the_limit() -> None:
+    """Where descriptors are refused nothing grows any more: the line that grew with them on the way there is named, until there is room again."""
+    engine = Engine()
+    engine.feed(Started(Instance(id="i1", labels={"service": "media"}, start_time=T0), T0))
+    engine.feed(Named(SITES["listener"]))
+    titles: dict[int, str] = {}
+    for beat in range(200):
+        at, n = T0 + 5.0 * beat, min(2 * beat, 130) if beat < 180 else 20
+        engine.feed(Read(at, "i1", Reading(at=at, goroutines=20 + n, open_fds=20 + n, max_fds=150)))
+        engine.feed(Descriptors(at, "i1", {"socket": 4, "file": 16 + n}))
+        if beat % 2 == 0:
+            engine.feed(SiteCounts(at, "i1", {"listener": n}))
+        for f in engine.tick(at).findings:
+            if f.code == "PW520":
+                titles[beat] = f.title
+    assert "run out now" in titles[179]
+    assert all("main.(*media).listen" in titles[beat] for beat in range(60, 180))
+    assert 190 not in titles

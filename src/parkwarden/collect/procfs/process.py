@@ -147,7 +147,7 @@ def _identity(proc: Proc, pid: int) -> tuple[str, int]:
                 "no-procfs", f"there is no proc filesystem at {proc.root}",
                 hint="this needs Linux; in a container mount the host's and give it with --proc /host/proc",
             ) from None  # fmt: skip
-        raise gone(pid, "not in this pid namespace, or hidden by hidepid") from None
+        raise gone(pid, "it has ended, is in another pid namespace, or hidden by hidepid") from None
     except PermissionError as error:
         raise UnreachableError(
             "process-denied", f"process {pid} may not be looked at", context=str(error.strerror),

@@ -86,6 +86,8 @@ class Limits:
     """(instance, number) -> when growth was last sure, and the value at which it began."""
     _exhausting: dict[tuple[str, str], tuple[float, float]] = field(default_factory=dict)
     """(instance, number) -> since when, and when last, growth was found to be exhausting."""
+    _holders: dict[tuple[str, str], Held] = field(default_factory=dict)
+    """(instance, number) -> who grew with it, while it is near: at the limit nothing grows any more, and it is then that the line is wanted."""
     _own: dict[tuple[str, tuple[str, ...]], tuple[Site, bool]] = field(default_factory=dict)
 
     def judge(self, now: float, rules: Rules, leaking: Collection[tuple[str, str | None]] = ()) -> list[Signal]:
@@ -102,7 +104,7 @@ class Limits:
 
     def gone(self, name: str) -> None:
         """An instance is no longer there: nothing is remembered of it."""
-        for known in (self._onsets, self._exhausting):
+        for known in (self._onsets, self._exhausting, self._holders):
             for number in NUMBERS:
                 known.pop((name, number), None)
 
@@ -185,11 +187,20 @@ class Limits:
         if math.isfinite(found.start):
             self._onsets[name, field] = (now, found.start)
         if not found.why:
+            self._holders.pop((name, field), None)
             return found, Held()
-        held = holder(name, now, found)
+        held = self._last_held(name, field, found, holder(name, now, found))
         if found.verdict is Verdict.TIGHT and found.why == "grows" and held.site and (name, held.site) in leaking:
             found = near(times, values, limit, now, rule, peaks=peaks, grain=grain, start=begun, borne_out=True)
         return self._lasting(name, field, found, now), held
+
+    def _last_held(self, name: str, field: str, found: Near, held: Held) -> Held:
+        """Who holds it; where it is refused already and nobody is seen to hold it now, who was seen to on the way there."""
+        if held.site:
+            self._holders[name, field] = held
+        elif found.why == "refused" and (last := self._holders.get((name, field))) is not None:
+            return replace(last, per_min=0.0, kinds=held.kinds)
+        return held
 
     def _lasting(self, name: str, field: str, found: Near, now: float) -> Near:
         """`exhausting` by growth must hold for a while, short beside the time left; until then it is tight."""
