@@ -318,3 +318,16 @@ def test_many_distinct_chains_in_one_bucket_stay_linear() -> None:
     ]
     found = clusters([make_snapshot(Source.DUMP, stacks, range(size))])
     assert sum(c.count for c in found) == size
+
+
+def test_a_stale_word_is_no_object() -> None:
+    """Go prints `?` behind an argument that may be stale: such words tell nothing of what is waited on."""
+    snapshot = make_snapshot(
+        Source.DUMP,
+        LEAVES[:1],
+        [0] * 4,
+        arg0=[0xB0, 0x2A, 0xC000000000, 0xC000000000],
+        marks=[Mark.ARG0_UNSURE] * 2 + [0] * 2,
+    )
+    (cluster,) = clusters([snapshot])
+    assert cluster.objects == 1

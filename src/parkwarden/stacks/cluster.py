@@ -398,7 +398,8 @@ def _tell_rows(out: list[Cluster], snapshot: Snapshot, of_stack: Ints) -> None:
         start, end, goids = _by_cluster(row[ids], snapshot.goid[ids], size, _GOID_BITS)
         for i in np.flatnonzero(end > start).tolist():
             out[i].goids = tuple(goids[start[i] : min(end[i], start[i] + SAMPLE_GOIDS)].tolist())
-    addresses = ours & (snapshot.arg0 != 0)
+    # a stale word is no lock: runtime_SemacquireMutex is printed with whatever its registers were
+    addresses = ours & (snapshot.arg0 != 0) & (snapshot.marks & int(Mark.ARG0_UNSURE) == 0)
     if addresses.any():
         start, end, values = _by_cluster(row[addresses], snapshot.arg0[addresses], size, _ADDRESS_BITS)
         fresh = np.ones(values.size, dtype=np.int64)
