@@ -43,9 +43,9 @@ class Story:
 
 SHORT = Story(
     limit_mib=144,
-    readers_per_s=4.0,
+    readers_per_s=2.5,
     healthy_s=8.0,
-    dies_within_s=120.0,
+    dies_within_s=240.0,
     settings="""
 collect: {interval_s: 1, timeout_s: 0.9, profile_every_s: 10, census_every_s: 30}
 rules: {memory: {min_span_s: 15, min_samples: 8}}
