@@ -69,10 +69,10 @@ def listening(watch: Watching, kind: str) -> str:
 def leaking(watch: Watching, service: LabProcess) -> None:
     """Begin a leak after some healthy readings, until it is an incident."""
     pages = watch.pages()
-    watch.wait(lambda: re.search(r'parkwarden_stream_instances\{stream="otlp"\} 1', get(f"{pages}/metrics")), 30)
+    watch.wait(lambda: re.search(r'parkwarden_stream_instances\{stream="otlp"\} 1', get(f"{pages}/metrics")), 90)
     time.sleep(8)
     service.get("/leak/start?per_s=50")
-    watch.wait(lambda: watch.said("incident", "firing", "desk"), 60)
+    watch.wait(lambda: watch.said("incident", "firing", "desk"), 150)
 
 
 @pytest.mark.e2e

@@ -35,8 +35,8 @@ pytestmark = pytest.mark.e2e
 
 METERS_S, POLL_S = 1.0, 1.5
 """An agent's intervals, which are 20 s otherwise: the test has a minute."""
-FOUND_S = 50.0
-"""From the leak to an incident with its line."""
+FOUND_S = 150.0
+"""From the leak to an incident with its line: half a minute, on a machine that others use, too, much longer."""
 
 
 def config(folder: Path) -> Path:
@@ -158,7 +158,7 @@ def test_a_leak_is_found_and_named_through_the_agent_alone(tmp_path: Path) -> No
             row = incident(watch, "leaks.go:")
             return row is not None and {"goroutine-profile", "segments"} <= kinds_of(row, watch)
 
-        watch.wait(complete, 40)
+        watch.wait(complete, 120)
         metrics = get(f"{watch.pages()}/metrics")
         assert watch.stop() == 130
     assert agent.errors == []
@@ -180,7 +180,9 @@ def test_senders_that_speak_tls_are_taken_and_the_others_are_not(tmp_path: Path)
 
     async def main() -> None:
         bound: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        server = asyncio.create_task(serve(listener, {"/t.S/echo": unary(echo)}, bound=bound.set_result))
+        server = asyncio.create_task(
+            serve(listener, {"/t.S/echo": unary(echo)}, setting="skywalking", bound=bound.set_result)
+        )
         address = await bound
         async with aio.secure_channel(address, credentials) as channel:
             assert await channel.unary_unary("/t.S/echo")(b"hello", timeout=10) == b"hello"
