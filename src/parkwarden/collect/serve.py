@@ -11,10 +11,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import socket
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+import h11
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
@@ -129,6 +131,12 @@ class _SendersConnection(_Connection):
     most = MAX_SENDERS
 
 
+def _of_ours(record: logging.LogRecord) -> bool:
+    """Whether a line of uvicorn's log is about us: whoever reaches the port could fill our log with a line for each broken request."""
+    error = record.exc_info[1] if record.exc_info else None
+    return record.levelno >= logging.ERROR and not isinstance(error, h11.ProtocolError)
+
+
 async def serve(
     application: ASGIApp, sock: socket.socket, cert_file: str = "", key_file: str = "", *, senders: bool = False
 ) -> None:
@@ -138,6 +146,7 @@ async def serve(
         with contextlib.suppress(asyncio.CancelledError):  # nobody is left to be told, and nothing went wrong
             await application(scope, receive, send)
 
+    logging.getLogger("uvicorn.error").addFilter(_of_ours)
     config = uvicorn.Config(
         until_we_end,
         log_config=None,

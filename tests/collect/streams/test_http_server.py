@@ -162,6 +162,29 @@ def test_without_the_token_nothing_is_read() -> None:
     asyncio.run(scene())
 
 
+@pytest.mark.parametrize(
+    "broken",
+    [
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc",
+        b"POST /elsewhere HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nZZZ\r\n",
+        b"POST /in HTTP/1.1\r\nHost: x\r\nContent-Length: nine\r\n\r\n",
+    ],
+)
+def test_who_speaks_no_http_does_not_fill_our_log(broken: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    """Strangers' broken requests are answered or cut off, and cost us no line."""
+
+    async def work() -> None:
+        async with receiving() as there:
+            host, _, port = there.url.partition("://")[2].partition("/")[0].partition(":")
+            reader, writer = await asyncio.open_connection(host, int(port))
+            writer.write(broken)
+            assert (await reader.read()).startswith(b"HTTP/1.1 4")
+            writer.close()
+
+    asyncio.run(work())
+    assert caplog.records == []
+
+
 def test_too_much_under_way_is_refused_politely() -> None:
     """While what is being worked on fills the room, senders are told when to come back; afterwards they are taken again."""
 
