@@ -143,10 +143,15 @@ def test_light_or_dark_is_chosen_and_kept(live: LiveBoard, browser: Any) -> None
 
 
 def test_without_scripts_it_can_be_read(live: LiveBoard, browser: Any) -> None:
-    """The services are there for a browser that runs nothing."""
+    """The services are there for a browser that runs nothing, and no empty picture: their numbers are told instead."""
     with live.page(browser, "/", scripts=False) as page:
         assert page.locator("main tr", has_text="shop").first.is_visible()
         assert not page.locator("#theme").is_visible()
+        page.goto(live.url + "/services/shop?env=prod")
+        assert not page.locator("#chart-goroutines").is_visible()
+        assert page.locator("#part-series noscript p").is_visible()
+        page.locator("#numbers summary").click()
+        assert page.locator("#numbers tbody tr").first.is_visible()
 
 
 def test_it_goes_on_where_no_stream_is_left(live: LiveBoard, browser: Any) -> None:
