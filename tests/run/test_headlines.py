@@ -109,6 +109,16 @@ def test_who_and_how_it_went_are_seen_at_a_glance() -> None:
     assert told[0].text == "shop (i): rises (goroutine-trend) | ▁▁▅█"
 
 
+def test_what_becomes_sure_enough_to_be_told_is_news() -> None:
+    """The probe's WARN, its CRITICAL and its STUCK have one verdict: the step that somebody is told of is a headline, small ones are none."""
+    told: list[Headline] = []
+    headlines = Headlines(told.append)
+    loop = replace(finding(verdict=Verdict.TIGHT), code="PW524", pattern="event-loop-health")
+    for at, confidence in enumerate((0.5, 0.5, 0.6, 0.85, 0.85, 0.9, 0.5)):
+        headlines.judged(float(at), [replace(loop, confidence=confidence)], [])
+    assert [h.text for h in told] == ["i: t | tight, 50% sure", "i: t | tight, 85% sure"]
+
+
 def test_the_picture_beside_a_limit_is_of_what_runs_out() -> None:
     """Descriptors may end while the goroutines stand still: a flat line beside 120 a minute would belie it."""
     told: list[Headline] = []

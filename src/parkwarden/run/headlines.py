@@ -84,6 +84,10 @@ PICTURED: Mapping[str, tuple[str, ...]] = {
 """What the picture beside a finding about a limit shows, the first of these numbers that is told; beside all others it is goroutines."""
 GOROUTINES = ("goroutines",)
 
+SURE = 0.8
+"""Confidence from which somebody may be told of what is not certain (`alert.suspect_confidence` as it comes): reaching it is news, such as
+the step from WARN to CRITICAL of the event loop's probe, which leaves the verdict as it is."""
+
 
 class Headlines:
     """Turns what happens into headlines, each once. `tell` is given them.
@@ -151,7 +155,8 @@ class Headlines:
             if f.verdict.rank < Verdict.SUSPECT.rank:
                 continue
             accused |= {(name, site) for name in f.instances for site in (None, f.site.id if f.site else None)}
-            if self._new(at, "finding", f.service, f.site.id if f.site else f.pattern, f.verdict):
+            sure = f.verdict.certain or f.confidence >= SURE
+            if self._new(at, "finding", f.service, f.site.id if f.site else f.pattern, f.verdict, sure):
                 self._found(at, f)
         for s in signals:
             if s.verdict.rank < Verdict.SUSPECT.rank or (s.instance, s.site) in accused:
