@@ -273,15 +273,19 @@ def test_partial_answers_and_empty_ones_are_troubles() -> None:
     asyncio.run(work())
 
 
-def test_a_server_that_does_not_tell_of_the_past_tells_of_the_present() -> None:
-    """Range queries that are refused cost the past."""
+@pytest.mark.parametrize(
+    "failure",
+    [
+        ("400 Bad Request", b'{"status":"error","errorType":"bad_data","error":"too many points"}'),
+        ("nonsense", b""),  # whatever else keeps an answer from coming whole: a time-out, a connection that breaks
+    ],
+)
+def test_a_server_that_does_not_tell_of_the_past_tells_of_the_present(failure: tuple[str, bytes]) -> None:
+    """Range queries that are refused, or that break, cost the past."""
 
     async def work() -> None:
         async with asked(backfill_s=300.0) as (stream, there, world, _):
-            there.failing["query_range"] = (
-                "400 Bad Request",
-                b'{"status":"error","errorType":"bad_data","error":"too many points"}',
-            )
+            there.failing["query_range"] = failure
             await until(lambda: world.readings())
             assert len(world.readings("a:1")) == 1
             assert stream.trouble == ""

@@ -122,6 +122,8 @@ class PrometheusStream(Stream):
         self._filled = False
         self._newer = False
         """Whether somebody is there who tells NEWER and no GOROUTINES."""
+        self._newer_asked = -1
+        """Before which tick that was asked last."""
         self._had_room = 0
         """Instances of the fleet that have places already."""
         self.tick_s = 0.0
@@ -170,13 +172,11 @@ class PrometheusStream(Stream):
                 gc.enable()
 
     async def _look(self, api: Api) -> None:
-        if self._ticks % SELDOM_TICKS == 0:
+        if self._ticks % SELDOM_TICKS == 0 and self._ticks != self._newer_asked:
+            self._newer_asked = self._ticks  # a server that fails is not asked two questions each time
             await self._ask_for_newer(api)
         if not self._filled and self._settings.backfill_s:
-            with contextlib.suppress(
-                ParkwardenError
-            ):  # a server that does not want to tell of the past may tell of the present
-                await self._fill(api)
+            await self._fill(api)
         self._filled = True
         await self.tick(api)
         if self._ticks == 1:
@@ -260,8 +260,8 @@ class PrometheusStream(Stream):
         return (GOROUTINES, NEWER) if self._newer else (GOROUTINES,)
 
     async def _ask_for_newer(self, api: Api) -> None:
-        """Asked now and then rather than with each tick: where all tell both, a fleet's series would be read twice there. A server that cannot
-        answer this will say so to the next question, too."""
+        """Asked now and then rather than with each tick: where all tell both, a fleet's series would be read twice there. What is wrong with the
+        server the next question tells."""
         inner = self._inner()
         with contextlib.suppress(ParkwardenError, FetchError):
             only = await api.instant(
@@ -270,7 +270,8 @@ class PrometheusStream(Stream):
             self._newer = len(only.hashes) > 0
 
     async def _fill(self, api: Api) -> None:
-        """The past, step by step in the order of time. A question that fails costs its field, or the rest of the past."""
+        """The past, step by step in the order of time. A question that fails costs its field, or the rest of the past: a server that does not
+        want to tell of it, or is too slow for it, may tell of the present. Raises where not even that is so."""
         settings = self._settings
         loop = asyncio.get_running_loop()
         until = loop.time() + MAX_BACKFILL_S
@@ -279,10 +280,11 @@ class PrometheusStream(Stream):
         at = end - settings.backfill_s
         there = await api.instant(self._query(AT), end)
         steps = int(min(max(BACKFILL_POINTS // max(len(there.hashes), 1), 2), BACKFILL_STEPS))
-        while at <= end and loop.time() < until:
-            times = [at + i * step for i in range(steps) if at + i * step <= end]
-            await self._fill_piece(api, times, step)
-            at = times[-1] + step
+        with contextlib.suppress(ParkwardenError, FetchError):
+            while at <= end and loop.time() < until:
+                times = [at + i * step for i in range(steps) if at + i * step <= end]
+                await self._fill_piece(api, times, step)
+                at = times[-1] + step
 
     async def _fill_piece(self, api: Api, times: list[float], step: float) -> None:
         fleet = self._fleet
