@@ -45,6 +45,7 @@ def test_who_told_first_goes_on_telling() -> None:
     world.direct.add("a:1")
     assert not world.roll.seen("otlp", instance())
     assert "a:1" not in world.roll
+    assert world.forgotten == [("otlp", "a:1")]  # what its stream kept of it would stay for ever
     assert world.roll.refused == {"other-stream": 1, "direct-target": 1}
 
 

@@ -96,6 +96,7 @@ class Roll:
         if self._direct(instance.id):
             if told is not None:  # it became a target of our own
                 del self._told[instance.id]
+                self._forgotten(told.stream, instance.id)
             return self._refuse("direct-target")
         if told is None:
             if len(self._told) >= MAX_INSTANCES:
