@@ -25,8 +25,9 @@ def message(
     *,
     ports: tuple[int, int] = (8080, 50000),
     info: tuple[int, int, int] | None = (3, 1500, 7),
+    others: int = 1,
 ) -> bytes:
-    attributes = attribute(8, b"\1")  # INET_DIAG_SHUTDOWN goes first, and is skipped
+    attributes = attribute(8, b"\1") * others  # INET_DIAG_SHUTDOWN goes first, and is skipped
     if info is not None:
         attributes += attribute(2, struct.pack("=24xI40xI28xI", *info) + b"\0" * 100)
     ends = socket.inet_aton("10.0.0.5") + b"\0" * 12 + socket.inet_aton("10.0.0.9") + b"\0" * 12
@@ -50,6 +51,18 @@ def test_answers_are_read_to_the_last_one() -> None:
         12: Row(1, near, 8080, far, 50000, 4096, None, None, None),
     }
     assert not tcp.parse(message(11), frozenset([11]), Answer())
+
+
+def test_messages_need_not_be_alike() -> None:
+    """Where one message has its tcp_info another may have none, or have it elsewhere: none borrows another's numbers."""
+    found = Answer()
+    one, two, three = (1, 10, 100), (2, 20, 200), (3, 30, 300)
+    data = (
+        message(1, info=one) + message(2, info=two, others=3) + message(3, info=None) + message(4, info=None, others=40)
+    )
+    data += message(5, info=three) + message(6, info=one) + DONE
+    assert tcp.parse(data, frozenset(range(9)), found)
+    assert [row[-3:] for row in found.rows.values()] == [one, two, (None,) * 3, (None,) * 3, three, one]
 
 
 def test_an_error_is_no_answer() -> None:

@@ -157,12 +157,15 @@ def grouped(found: Opened, known: Mapping[int, Socket]) -> tuple[tuple[OpenFiles
     """Groups, largest first, at most MAX_GROUPS; and how many groups were left out."""
     groups = Counter(found.groups)
     examples = dict(found.examples)
+    alike: dict[tuple[str, str, str], list[Socket]] = {}
     for inode in found.inodes:
         one = known.get(inode, UNKNOWN)
+        alike.setdefault((one.protocol, one.state, one.peer), []).append(one)
+    for many in alike.values():
+        one = many[0]
         key = "socket", one.what
-        groups[key] += 1
-        if groups[key] == 1:
-            examples[key] = f"{one.local} -> {one.remote}" if one.remote and one.local != one.remote else one.local
+        groups[key] += len(many)
+        examples[key] = f"{one.local} -> {one.remote}" if one.remote and one.local != one.remote else one.local
     ranked = sorted(groups.items(), key=lambda item: (-item[1], item[0]))
     kept = tuple(OpenFiles(kind, what, n, examples.get((kind, what), "")) for (kind, what), n in ranked[:MAX_GROUPS])
     return kept, max(0, len(ranked) - MAX_GROUPS)

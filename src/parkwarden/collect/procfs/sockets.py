@@ -10,8 +10,8 @@ from __future__ import annotations
 import socket
 import sys
 from collections.abc import Set
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from parkwarden.collect.procfs import tcp
 from parkwarden.collect.procfs.files import Proc
@@ -29,8 +29,7 @@ _MAPPED = b"\0" * 10 + b"\xff\xff"
 _LISTENING_UNIX = 0x10000  # __SO_ACCEPTCON in the flags
 
 
-@dataclass(frozen=True, slots=True)
-class Socket:
+class Socket(NamedTuple):
     """One socket, as its namespace tells it."""
 
     protocol: str
