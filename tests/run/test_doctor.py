@@ -21,6 +21,9 @@ from parkwarden import kernels
 from parkwarden.act.settings import Channels, StdoutSettings, WebhookSettings
 from parkwarden.cli import app
 from parkwarden.collect.discovery.settings import DiscoverySettings, FileSd, StaticTargets
+from parkwarden.collect.fleet.settings import CollectSettings
+from parkwarden.collect.streams.prometheus.settings import PrometheusSource
+from parkwarden.collect.streams.settings import Listener, ReceiveSettings
 from parkwarden.model.instance import Auth, Secret, Target
 from parkwarden.run import doctor
 from parkwarden.run._doctor_target import TargetReport, _skew, examine_target
@@ -188,6 +191,50 @@ def test_the_port(tmp_path: Path) -> None:
         assert "running already" in run(replace(config, web=WebSettings(listen=listen)))["web/listen"].next
     open_one = WebSettings(listen="0.0.0.0:0", token=Secret("x" * 16))
     assert "unencrypted" in run(replace(config, web=open_one))["web/listen"].text
+
+
+def test_streams(tmp_path: Path) -> None:
+    """Who has nothing but streams lacks no targets; a receiver's address that is taken and a Prometheus that does not answer, or tells of
+    nobody, are said with the setting to look at."""
+
+    async def api(request: web.Request) -> web.Response:
+        rows = [{"metric": {"instance": "a:1"}, "value": [1.0, "1"]}] if "shop" in request.query["query"] else []
+        return web.json_response({"status": "success", "data": {"resultType": "vector", "result": rows}})
+
+    async def examined() -> dict[str, Check]:
+        runner = web.ServerRunner(web.Server(api))
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        port = site._server.sockets[0].getsockname()[1]  # type: ignore[union-attr]
+        there = f"http://127.0.0.1:{port}"
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            address = f"127.0.0.1:{taken.getsockname()[1]}"
+            sources = (
+                PrometheusSource(url=there, selector='{job="shop"}'),
+                PrometheusSource(url=there),
+                PrometheusSource(url=f"http://{address}", timeout_s=0.2),
+            )
+            receive = ReceiveSettings(skywalking=Listener(listen=address), remote_write=Listener(listen="127.0.0.1:0"))
+            config = config_in(tmp_path, collect=CollectSettings(prometheus=sources), receive=receive)
+            checks = await examine(config)
+        await runner.cleanup()
+        return {f"{c.section}/{c.name}": c for c in checks}
+
+    found = asyncio.run(examined())
+    assert "targets/targets" not in found
+    assert found["streams/remote_write"].state is State.OK
+    assert (found["streams/skywalking"].state, found["streams/skywalking"].next) == (
+        State.WARN,
+        "is parkwarden running already? else choose receive.skywalking.listen",
+    )
+    states = [(found[f"streams/prometheus[{n}]"].state, found[f"streams/prometheus[{n}]"].next) for n in range(3)]
+    assert states == [
+        (State.OK, ""),
+        (State.FAIL, "collect.prometheus[1].selector"),
+        (State.FAIL, "collect.prometheus[2]"),
+    ]
+    assert found["streams/prometheus[0]"].text.endswith("tells of 1 instance")
 
 
 def test_channels_and_sources(tmp_path: Path) -> None:

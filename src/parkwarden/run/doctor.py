@@ -20,16 +20,19 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from parkwarden.collect.discovery import Discovery, SourceStatus
 from parkwarden.collect.limits import Tell, quiet
 from parkwarden.model.errors import ParkwardenError
 from parkwarden.model.instance import Target
-from parkwarden.model.listening import is_loopback
+from parkwarden.model.listening import is_loopback, split_listen
 from parkwarden.run._doctor_target import TargetReport, examine_target
 from parkwarden.run.config import Config, ConfigError
 from parkwarden.store.settings import StoreSettings
+
+if TYPE_CHECKING:
+    from parkwarden.collect.streams.prometheus.settings import PrometheusSource
 
 SCHEMA = "parkwarden.doctor/1"
 MAX_TARGETS = 200
@@ -55,7 +58,7 @@ class Check:
     """The answer to one question."""
 
     section: str
-    """config, program, kernels, store, web, channels, discovery, targets."""
+    """config, program, kernels, store, web, channels, streams, discovery, targets."""
     name: str
     state: State
     text: str
@@ -87,6 +90,7 @@ async def examine(config: Config, *, name: str = "command line", tell: Tell = qu
         ("store", lambda: asyncio.to_thread(_store, config.store)),
         ("web", lambda: asyncio.to_thread(_web, config)),
         ("channels", lambda: asyncio.to_thread(_channels, config)),
+        ("streams", lambda: _streams(config)),
         ("targets", lambda: _targets(config, tell)),
     )
     for section, part in parts:
@@ -242,18 +246,59 @@ def _evidence(settings: StoreSettings) -> list[Check]:
 def _web(config: Config) -> list[Check]:
     web = config.web
     asked = "a token is asked for" if web.everybody else "open to this machine's users only"
-    family = socket.AF_INET6 if ":" in web.host else socket.AF_INET
-    try:
-        with socket.socket(family) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind((web.host, web.port))
-    except OSError as error:
-        text = f"{web.listen} cannot be listened on: {error.strerror}"
+    if why := _taken(web.host, web.port):
+        text = f"{web.listen} cannot be listened on: {why}"
         return [Check("web", "listen", State.WARN, text, "is parkwarden running already? else choose web.listen")]
     if web.everybody and not is_loopback(web.host) and not web.cert_file:
         text = f"{web.listen} is free, {asked}, but it goes unencrypted"
         return [Check("web", "listen", State.WARN, text, "web.cert_file and key_file, or a proxy with TLS before it")]
     return [Check("web", "listen", State.OK, f"{web.listen} is free, {asked}")]
+
+
+def _taken(host: str, port: int) -> str:
+    """Why an address cannot be listened on; "" = it can."""
+    try:
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((host, port))
+    except OSError as error:
+        return error.strerror or str(error)
+    return ""
+
+
+async def _streams(config: Config) -> list[Check]:
+    """Whether what others bring can come: receivers' addresses are free, a Prometheus answers."""
+    receive = config.receive
+    listeners = {
+        "remote_write": receive.remote_write,
+        "otlp.grpc": receive.otlp.grpc,
+        "otlp.http": receive.otlp.http,
+        "skywalking": receive.skywalking,
+    }
+    checks = []
+    for name, listener in listeners.items():
+        if not listener.listen:
+            continue
+        if why := await asyncio.to_thread(_taken, *split_listen(listener.listen)):
+            text, hint = f"{listener.listen} cannot be listened on: {why}", f"receive.{name}.listen"
+            hint = f"is parkwarden running already? else choose {hint}"
+            checks.append(Check("streams", name, State.WARN, text, hint))
+        else:
+            checks.append(Check("streams", name, State.OK, f"{listener.listen} is free"))
+    return checks + [await _prometheus(f"prometheus[{n}]", one) for n, one in enumerate(config.collect.prometheus)]
+
+
+async def _prometheus(name: str, source: PrometheusSource) -> Check:
+    from parkwarden.collect.streams.prometheus.stream import instances_of, sentence
+
+    try:
+        there = await instances_of(source, time.time())
+    except Exception as error:
+        return Check("streams", name, State.FAIL, f"{source.url}: {sentence(error)}", f"collect.{name}")
+    if not there:
+        text = f"{source.url} answers, and nothing there has go_goroutines"
+        return Check("streams", name, State.FAIL, text, f"collect.{name}.selector")
+    return Check("streams", name, State.OK, f"{source.url} tells of {there:,} instance{'s' if there != 1 else ''}")
 
 
 def _channels(config: Config) -> list[Check]:
@@ -282,7 +327,7 @@ async def _targets(config: Config, tell: Tell) -> list[Check]:
     if conflicts := discovery.counters.conflicts:
         text = f"{conflicts:,} targets are described in different ways by several sources; the first one counts"
         checks.append(Check("discovery", "conflicts", State.WARN, text, "name each target in one source only"))
-    if not targets:
+    if not targets and not config.streams:
         text = "no targets at all: there is nothing to watch"
         checks.append(Check("targets", "targets", State.FAIL, text, "docs/configuration.md#targets"))
     step = -(-len(targets) // MAX_TARGETS) or 1

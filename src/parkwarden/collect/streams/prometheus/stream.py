@@ -241,7 +241,7 @@ class PrometheusStream(Stream):
     # the questions
 
     def _query(self, field: str) -> str:
-        inner = self._inner()
+        inner = _inner(self._settings)
         if field == AT:
             return " or ".join(f"timestamp({name}{{{inner}}})" for name in self._names())
         if field == "goroutines":
@@ -253,16 +253,13 @@ class PrometheusStream(Stream):
         metric = INSTEAD[field][1] if field in INSTEAD else OFTEN.get(field) or SELDOM[field]
         return f"{metric}{{{inner}}}"
 
-    def _inner(self) -> str:
-        return self._settings.selector.strip().removeprefix("{").removesuffix("}").strip().rstrip(",")
-
     def _names(self) -> tuple[str, ...]:
         return (GOROUTINES, NEWER) if self._newer else (GOROUTINES,)
 
     async def _ask_for_newer(self, api: Api) -> None:
         """Asked now and then rather than with each tick: where all tell both, a fleet's series would be read twice there. What is wrong with the
         server the next question tells."""
-        inner = self._inner()
+        inner = _inner(self._settings)
         with contextlib.suppress(ParkwardenError, FetchError):
             only = await api.instant(
                 f"count({NEWER}{{{inner}}} unless {GOROUTINES}{{{inner}}})", self._clock() - SETTLE_S
@@ -351,6 +348,22 @@ class PrometheusStream(Stream):
         if self._fleet.doubles:
             return f"{self._fleet.doubles:,} series name an instance that others name, too: `id_labels` must tell them apart"
         return self._addresses.trouble
+
+
+async def instances_of(settings: PrometheusSource, at: float) -> int:
+    """How many instances an API tells of at a time (Unix seconds), for who wants to know whether it does. Raises as `Api` does."""
+    query = " or ".join(f"timestamp({name}{{{_inner(settings)}}})" for name in (GOROUTINES, NEWER))
+    with ThreadPoolExecutor(1) as pool:
+        api = Api(settings, 0, pool)
+        try:
+            return len((await api.instant(query, at)).hashes)
+        finally:
+            api.close()
+
+
+def _inner(settings: PrometheusSource) -> str:
+    """The selector without its braces."""
+    return settings.selector.strip().removeprefix("{").removesuffix("}").strip().rstrip(",")
 
 
 def sentence(error: Exception) -> str:
