@@ -55,6 +55,16 @@ def test_a_dozen_who_stay_are_a_leak() -> None:
     assert found[0].numbers["odds"] >= SurvivorRule().leak_odds
 
 
+def test_the_rate_is_of_the_time_the_judged_were_born_in() -> None:
+    """Three a minute beside healthy ones of seven minutes: judged by those of ten minutes and older, who were not born until now."""
+    begin = LATER + QUIET
+    healthy = [(LATER + 30.0 * k, LATER + 30.0 * k + 420.0) for k in range(360)]
+    looks = _looks(31, [*healthy, *_leak(200, 20.0, begin + 7.0)])
+    [found] = [s for s in said(censuses(looks), LATER + 30 * BEAT, "survivors") if s.site == "s"]
+    assert found.numbers["age_s"] == 600.0
+    assert found.rate_per_min == pytest.approx(3.0, rel=0.1)
+
+
 def test_a_fresh_watch_asks_for_more() -> None:
     """What comes every 75 s forty minutes into a watch waits for a census more than what comes later: long requests come in clusters."""
     for quiet, more, verdict in ((2400.0, 3, Verdict.SUSPECT), (2400.0, 4, Verdict.LEAK), (6000.0, 3, Verdict.LEAK)):

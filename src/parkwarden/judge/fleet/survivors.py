@@ -373,7 +373,7 @@ def _case(
     strong = bool(slowing >= rule.leak_slowing) and not _explained(table, row, since, begin, watch)
     span = max(watch.previous - heap.begin, 1e-9)
     per_h = (count - scale) / span * 3600.0
-    known = len(since) * scale <= table.life.stood[row, AGES_S.index(old) + 1]
+    known = len(since) * scale <= float(table.life.stood[row, AGES_S.index(old) + 1])
     whole = _whole(first, since, old, watch)
     filling = (_new(whole, watch) or known or working) and not _line(_since_the_gap(whole), slowing, rule)
     filling = filling or left_old > max(rule.old_leavers, rule.old_leavers_share * len(since))
@@ -387,7 +387,7 @@ def _case(
         survivors=count,
         leavers=leavers * scale,
         since=begin,
-        rate_per_min=float(per_h / 60),
+        rate_per_min=(count - scale) / max(min(watch.previous, watch.last - old) - heap.begin, 1e-9) * 60,
         filling=filling,
         steady=strong and not filling,
     )
