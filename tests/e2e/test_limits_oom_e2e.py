@@ -51,7 +51,7 @@ collect: {interval_s: 1, timeout_s: 0.9, profile_every_s: 10, census_every_s: 30
 rules: {memory: {min_span_s: 15, min_samples: 8}}
 """,
 )
-LONG = Story(limit_mib=256, readers_per_s=3.0, healthy_s=30.0, dies_within_s=300.0, settings="")
+LONG = Story(limit_mib=384, readers_per_s=4.5, healthy_s=30.0, dies_within_s=300.0, settings="")
 """On the beats as they are set by default."""
 
 
